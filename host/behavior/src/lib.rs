@@ -1,0 +1,1 @@
+//! What accounts and endpoints usually do, and what is unusual: pure functions.

@@ -1,0 +1,36 @@
+//! What the guard asks of the directory.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use thiserror::Error;
+
+use crate::{Account, AccountFacts};
+
+/// An account as the directory knows it. Risk and cloud twin are filled in by the guard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirectoryAccount {
+    /// Identity.
+    pub account: Account,
+    /// Groups, units and attributes.
+    pub facts: Arc<AccountFacts>,
+}
+
+/// The directory could not be asked. "Not found" is not an error.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum DirectoryError {
+    /// No connection, no answer in time, or an answer that is no LDAP.
+    #[error("the directory cannot be reached: {0}")]
+    Unreachable(String),
+    /// The service account's name or password is wrong, or it may not read.
+    #[error("the directory refuses the service account: {0}")]
+    Refused(String),
+}
+
+/// Looks accounts up. Answers come from a bounded cache where they are fresh enough.
+#[async_trait]
+pub trait Directory: Send + Sync {
+    /// The account behind a name as a client gives it in a bind: a DN, or what Active Directory also takes (user principal
+    /// name, `DOMAIN\name`). None when there is no such entry, or more than one.
+    async fn find(&self, name: &str) -> Result<Option<DirectoryAccount>, DirectoryError>;
+}

@@ -1,0 +1,89 @@
+//! Where the LDAP room asks the guard.
+//!
+//! [`Gate::Permitted`] is how "decided" becomes a type. The LDAP room is generic over the gate; what it forwards to the
+//! directory, and what it lets back to a client as success, it takes out of a `Permitted` value. Only the crate that
+//! implements the gate can make one, because only there is the type known and its constructor private.
+
+use std::net::SocketAddr;
+
+use crate::{ListenerName, Operation, OperationKind, Outcome};
+
+/// Something that was held back and may go on now. Can be opened once.
+pub trait Permit<T> {
+    /// What was held.
+    fn redeem(self) -> T;
+}
+
+/// The connection that an access comes over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connection {
+    /// The client.
+    pub client: SocketAddr,
+    /// The listener that took it.
+    pub listener: ListenerName,
+    /// TLS protects it.
+    pub tls: bool,
+}
+
+/// What a client said about who it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claim {
+    /// No bind, or an anonymous one.
+    Anonymous,
+    /// The name of the bind: a DN, or what Active Directory takes for one.
+    Name(String),
+    /// There is somebody, but the gateway cannot tell who (an opaque SASL mechanism).
+    Unreadable,
+}
+
+/// An access as it is seen on the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// Over which connection.
+    pub connection: Connection,
+    /// By whom.
+    pub claim: Claim,
+    /// What.
+    pub operation: Operation,
+    /// The entry that it names.
+    pub entry: Option<String>,
+    /// Pending, except for a bind, where the directory answers first.
+    pub outcome: Outcome,
+    /// LDAP result code of the directory, where it has answered.
+    pub directory_result: Option<u32>,
+}
+
+/// The guard's no.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Diagnostic message for the client: what the person can do, nothing that helps an attacker.
+    pub diagnostic: String,
+}
+
+/// The guard's answer.
+#[derive(Debug)]
+pub enum Answer<P> {
+    /// Go on with what is inside.
+    Permitted(P),
+    /// Do not.
+    Refused(Refusal),
+}
+
+/// Decides on accesses.
+pub trait Gate: Send + Sync + 'static {
+    /// Proof that what it holds was decided on.
+    type Permitted<T: Send>: Permit<T> + Send;
+
+    /// Permits at once what no policy, detection or audit wants to see; gives it back otherwise.
+    ///
+    /// # Errors
+    /// `held` itself, which then has to be decided on.
+    fn pass<T: Send>(&self, kind: OperationKind, held: T) -> Result<Self::Permitted<T>, T>;
+
+    /// Decides on an access. Dropping the future tells the gate that the client went away: its challenge is cancelled and
+    /// the access recorded as abandoned.
+    fn decide<T: Send>(&self, asked: Asked, held: T) -> impl Future<Output = Answer<Self::Permitted<T>>> + Send;
+
+    /// Records an access that was refused already, by the directory or by a rule of the protocol. Ends when it is stored.
+    fn note(&self, asked: Asked, reason: &str) -> impl Future<Output = ()> + Send;
+}

@@ -1,0 +1,29 @@
+//! The words of Portcullis as types, and the traits at which the rooms meet.
+//!
+//! Nothing here does I/O, knows an async runtime or knows a protocol library. A room that needs another one asks for a
+//! trait of this crate; the binary hands it the implementation.
+
+pub mod access;
+pub mod challenge;
+pub mod directory;
+pub mod event;
+pub mod gate;
+pub mod incident;
+pub mod learned;
+pub mod name;
+pub mod plugin;
+pub mod policy;
+pub mod secret;
+pub mod store;
+pub mod time;
+
+pub use access::{
+    Access, Account, AccountFacts, AccountKind, BindMethod, Endpoint, Group, Operation, OperationKind, Outcome, Search,
+    SearchScope, Signal, Target,
+};
+pub use name::{AccountId, ChallengeId, ConnectorName, EventId, IncidentId, ListenerName, PolicyName};
+pub use secret::Secret;
+pub use time::{Clock, Ids, Timestamp};
+
+/// A boxed future, for trait methods that have to be callable through `dyn`.
+pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -1,0 +1,1 @@
+//! Loads, verifies, limits and calls WebAssembly plugins.

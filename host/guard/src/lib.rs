@@ -1,0 +1,1 @@
+//! The life of one access, from what was asked for to what was decided.

@@ -1,0 +1,1 @@
+//! LDAP listeners, sessions, upstream connections and directory look-ups.

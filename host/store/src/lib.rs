@@ -1,0 +1,1 @@
+//! Events, incidents, learned state, challenges and settings in a database.

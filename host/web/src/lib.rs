@@ -1,0 +1,1 @@
+//! The challenge page, the console and their server.
