@@ -1,1 +1,71 @@
-//! What accounts and endpoints usually do, and what is unusual: pure functions.
+//! What accounts and endpoints usually do, and what is unusual about an access: pure functions, no I/O.
+//!
+//! The store keeps what was learned ([`portcullis_core::learned`]); this crate reads it and says what stands out. One module
+//! per signal, each with its threshold, its learning period and its known false positives.
+
+pub mod shared_endpoint;
+pub mod unusual_endpoint;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use portcullis_core::learned::{AccountHistory, EndpointHistory};
+use portcullis_core::{Signal, Timestamp};
+
+/// Thresholds and learning periods.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// An account's first days, in which nothing counts as unusual.
+    pub learning_time: Duration,
+    /// An account's first accesses, in which nothing counts as unusual.
+    pub learning_accesses: u64,
+    /// An endpoint that was not used for so long is forgotten.
+    pub forget_after: Duration,
+    /// An endpoint that at least so many accounts have used is shared.
+    pub shared_from_accounts: u64,
+}
+
+impl Default for Settings {
+    /// Seven days and twenty accesses of learning, forgotten after half a year, shared from ten accounts on.
+    fn default() -> Self {
+        Self {
+            learning_time: Duration::from_secs(7 * 86_400),
+            learning_accesses: 20,
+            forget_after: Duration::from_secs(180 * 86_400),
+            shared_from_accounts: 10,
+        }
+    }
+}
+
+/// What is looked at: an access of one account from one address, and what has been learned about both.
+#[derive(Debug, Clone, Copy)]
+pub struct Observed<'a> {
+    /// When.
+    pub at: Timestamp,
+    /// From where.
+    pub address: IpAddr,
+    /// The account's endpoints.
+    pub account: &'a AccountHistory,
+    /// The endpoint.
+    pub endpoint: EndpointHistory,
+}
+
+/// What stands out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Noticed {
+    /// The account has used the endpoint before and not forgotten it.
+    pub associated: bool,
+    /// Many accounts use the endpoint.
+    pub shared: bool,
+    /// For policies and people.
+    pub signals: Vec<Signal>,
+}
+
+/// Looks at an access.
+#[must_use]
+pub fn notice(observed: Observed<'_>, settings: &Settings) -> Noticed {
+    let associated = unusual_endpoint::is_associated(observed, settings);
+    let shared = shared_endpoint::is_shared(observed.endpoint, settings);
+    let signals = [unusual_endpoint::signal(observed, settings), shared_endpoint::signal(observed, settings)];
+    Noticed { associated, shared, signals: signals.into_iter().flatten().collect() }
+}

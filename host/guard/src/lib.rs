@@ -1,1 +1,115 @@
-//! The life of one access, from what was asked for to what was decided.
+//! The life of one access: enrich it, ask the policies, ask the person, ask the policies again, record it, answer.
+//!
+//! The guard is the only implementation of [`portcullis_core::gate::Gate`] in the product, and this crate the only place
+//! where a [`Permitted`] can be made.
+
+mod decide;
+mod desk;
+mod enrich;
+mod gate;
+mod permitted;
+mod surroundings;
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use portcullis_behavior as behavior;
+use portcullis_core::directory::Directory;
+use portcullis_core::plugin::{Authenticator, Policy};
+use portcullis_core::policy::{FailMode, Mode};
+use portcullis_core::store::{ChallengeStore, EventStore, LearnedStore};
+use portcullis_core::{Clock, ConnectorName, Ids, PolicyName};
+
+pub use desk::Desk;
+pub use permitted::Permitted;
+pub use surroundings::{ApplicationRule, NamedNetwork, Surroundings};
+
+/// A policy at its place in the ordered list.
+#[derive(Clone)]
+pub struct PolicyEntry {
+    /// Its name, for events and incidents.
+    pub name: PolicyName,
+    /// Whether its word counts.
+    pub mode: Mode,
+    /// What counts when it cannot be evaluated.
+    pub fail: FailMode,
+    /// The loaded component.
+    pub policy: Arc<dyn Policy>,
+}
+
+/// What the guard needs from the other rooms.
+#[derive(Clone)]
+pub struct Rooms {
+    /// Looks accounts up.
+    pub directory: Arc<dyn Directory>,
+    /// Keeps events.
+    pub events: Arc<dyn EventStore>,
+    /// Knows what was learned.
+    pub learned: Arc<dyn LearnedStore>,
+    /// Keeps challenges.
+    pub challenges: Arc<dyn ChallengeStore>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Makes ids.
+    pub ids: Arc<dyn Ids>,
+}
+
+/// What the administrator chose.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Names of endpoints, sites and applications.
+    pub surroundings: Surroundings,
+    /// Learning and thresholds.
+    pub behavior: behavior::Settings,
+    /// How long an access waits for a second factor when the policy does not say.
+    pub challenge_timeout: Duration,
+    /// How long it waits at most, whatever the policy says.
+    pub challenge_timeout_limit: Duration,
+    /// Whether accesses go on while events cannot be stored.
+    pub without_store: FailMode,
+    /// How long an answer waits for its event to be stored.
+    pub store_timeout: Duration,
+    /// Address of the challenge page, for diagnostic messages; none leaves it out of them.
+    pub challenge_page: Option<String>,
+}
+
+/// Decides on accesses.
+pub struct Guard {
+    rooms: Rooms,
+    options: Options,
+    policies: RwLock<Arc<Vec<PolicyEntry>>>,
+    desk: Arc<Desk>,
+}
+
+impl Guard {
+    /// A guard with these connectors and no policies yet.
+    #[must_use]
+    pub fn new(
+        rooms: Rooms,
+        options: Options,
+        connectors: std::collections::BTreeMap<ConnectorName, Arc<dyn Authenticator>>,
+    ) -> Self {
+        let desk = Arc::new(Desk::new(
+            Arc::clone(&rooms.challenges),
+            Arc::clone(&rooms.clock),
+            Arc::clone(&rooms.ids),
+            connectors,
+        ));
+        Self { rooms, options, policies: RwLock::default(), desk }
+    }
+
+    /// Puts these policies into force, in this order. A decision that is under way goes on with the list it began with.
+    pub fn set_policies(&self, policies: Vec<PolicyEntry>) {
+        *self.policies.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policies);
+    }
+
+    /// The challenges, for the challenge page.
+    #[must_use]
+    pub fn desk(&self) -> Arc<Desk> {
+        Arc::clone(&self.desk)
+    }
+
+    fn policies(&self) -> Arc<Vec<PolicyEntry>> {
+        Arc::clone(&self.policies.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}

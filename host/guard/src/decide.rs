@@ -1,0 +1,340 @@
+//! Asking the policies, in order, and writing down what they said.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis_core::event::{AccessEvent, Decision, Event, Record, RecordedChallenge, RecordedRuling};
+use portcullis_core::incident::IncidentChange;
+use portcullis_core::learned::Observation;
+use portcullis_core::plugin::PluginFault;
+use portcullis_core::policy::{
+    ChallengeOutcome, ChallengeRequest, ChallengeResult, Effect, Evidence, FailMode, Mode, Ruling, Severity, Verdict,
+};
+use portcullis_core::{
+    Access, Account, AccountFacts, AccountId, AccountKind, EventId, IncidentId, Operation, Outcome, PolicyName,
+};
+use tracing::{error, warn};
+use uuid::Uuid;
+
+use crate::desk::{Answered, Question};
+use crate::{Guard, PolicyEntry};
+
+/// How often one policy is evaluated for one access at most.
+const ROUNDS: usize = 4;
+
+/// The event of an access while it is being decided. Dropped before it was closed, it is recorded as abandoned: the client
+/// has gone away.
+pub(crate) struct Draft<'a> {
+    guard: &'a Guard,
+    event: Option<AccessEvent>,
+    incidents: Vec<IncidentChange>,
+}
+
+/// What became of a draft.
+pub(crate) struct Closed {
+    pub(crate) id: EventId,
+    pub(crate) decision: Decision,
+    pub(crate) was_challenged: bool,
+}
+
+/// How one policy's turn ended.
+enum Turn {
+    Next,
+    Final(Decision),
+}
+
+impl<'a> Draft<'a> {
+    pub(crate) fn new(guard: &'a Guard, access: Access, directory_result: Option<u32>) -> Self {
+        let event = AccessEvent {
+            access,
+            directory_result,
+            // Whatever goes wrong between here and the verdict must not be an allow.
+            decision: Decision::Block,
+            decided_by: None,
+            reason: String::new(),
+            rulings: Vec::new(),
+            challenges: Vec::new(),
+        };
+        Self { guard, event: Some(event), incidents: Vec::new() }
+    }
+
+    /// Nothing to decide: it was refused before anybody was asked.
+    pub(crate) fn refused(&mut self, reason: &str) {
+        self.conclude(Decision::Refused, None, reason);
+    }
+
+    /// Asks the policies.
+    pub(crate) async fn evaluate(&mut self, facts: &Result<Arc<AccountFacts>, String>) {
+        let Some(kind) = self.event.as_ref().map(|event| event.access.operation.kind()) else { return };
+        let policies = self.guard.policies();
+        for entry in policies.iter() {
+            if entry.mode == Mode::Off || !entry.policy.needs().operations.contains(&kind) {
+                continue;
+            }
+            let turn = match entry.mode {
+                Mode::Enforce => self.enforce(entry, facts).await,
+                Mode::Off | Mode::Monitor => {
+                    self.monitor(entry, facts);
+                    Turn::Next
+                }
+            };
+            if let Turn::Final(decision) = turn {
+                let reason = self.last_reason();
+                self.conclude(decision, Some(entry.name.clone()), &reason);
+                return;
+            }
+        }
+        self.conclude(Decision::Allow, None, "No policy had an objection.");
+    }
+
+    /// Evaluates without consequences.
+    fn monitor(&mut self, entry: &PolicyEntry, facts: &Result<Arc<AccountFacts>, String>) {
+        let ruling = self.ask_policy(entry, facts, &[]);
+        self.note_ruling(entry, ruling);
+    }
+
+    async fn enforce(&mut self, entry: &PolicyEntry, facts: &Result<Arc<AccountFacts>, String>) -> Turn {
+        let mut evidence = Vec::new();
+        for _ in 0..ROUNDS {
+            let answer = self.ask_policy(entry, facts, &evidence);
+            if let Err(problem) = &answer {
+                self.raise_fault(entry, problem);
+            }
+            let ruling = self.note_ruling(entry, answer);
+            match ruling.verdict {
+                Verdict::Abstain => {
+                    self.take_effects(entry, &ruling.effects);
+                    return Turn::Next;
+                }
+                Verdict::Allow => {
+                    self.take_effects(entry, &ruling.effects);
+                    return Turn::Final(Decision::Allow);
+                }
+                Verdict::Block => {
+                    self.take_effects(entry, &ruling.effects);
+                    return Turn::Final(Decision::Block);
+                }
+                Verdict::Challenge(request) => match self.challenge(entry, &request).await {
+                    Some(result) => evidence.push(Evidence::Challenge(result)),
+                    None => return Turn::Final(Decision::Block),
+                },
+            }
+        }
+        let problem = format!("it was evaluated {ROUNDS} times and still asked for another challenge");
+        self.raise_fault(entry, &problem);
+        let ruling = self.note_ruling(entry, Err(problem));
+        if ruling.verdict == Verdict::Abstain { Turn::Next } else { Turn::Final(Decision::Block) }
+    }
+
+    fn ask_policy(
+        &self,
+        entry: &PolicyEntry,
+        facts: &Result<Arc<AccountFacts>, String>,
+        evidence: &[Evidence],
+    ) -> Result<Ruling, String> {
+        let facts = facts.as_ref().map_err(Clone::clone)?;
+        let Some(event) = &self.event else { return Err("the access is closed already".to_owned()) };
+        entry.policy.evaluate(&event.access, facts, evidence).map_err(|fault: PluginFault| fault.to_string())
+    }
+
+    /// Writes the ruling down; where there is none, the one that the fail mode puts in its place.
+    fn note_ruling(&mut self, entry: &PolicyEntry, answer: Result<Ruling, String>) -> Ruling {
+        let (ruling, fault) = match answer {
+            Ok(ruling) => (ruling, None),
+            Err(problem) => {
+                let (verdict, what) = match entry.fail {
+                    FailMode::Closed => (Verdict::Block, "blocks"),
+                    FailMode::Open => (Verdict::Abstain, "abstains"),
+                };
+                let reason = format!("Policy {} could not be evaluated and {what}, as its fail mode says.", entry.name);
+                (Ruling { verdict, reason, effects: Vec::new() }, Some(problem))
+            }
+        };
+        if let Some(event) = &mut self.event {
+            event.rulings.push(RecordedRuling {
+                policy: entry.name.clone(),
+                mode: entry.mode,
+                verdict: ruling.verdict.clone(),
+                reason: ruling.reason.clone(),
+                effects: ruling.effects.clone(),
+                fault,
+            });
+        }
+        ruling
+    }
+
+    /// Asks the person. None when the draft is closed, which cannot happen while it is being evaluated.
+    async fn challenge(&mut self, entry: &PolicyEntry, request: &ChallengeRequest) -> Option<ChallengeResult> {
+        let access = &self.event.as_ref()?.access;
+        let began = self.guard.rooms.clock.now();
+        let answered = match person_to_ask(access.account.as_ref()) {
+            Err(why) => Answered::without_asking(ChallengeOutcome::NotEnrolled, why, began),
+            Ok(account) => {
+                let question = Question {
+                    account: account.clone(),
+                    endpoint: access.endpoint.clone(),
+                    application: access.target.application.clone(),
+                    policy: entry.name.clone(),
+                    connector: request.connector.clone(),
+                    remember: Duration::from_secs(u64::from(request.remember_seconds)),
+                    timeout: self.guard.challenge_timeout(request.timeout_seconds),
+                };
+                self.guard.desk.ask(question).await
+            }
+        };
+        let now = self.guard.rooms.clock.now();
+        self.event.as_mut()?.challenges.push(RecordedChallenge {
+            id: answered.id,
+            connector: request.connector.clone(),
+            outcome: answered.outcome,
+            detail: answered.detail,
+            remembered: answered.remembered,
+            waited_ms: u64::try_from(now.since(began).as_millis()).unwrap_or(u64::MAX),
+        });
+        Some(ChallengeResult {
+            connector: request.connector.clone(),
+            outcome: answered.outcome,
+            at: answered.at,
+            remembered: answered.remembered,
+        })
+    }
+
+    fn take_effects(&mut self, entry: &PolicyEntry, effects: &[Effect]) {
+        let Some(event) = &self.event else { return };
+        let (account, login) = whose(&event.access);
+        for effect in effects {
+            match effect {
+                Effect::RaiseIncident { severity, title } => self.incidents.push(IncidentChange::Raise {
+                    new_id: self.guard.new_incident(),
+                    account: account.clone(),
+                    login: login.clone(),
+                    policy: entry.name.clone(),
+                    severity: *severity,
+                    title: title.clone(),
+                }),
+                Effect::ResolveIncident => self
+                    .incidents
+                    .push(IncidentChange::Resolve { account: account.clone(), policy: entry.name.clone() }),
+                Effect::Demote { .. } | Effect::Notify { .. } | Effect::AddRisk(_) => {
+                    warn!(policy = %entry.name, ?effect, "this effect is recorded but not carried out by this version");
+                }
+            }
+        }
+    }
+
+    /// A policy that cannot be evaluated is an incident of the gateway's own.
+    fn raise_fault(&mut self, entry: &PolicyEntry, problem: &str) {
+        error!(policy = %entry.name, problem, "a policy could not be evaluated");
+        self.incidents.push(IncidentChange::Raise {
+            new_id: self.guard.new_incident(),
+            account: AccountId::new("gateway"),
+            login: "(gateway)".to_owned(),
+            policy: entry.name.clone(),
+            severity: Severity::High,
+            title: format!("Policy {} could not be evaluated: {problem}", entry.name),
+        });
+    }
+
+    fn conclude(&mut self, decision: Decision, by: Option<PolicyName>, reason: &str) {
+        if let Some(event) = &mut self.event {
+            event.decision = decision;
+            event.decided_by = by;
+            reason.clone_into(&mut event.reason);
+        }
+    }
+
+    fn last_reason(&self) -> String {
+        self.event.as_ref().and_then(|event| event.rulings.last()).map(|r| r.reason.clone()).unwrap_or_default()
+    }
+
+    /// Stores the event and says what was decided. What cannot be stored is not allowed, unless the administrator chose so.
+    pub(crate) async fn close(mut self) -> Closed {
+        let Some(event) = self.event.take() else {
+            // Only `close` and `drop` take the event out, and each consumes the draft.
+            return Closed { id: EventId(Uuid::nil()), decision: Decision::Block, was_challenged: false };
+        };
+        let mut closed = Closed {
+            id: event.access.id,
+            decision: event.decision,
+            was_challenged: event.challenges.iter().any(|challenge| challenge.id.is_some()),
+        };
+        let stored = self.guard.rooms.events.append(self.record(event));
+        let problem = match tokio::time::timeout(self.guard.options.store_timeout, stored).await {
+            Ok(Ok(())) => return closed,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("not stored within {} ms", self.guard.options.store_timeout.as_millis()),
+        };
+        error!(event = %closed.id, problem, "an event could not be stored");
+        if self.guard.options.without_store == FailMode::Closed && closed.decision == Decision::Allow {
+            closed.decision = Decision::Block;
+        }
+        closed
+    }
+
+    fn record(&mut self, event: AccessEvent) -> Record {
+        let learned = observation(&event);
+        Record { event: Event::Access(Box::new(event)), learned, incidents: std::mem::take(&mut self.incidents) }
+    }
+}
+
+impl Drop for Draft<'_> {
+    fn drop(&mut self) {
+        let Some(mut event) = self.event.take() else { return };
+        event.decision = Decision::Abandoned;
+        event.decided_by = None;
+        "The client went away before the decision.".clone_into(&mut event.reason);
+        let record = self.record(event);
+        // The store queues the record when it is handed over; nobody is left who could wait for it.
+        drop(self.guard.rooms.events.append(record));
+    }
+}
+
+impl Guard {
+    fn new_incident(&self) -> IncidentId {
+        IncidentId(self.rooms.ids.event_id(self.rooms.clock.now()).0)
+    }
+
+    fn challenge_timeout(&self, wanted_seconds: u32) -> Duration {
+        let wanted = match wanted_seconds {
+            0 => self.options.challenge_timeout,
+            seconds => Duration::from_secs(u64::from(seconds)),
+        };
+        wanted.min(self.options.challenge_timeout_limit)
+    }
+}
+
+/// Who can be asked, or why nobody can.
+fn person_to_ask(account: Option<&Account>) -> Result<&Account, &'static str> {
+    match account {
+        None => Err("The account is not known."),
+        Some(Account { kind: AccountKind::Service, .. }) => Err("A service account has nobody who could answer."),
+        Some(Account { kind: AccountKind::Machine, .. }) => Err("A computer account has nobody who could answer."),
+        Some(account) => Ok(account),
+    }
+}
+
+/// Whom an incident is about: the account, or the address where the account is not known.
+fn whose(access: &Access) -> (AccountId, String) {
+    match (&access.account, &access.endpoint) {
+        (Some(account), _) => (account.id.clone(), account.login.clone()),
+        (None, Some(endpoint)) => {
+            (AccountId::new(format!("address:{}", endpoint.address)), endpoint.address.to_string())
+        }
+        (None, None) => (AccountId::new("unknown"), "unknown".to_owned()),
+    }
+}
+
+/// What is learned from an event: a bind that the directory and the policies let through shows that the account uses the
+/// endpoint.
+fn observation(event: &AccessEvent) -> Option<Observation> {
+    let access = &event.access;
+    let is_bind = matches!(access.operation, Operation::Bind(_));
+    if event.decision != Decision::Allow || access.outcome != Outcome::Success || !is_bind {
+        return None;
+    }
+    Some(Observation {
+        account: access.account.as_ref()?.id.clone(),
+        address: access.endpoint.as_ref()?.address,
+        at: access.at,
+    })
+}

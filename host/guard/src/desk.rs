@@ -1,0 +1,248 @@
+//! Challenges: asked once for everybody who waits for the same answer, followed until they end, shown on their page.
+
+mod follow;
+mod live;
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use portcullis_core::challenge::{
+    ChallengeDesk, ChallengeRecord, ChallengeState, ChallengeView, LinkToken, RememberKey,
+};
+use portcullis_core::plugin::Authenticator;
+use portcullis_core::policy::ChallengeOutcome;
+use portcullis_core::store::ChallengeStore;
+use portcullis_core::{Account, ChallengeId, Clock, ConnectorName, Endpoint, Ids, PolicyName, Timestamp};
+
+use live::{Ending, Live, Waiter};
+
+/// How long a challenge that has ended is still shown to whoever has its link.
+const SHOWN_AFTER_END: Duration = Duration::from_secs(300);
+/// How long it is still shown to whoever opens the page from the machine that it was about.
+const LISTED_AFTER_END: Duration = Duration::from_secs(60);
+/// How many challenges are kept in memory; beyond, those that ended first are forgotten first.
+const KEPT: usize = 20_000;
+
+/// Whom to ask for what.
+#[derive(Debug, Clone)]
+pub(crate) struct Question {
+    pub(crate) account: Account,
+    pub(crate) endpoint: Option<Endpoint>,
+    pub(crate) application: String,
+    pub(crate) policy: PolicyName,
+    pub(crate) connector: ConnectorName,
+    pub(crate) remember: Duration,
+    pub(crate) timeout: Duration,
+}
+
+impl Question {
+    fn key(&self) -> RememberKey {
+        RememberKey {
+            account: self.account.id.clone(),
+            address: self.endpoint.as_ref().map(|endpoint| endpoint.address),
+            application: self.application.clone(),
+            policy: self.policy.clone(),
+            connector: self.connector.clone(),
+        }
+    }
+}
+
+/// How a question was answered.
+#[derive(Debug, Clone)]
+pub(crate) struct Answered {
+    pub(crate) id: Option<ChallengeId>,
+    pub(crate) outcome: ChallengeOutcome,
+    pub(crate) detail: String,
+    pub(crate) at: Timestamp,
+    pub(crate) remembered: bool,
+}
+
+impl Answered {
+    pub(crate) fn without_asking(outcome: ChallengeOutcome, detail: impl Into<String>, at: Timestamp) -> Self {
+        Self { id: None, outcome, detail: detail.into(), at, remembered: false }
+    }
+}
+
+/// All challenges of this gateway.
+pub struct Desk {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    store: Arc<dyn ChallengeStore>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+    connectors: BTreeMap<ConnectorName, Arc<dyn Authenticator>>,
+    table: Mutex<Table>,
+}
+
+/// Which challenges there are. Every change of who waits for what happens under one lock, so that nobody can join a
+/// challenge that is just being given up.
+#[derive(Default)]
+struct Table {
+    /// Those that can still be joined.
+    open: HashMap<RememberKey, Arc<Live>>,
+    /// Those that can be looked at.
+    by_link: HashMap<LinkToken, Arc<Live>>,
+}
+
+impl Desk {
+    pub(crate) fn new(
+        store: Arc<dyn ChallengeStore>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+        connectors: BTreeMap<ConnectorName, Arc<dyn Authenticator>>,
+    ) -> Self {
+        Self { shared: Arc::new(Shared { store, clock, ids, connectors, table: Mutex::default() }) }
+    }
+
+    /// Asks, or joins whoever is asking the same, and waits for the answer. Dropping the future gives up; when everybody
+    /// has given up, the challenge is cancelled.
+    pub(crate) async fn ask(&self, question: Question) -> Answered {
+        let now = self.shared.clock.now();
+        let key = question.key();
+        if !question.remember.is_zero() {
+            let since =
+                Timestamp(now.0.saturating_sub(u64::try_from(question.remember.as_millis()).unwrap_or(u64::MAX)));
+            match self.shared.store.approval_since(&key, since).await {
+                Ok(Some((id, at))) => {
+                    let detail = "Approved for an earlier access and still remembered.".to_owned();
+                    return Answered {
+                        id: Some(id),
+                        outcome: ChallengeOutcome::Approved,
+                        detail,
+                        at,
+                        remembered: true,
+                    };
+                }
+                Ok(None) => {}
+                // Asking once too often is better than not asking.
+                Err(error) => tracing::warn!(%error, "earlier approvals could not be read"),
+            }
+        }
+        let Some(connector) = self.shared.connectors.get(&question.connector) else {
+            let detail = format!("There is no connector named {}.", question.connector);
+            return Answered::without_asking(ChallengeOutcome::Unavailable, detail, now);
+        };
+        let mut waiter = self.join_or_open(key, question, Arc::clone(connector));
+        waiter.ending().await
+    }
+
+    fn join_or_open(&self, key: RememberKey, question: Question, connector: Arc<dyn Authenticator>) -> Waiter {
+        let mut table = self.shared.table();
+        if let Some(live) = table.open.get(&key) {
+            return Waiter::join(&self.shared, live);
+        }
+        let link = LinkToken::from_random(self.shared.ids.random());
+        let now = self.shared.clock.now();
+        let live = Arc::new(Live::new(self.shared.new_challenge_id(now), link.clone(), key.clone(), &question, now));
+        table.forget_old(now);
+        table.open.insert(key, Arc::clone(&live));
+        table.by_link.insert(link, Arc::clone(&live));
+        let waiter = Waiter::join(&self.shared, &live);
+        drop(table);
+        tokio::spawn(follow::follow(Arc::clone(&self.shared), live, question, connector));
+        waiter
+    }
+}
+
+#[async_trait]
+impl ChallengeDesk for Desk {
+    async fn of_address(&self, address: IpAddr) -> Vec<ChallengeView> {
+        let now = self.shared.clock.now();
+        let mut views: Vec<_> = self
+            .shared
+            .table()
+            .by_link
+            .values()
+            .filter(|live| live.address() == Some(address) && live.is_shown(now, LISTED_AFTER_END))
+            .map(|live| live.view())
+            .collect();
+        views.sort_by_key(|view| std::cmp::Reverse(view.opened_at));
+        views
+    }
+
+    async fn by_link(&self, link: &LinkToken) -> Option<ChallengeView> {
+        let live = self.shared.find(link)?;
+        live.is_shown(self.shared.clock.now(), SHOWN_AFTER_END).then(|| live.view())
+    }
+
+    async fn changed(&self, link: &LinkToken, seen: u64) -> Option<ChallengeView> {
+        let live = self.shared.find(link)?;
+        Some(live.changed(seen).await)
+    }
+
+    async fn dismiss(&self, link: &LinkToken) -> bool {
+        self.shared.find(link).is_some_and(|live| live.dismiss())
+    }
+}
+
+impl Shared {
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn find(&self, link: &LinkToken) -> Option<Arc<Live>> {
+        self.table().by_link.get(link).cloned()
+    }
+
+    fn new_challenge_id(&self, now: Timestamp) -> ChallengeId {
+        ChallengeId(self.ids.event_id(now).0)
+    }
+
+    /// Takes a challenge out of those that can be joined, if it is still that very one.
+    fn close_to_newcomers(&self, live: &Arc<Live>) {
+        let mut table = self.table();
+        if table.open.get(&live.key).is_some_and(|open| Arc::ptr_eq(open, live)) {
+            table.open.remove(&live.key);
+        }
+    }
+
+    async fn save(&self, record: &ChallengeRecord) -> Result<(), portcullis_core::store::StoreError> {
+        self.store.put_challenge(record).await
+    }
+}
+
+impl Table {
+    fn forget_old(&mut self, now: Timestamp) {
+        // Looking through the whole table each time would make n challenges cost n²; once it has doubled is enough.
+        if self.by_link.len() < 64 || !self.by_link.len().is_power_of_two() && self.by_link.len() < KEPT {
+            return;
+        }
+        self.by_link.retain(|_, live| live.is_shown(now, SHOWN_AFTER_END));
+        if self.by_link.len() >= KEPT {
+            let mut ended: Vec<_> =
+                self.by_link.iter().filter_map(|(link, live)| Some((live.ended_at()?, link.clone()))).collect();
+            ended.sort_by_key(|(at, _)| *at);
+            for (_, link) in ended.into_iter().take(KEPT / 10) {
+                self.by_link.remove(&link);
+            }
+        }
+    }
+}
+
+fn state_of(outcome: ChallengeOutcome) -> ChallengeState {
+    match outcome {
+        ChallengeOutcome::Approved => ChallengeState::Approved,
+        ChallengeOutcome::Denied => ChallengeState::Denied,
+        ChallengeOutcome::Failed => ChallengeState::Failed,
+        ChallengeOutcome::Expired => ChallengeState::Expired,
+        ChallengeOutcome::Closed => ChallengeState::Closed,
+        ChallengeOutcome::NotEnrolled | ChallengeOutcome::Unavailable => ChallengeState::Cancelled,
+    }
+}
+
+impl From<&Ending> for Answered {
+    fn from(ending: &Ending) -> Self {
+        Self {
+            id: ending.was_asked.then_some(ending.id),
+            outcome: ending.outcome,
+            detail: ending.detail.clone(),
+            at: ending.at,
+            remembered: false,
+        }
+    }
+}

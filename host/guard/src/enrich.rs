@@ -1,0 +1,107 @@
+//! From what was seen on the wire to an access with account, endpoint, application and signals.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use portcullis_behavior as behavior;
+use portcullis_core::gate::{Asked, Claim};
+use portcullis_core::learned::AccountHistory;
+use portcullis_core::{Access, Account, AccountFacts, AccountId, AccountKind, Endpoint, Target};
+use tracing::warn;
+
+use crate::Guard;
+
+/// An access that is ready to be decided on.
+pub(crate) struct Enriched {
+    pub(crate) access: Access,
+    /// What policies may ask about the account; an error, for the log and the incident, where the directory or the store
+    /// could not tell. Then no policy can be evaluated, because it would decide without knowing.
+    pub(crate) facts: Result<Arc<AccountFacts>, String>,
+}
+
+impl Guard {
+    pub(crate) async fn enrich(&self, asked: &Asked) -> Enriched {
+        let at = self.rooms.clock.now();
+        let address = asked.connection.client.ip().to_canonical();
+        let (account, mut facts) = self.account(&asked.claim).await;
+        let noticed = match self.notice(account.as_ref(), address, at).await {
+            Ok(noticed) => noticed,
+            Err(problem) => {
+                facts = Err(problem);
+                behavior::Noticed { associated: false, shared: false, signals: Vec::new() }
+            }
+        };
+        let names = &self.options.surroundings;
+        let access = Access {
+            id: self.rooms.ids.event_id(at),
+            at,
+            source: "ldap".to_owned(),
+            account,
+            endpoint: Some(Endpoint {
+                address,
+                name: names.endpoint(address).map(str::to_owned),
+                site: names.site(address).map(str::to_owned),
+                shared: noticed.shared,
+                associated: noticed.associated,
+                risk: 0,
+            }),
+            target: Target {
+                application: names.application(&asked.connection.listener, address).to_owned(),
+                entry: asked.entry.clone(),
+            },
+            operation: asked.operation.clone(),
+            outcome: asked.outcome,
+            signals: noticed.signals,
+        };
+        Enriched { access, facts }
+    }
+
+    /// The account behind a claim. Where the directory has no such entry, or cannot say, the name itself is the identity.
+    async fn account(&self, claim: &Claim) -> (Option<Account>, Result<Arc<AccountFacts>, String>) {
+        let name = match claim {
+            Claim::Anonymous => return (None, Ok(Arc::default())),
+            Claim::Unreadable => return (None, Ok(Arc::default())),
+            Claim::Name(name) => name,
+        };
+        match self.rooms.directory.find(name).await {
+            Ok(Some(found)) => (Some(found.account), Ok(found.facts)),
+            Ok(None) => (Some(nameless(name)), Ok(Arc::default())),
+            Err(error) => {
+                warn!(%error, "the account of an access could not be looked up");
+                (Some(nameless(name)), Err(error.to_string()))
+            }
+        }
+    }
+
+    async fn notice(
+        &self,
+        account: Option<&Account>,
+        address: IpAddr,
+        at: portcullis_core::Timestamp,
+    ) -> Result<behavior::Noticed, String> {
+        let learned = &self.rooms.learned;
+        let endpoint = learned.endpoint_history(address).await.map_err(|e| e.to_string())?;
+        let Some(account) = account else {
+            // Nobody in particular: there is no habit to compare with.
+            let shared = behavior::shared_endpoint::is_shared(endpoint, &self.options.behavior);
+            return Ok(behavior::Noticed { associated: false, shared, signals: Vec::new() });
+        };
+        let history: AccountHistory = learned.account_history(&account.id).await.map_err(|e| e.to_string())?;
+        let observed = behavior::Observed { at, address, account: &history, endpoint };
+        Ok(behavior::notice(observed, &self.options.behavior))
+    }
+}
+
+/// An account of which nothing is known but the name that a client used.
+fn nameless(name: &str) -> Account {
+    Account {
+        id: AccountId::new(format!("name:{}", name.to_lowercase())),
+        login: name.to_owned(),
+        dn: None,
+        mail: None,
+        kind: AccountKind::Unknown,
+        privileged: false,
+        cloud_enabled: None,
+        risk: 0,
+    }
+}

@@ -1,0 +1,32 @@
+//! The proof that something was decided on.
+
+use portcullis_core::gate::Permit;
+
+/// Holds what may go on. Made in this crate alone, after a decision; opened once.
+///
+/// Its field and its constructor are not visible outside, so no other room can make one:
+///
+/// ```compile_fail
+/// let forged = portcullis_guard::Permitted { held: "a request that nobody decided on" };
+/// ```
+///
+/// ```compile_fail
+/// let forged = portcullis_guard::Permitted::new("a request that nobody decided on");
+/// ```
+#[derive(Debug)]
+#[must_use]
+pub struct Permitted<T> {
+    held: T,
+}
+
+impl<T> Permitted<T> {
+    pub(crate) fn new(held: T) -> Self {
+        Self { held }
+    }
+}
+
+impl<T> Permit<T> for Permitted<T> {
+    fn redeem(self) -> T {
+        self.held
+    }
+}

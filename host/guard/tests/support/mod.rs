@@ -1,0 +1,333 @@
+//! A made-up world around the guard: every room is a fake that the test can look into.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use portcullis_core::challenge::{ChallengeRecord, ChallengeState, RememberKey};
+use portcullis_core::directory::{Directory, DirectoryAccount, DirectoryError};
+use portcullis_core::event::{AccessEvent, Event, Record};
+use portcullis_core::gate::{Answer, Asked, Claim, Connection, Gate, Permit};
+use portcullis_core::learned::{AccountHistory, Association, EndpointHistory};
+use portcullis_core::plugin::{
+    Authenticator, ChallengeContext, ConnectorError, Health, PluginFault, Policy, Progress, Prompt, StartError, Step,
+};
+use portcullis_core::policy::*;
+use portcullis_core::store::*;
+use portcullis_core::*;
+use portcullis_guard::{Guard, Options, PolicyEntry, Rooms, Surroundings};
+use tokio::sync::Notify;
+
+#[derive(Default)]
+pub struct World {
+    pub records: Mutex<Vec<Record>>,
+    pub challenges: Mutex<HashMap<ChallengeId, ChallengeRecord>>,
+    pub store_down: AtomicBool,
+    pub directory_down: AtomicBool,
+    pub kind: Mutex<Option<AccountKind>>,
+    ids: AtomicU64,
+    epoch: Mutex<Option<tokio::time::Instant>>,
+}
+
+const START: u64 = 1_800_000_000_000;
+
+impl Clock for World {
+    /// Follows tokio's clock, which the tests pause and move.
+    fn now(&self) -> Timestamp {
+        let epoch = *self.epoch.lock().unwrap().get_or_insert_with(tokio::time::Instant::now);
+        Timestamp(START).plus(epoch.elapsed())
+    }
+}
+
+impl Ids for World {
+    fn event_id(&self, _: Timestamp) -> EventId {
+        EventId(uuid::Uuid::from_u128(u128::from(self.ids.fetch_add(1, Ordering::SeqCst) + 1)))
+    }
+    fn random(&self) -> [u8; 16] {
+        u128::from(self.ids.fetch_add(1, Ordering::SeqCst) + 1).to_be_bytes()
+    }
+}
+
+#[async_trait]
+impl Directory for World {
+    async fn find(&self, name: &str) -> Result<Option<DirectoryAccount>, DirectoryError> {
+        if self.directory_down.load(Ordering::SeqCst) {
+            return Err(DirectoryError::Unreachable("connection refused".to_owned()));
+        }
+        let account = Account {
+            id: AccountId::new("alice-id"),
+            login: "alice".to_owned(),
+            dn: Some(name.to_owned()),
+            mail: None,
+            kind: self.kind.lock().unwrap().unwrap_or(AccountKind::Human),
+            privileged: false,
+            cloud_enabled: None,
+            risk: 0,
+        };
+        Ok(name.starts_with("uid=alice").then(|| DirectoryAccount { account, facts: Arc::default() }))
+    }
+}
+
+#[async_trait]
+impl EventStore for World {
+    fn append(&self, record: Record) -> BoxFuture<'static, Result<(), StoreError>> {
+        if self.store_down.load(Ordering::SeqCst) {
+            return Box::pin(async { Err(StoreError::Unavailable("disk full".to_owned())) });
+        }
+        self.records.lock().unwrap().push(record);
+        Box::pin(async { Ok(()) })
+    }
+    async fn recent(&self, _: Option<Sequence>, _: u32) -> Result<Vec<StoredEvent>, StoreError> {
+        Ok(Vec::new())
+    }
+    async fn changed(&self, seen: Sequence) -> Sequence {
+        seen
+    }
+}
+
+#[async_trait]
+impl LearnedStore for World {
+    async fn account_history(&self, account: &AccountId) -> Result<AccountHistory, StoreError> {
+        let mut associations: Vec<Association> = Vec::new();
+        for seen in self.records.lock().unwrap().iter().filter_map(|r| r.learned.clone()) {
+            if seen.account != *account {
+                continue;
+            }
+            match associations.iter_mut().find(|a| a.address == seen.address) {
+                Some(known) => (known.count, known.last_seen) = (known.count + 1, seen.at),
+                None => associations.push(Association {
+                    address: seen.address,
+                    first_seen: seen.at,
+                    last_seen: seen.at,
+                    count: 1,
+                }),
+            }
+        }
+        Ok(AccountHistory { associations })
+    }
+    async fn endpoint_history(&self, _: IpAddr) -> Result<EndpointHistory, StoreError> {
+        Ok(EndpointHistory { accounts: 1 })
+    }
+}
+
+#[async_trait]
+impl ChallengeStore for World {
+    async fn put_challenge(&self, challenge: &ChallengeRecord) -> Result<(), StoreError> {
+        if self.store_down.load(Ordering::SeqCst) {
+            return Err(StoreError::Unavailable("disk full".to_owned()));
+        }
+        self.challenges.lock().unwrap().insert(challenge.id, challenge.clone());
+        Ok(())
+    }
+    async fn approval_since(
+        &self,
+        key: &RememberKey,
+        since: Timestamp,
+    ) -> Result<Option<(ChallengeId, Timestamp)>, StoreError> {
+        let challenges = self.challenges.lock().unwrap();
+        let fits = |c: &&ChallengeRecord| {
+            c.state == ChallengeState::Approved
+                && (&c.account, c.address, &c.application, &c.policy)
+                    == (&key.account, key.address, &key.application, &key.policy)
+        };
+        let ended = challenges.values().filter(fits).filter_map(|c| Some((c.id, c.ended_at?)));
+        Ok(ended.filter(|(_, at)| *at >= since).max_by_key(|(_, at)| *at))
+    }
+    async fn cancel_open_challenges(&self, _: Timestamp) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+}
+
+/// A policy whose rulings are a closure.
+pub struct Scripted<F>(pub Needs, pub F);
+
+impl<F> Policy for Scripted<F>
+where
+    F: Fn(&Access, &[Evidence]) -> Result<Ruling, PluginFault> + Send + Sync,
+{
+    fn needs(&self) -> &Needs {
+        &self.0
+    }
+    fn evaluate(&self, access: &Access, _: &AccountFacts, evidence: &[Evidence]) -> Result<Ruling, PluginFault> {
+        (self.1)(access, evidence)
+    }
+}
+
+pub fn policy<F>(name: &str, mode: Mode, fail: FailMode, rule: F) -> PolicyEntry
+where
+    F: Fn(&Access, &[Evidence]) -> Result<Ruling, PluginFault> + Send + Sync + 'static,
+{
+    let needs = Needs { operations: vec![OperationKind::Bind, OperationKind::Search], ..Needs::default() };
+    PolicyEntry { name: PolicyName::new(name), mode, fail, policy: Arc::new(Scripted(needs, rule)) }
+}
+
+pub fn ruling(verdict: Verdict) -> Result<Ruling, PluginFault> {
+    Ok(Ruling { verdict, reason: "because".to_owned(), effects: Vec::new() })
+}
+
+pub fn challenge(remember_seconds: u32) -> Verdict {
+    Verdict::Challenge(ChallengeRequest {
+        connector: ConnectorName::new("phone"),
+        remember_seconds,
+        timeout_seconds: 0,
+    })
+}
+
+/// Asks for a push; allows when approved, blocks otherwise.
+pub fn push_policy(remember_seconds: u32) -> PolicyEntry {
+    policy("push", Mode::Enforce, FailMode::Closed, move |_, evidence| match evidence {
+        [] => ruling(challenge(remember_seconds)),
+        [Evidence::Challenge(result), ..] if result.outcome == ChallengeOutcome::Approved => ruling(Verdict::Allow),
+        _ => ruling(Verdict::Block),
+    })
+}
+
+/// A phone.
+#[derive(Default)]
+pub struct Phone {
+    pub starts: AtomicU32,
+    pub cancels: AtomicU32,
+    /// The handle that each challenge has to be polled with next.
+    handles: Mutex<HashMap<u32, u32>>,
+    pub answer: Mutex<Option<Progress>>,
+    pub not_enrolled: AtomicBool,
+    pub poll_error: Mutex<Option<ConnectorError>>,
+    pub panics: AtomicBool,
+    pub taken_back: Notify,
+}
+
+impl Phone {
+    fn step(&self, challenge: u32, turn: u32) -> Step {
+        self.handles.lock().unwrap().insert(challenge, turn);
+        Step {
+            progress: self.answer.lock().unwrap().unwrap_or(Progress::Waiting),
+            handle: format!("{challenge}:{turn}"),
+            prompt: Prompt::Push(Some(47)),
+            poll_after_ms: 1000,
+            expires_in_seconds: 300,
+        }
+    }
+    pub fn answer(&self, progress: Progress) {
+        *self.answer.lock().unwrap() = Some(progress);
+    }
+}
+
+#[async_trait]
+impl Authenticator for Phone {
+    async fn check(&self) -> Result<Health, ConnectorError> {
+        Ok(Health { detail: String::new(), warnings: Vec::new() })
+    }
+    async fn start(&self, _: &ChallengeContext) -> Result<Step, StartError> {
+        if self.not_enrolled.load(Ordering::SeqCst) {
+            return Err(StartError::NotEnrolled("no phone".to_owned()));
+        }
+        let challenge = self.starts.fetch_add(1, Ordering::SeqCst);
+        assert!(!self.panics.load(Ordering::SeqCst), "made to panic");
+        Ok(Step { progress: Progress::Waiting, ..self.step(challenge, 0) })
+    }
+    async fn poll(&self, handle: &str) -> Result<Step, ConnectorError> {
+        if let Some(error) = self.poll_error.lock().unwrap().clone() {
+            return Err(error);
+        }
+        let (challenge, turn) = handle.split_once(':').unwrap();
+        let (challenge, turn) = (challenge.parse().unwrap(), turn.parse().unwrap());
+        assert_eq!(self.handles.lock().unwrap()[&challenge], turn, "the latest handle has to be used");
+        Ok(self.step(challenge, turn + 1))
+    }
+    async fn verify(&self, _: &str, _: &str) -> Result<Step, ConnectorError> {
+        Err(ConnectorError::Protocol("a push has no code".to_owned()))
+    }
+    async fn cancel(&self, _: &str) -> Result<(), ConnectorError> {
+        self.cancels.fetch_add(1, Ordering::SeqCst);
+        self.taken_back.notify_one();
+        Ok(())
+    }
+}
+
+pub struct Scene {
+    pub world: Arc<World>,
+    pub phone: Arc<Phone>,
+    pub guard: Arc<Guard>,
+}
+
+pub fn scene(policies: Vec<PolicyEntry>) -> Scene {
+    scene_with(policies, FailMode::Closed)
+}
+
+pub fn scene_with(policies: Vec<PolicyEntry>, without_store: FailMode) -> Scene {
+    let world = Arc::new(World::default());
+    let phone = Arc::new(Phone::default());
+    let rooms = Rooms {
+        directory: world.clone(),
+        events: world.clone(),
+        learned: world.clone(),
+        challenges: world.clone(),
+        clock: world.clone(),
+        ids: world.clone(),
+    };
+    let options = Options {
+        surroundings: Surroundings::default(),
+        behavior: portcullis_behavior::Settings {
+            learning_time: Duration::ZERO,
+            learning_accesses: 1,
+            ..portcullis_behavior::Settings::default()
+        },
+        challenge_timeout: Duration::from_secs(60),
+        challenge_timeout_limit: Duration::from_secs(120),
+        without_store,
+        store_timeout: Duration::from_secs(5),
+        challenge_page: Some("https://gateway.example/challenge".to_owned()),
+    };
+    let connectors: BTreeMap<ConnectorName, Arc<dyn Authenticator>> =
+        [(ConnectorName::new("phone"), phone.clone() as Arc<dyn Authenticator>)].into();
+    let guard = Arc::new(Guard::new(rooms, options, connectors));
+    guard.set_policies(policies);
+    Scene { world, phone, guard }
+}
+
+pub fn bind_from(address: &str) -> Asked {
+    Asked {
+        connection: Connection {
+            client: format!("{address}:50000").parse().unwrap(),
+            listener: ListenerName::new("main"),
+            tls: true,
+        },
+        claim: Claim::Name("uid=alice,ou=people,dc=example,dc=com".to_owned()),
+        operation: Operation::Bind(BindMethod::Simple),
+        entry: None,
+        outcome: Outcome::Success,
+        directory_result: Some(0),
+    }
+}
+
+impl Scene {
+    /// Decides; what was held when it is permitted, the diagnostic message when not.
+    pub async fn bind(&self, address: &str) -> Result<&'static str, String> {
+        self.decide(bind_from(address)).await
+    }
+
+    pub async fn decide(&self, asked: Asked) -> Result<&'static str, String> {
+        match self.guard.decide(asked, "held").await {
+            Answer::Permitted(permitted) => Ok(permitted.redeem()),
+            Answer::Refused(refusal) => Err(refusal.diagnostic),
+        }
+    }
+
+    pub fn events(&self) -> Vec<AccessEvent> {
+        let records = self.world.records.lock().unwrap();
+        records
+            .iter()
+            .filter_map(|record| match &record.event {
+                Event::Access(event) => Some((**event).clone()),
+                Event::Administration(_) => None,
+            })
+            .collect()
+    }
+
+    pub fn last(&self) -> AccessEvent {
+        self.events().pop().expect("an event was recorded")
+    }
+}
