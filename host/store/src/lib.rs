@@ -1,1 +1,40 @@
-//! Events, incidents, learned state, challenges and settings in a database.
+//! Events, incidents, learned behaviour, challenges and settings in a database.
+//!
+//! [`Store`] implements every trait of [`portcullis_core::store`] over one SQLite file. No other crate knows SQL.
+//!
+//! # How a write becomes durable
+//!
+//! Every write goes through one queue to one task, the writer. It takes what is waiting, up to 256 writes, and puts all
+//! of it into one transaction: the events, what was learned, what happens to incidents, and a row of the hash chain.
+//! Only after the commit (WAL with `synchronous = FULL`, so after the disk has it) are the callers told. If the
+//! transaction fails, each write is tried again in a transaction of its own, so that a bad one harms no other.
+//!
+//! # What the hash chain proves
+//!
+//! Each batch of events holds a SHA-256 hash over the batch before it and over its own events. [`Store::verify`]
+//! recomputes all of it and names the first event or batch that was changed, removed or added. That finds damage, and
+//! it finds tampering by somebody who edits single rows. It does *not* stop somebody who can write the whole file and
+//! knows this code: such a person can recompute the chain from the change onwards, or cut off its end, and the result
+//! is consistent. Against that there is the [`Head`] that `verify` reports: written down somewhere this person cannot
+//! reach, it can be held against the store later with [`Store::still_holds`]. The chain covers events; incidents,
+//! learned behaviour, challenges and settings are not part of it.
+
+mod chain;
+mod challenges;
+mod events;
+mod fault;
+mod incidents;
+mod learned;
+mod numbers;
+mod open;
+mod plugin_state;
+mod settings;
+mod store;
+mod verify;
+mod work;
+mod writer;
+
+pub use chain::Head;
+pub use open::StoreOptions;
+pub use store::{Health, Store};
+pub use verify::{Damage, VerifyReport};

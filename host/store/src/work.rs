@@ -1,0 +1,77 @@
+//! Everything that can be asked of the writer, and how one piece of it is done inside a transaction.
+
+use portcullis_core::challenge::ChallengeRecord;
+use portcullis_core::incident::IncidentChange;
+use portcullis_core::learned::Observation;
+use portcullis_core::store::{Administrator, ConsoleSession, StoreError};
+use portcullis_core::{IncidentId, Timestamp};
+use sqlx::SqliteConnection;
+
+use crate::events::{Batch, EventRow};
+use crate::fault::Fault;
+use crate::{challenges, incidents, learned, open, plugin_state, settings};
+
+/// A write.
+pub(crate) enum Work {
+    Append(Box<Entry>),
+    ResolveIncident { id: IncidentId, person: String, event: Box<EventRow> },
+    PutChallenge(Box<ChallengeRecord>),
+    CancelOpenChallenges(Timestamp),
+    PutSetting { key: String, json: String },
+    PutAdministrator(Administrator),
+    PutSession { session: ConsoleSession, now: Timestamp },
+    EndSession([u8; 32]),
+    PutPluginState { plugin: String, key: String, value: Vec<u8>, quota: u64 },
+    DeletePluginState { plugin: String, key: String },
+    LimitSize(Option<u64>),
+}
+
+/// A record, ready to be written.
+pub(crate) struct Entry {
+    pub(crate) row: EventRow,
+    pub(crate) learned: Option<Observation>,
+    pub(crate) incidents: Vec<IncidentChange>,
+}
+
+/// What the writer answers: how many rows it was about, or why it did nothing.
+pub(crate) type Answer = Result<u64, StoreError>;
+
+impl Work {
+    /// Does it. An error in the outer result spoils the transaction; one in the inner result has written nothing.
+    pub(crate) async fn apply(&self, connection: &mut SqliteConnection, batch: &mut Batch) -> Result<Answer, Fault> {
+        let rows = match self {
+            Self::Append(entry) => append(connection, batch, entry).await?,
+            Self::ResolveIncident { id, person, event } => {
+                let resolved = incidents::resolve_by_person(connection, *id, person, event.at).await?;
+                // The event says that the person resolved it, so it is only true together with that.
+                if resolved > 0 {
+                    batch.append(connection, event).await?;
+                }
+                resolved
+            }
+            Self::PutChallenge(challenge) => challenges::put(connection, challenge).await?,
+            Self::CancelOpenChallenges(at) => challenges::cancel_open(connection, *at).await?,
+            Self::PutSetting { key, json } => settings::put_setting(connection, key, json).await?,
+            Self::PutAdministrator(administrator) => settings::put_administrator(connection, administrator).await?,
+            Self::PutSession { session, now } => settings::put_session(connection, session, *now).await?,
+            Self::EndSession(token_hash) => settings::end_session(connection, token_hash).await?,
+            Self::PutPluginState { plugin, key, value, quota } => {
+                return plugin_state::put(connection, (plugin, key), value, *quota).await;
+            }
+            Self::DeletePluginState { plugin, key } => plugin_state::delete(connection, plugin, key).await?,
+            Self::LimitSize(bytes) => open::limit_size(connection, *bytes).await?,
+        };
+        Ok(Ok(rows))
+    }
+}
+
+async fn append(connection: &mut SqliteConnection, batch: &mut Batch, entry: &Entry) -> Result<u64, Fault> {
+    batch.append(connection, &entry.row).await?;
+    if let Some(observation) = &entry.learned {
+        learned::learn(connection, observation).await?;
+    }
+    for change in &entry.incidents {
+        incidents::change(connection, &entry.row, change).await?;
+    }
+    Ok(1)
+}

@@ -1,0 +1,69 @@
+//! What every backend has to do. A backend says how its store is opened and closed in a [`Place`], and is added to the
+//! list at the end.
+
+mod challenges;
+mod events;
+mod incidents;
+mod learned;
+mod plugin_state;
+mod settings;
+
+use async_trait::async_trait;
+use portcullis_core::store::{
+    ChallengeStore, EventStore, IncidentStore, LearnedStore, PluginStateStore, SettingsStore,
+};
+
+/// Where a store is kept, from one opening to the next. A new place is empty.
+#[async_trait]
+pub trait Place: Sized + Send + Sync {
+    /// The store of this backend.
+    type Store: EventStore
+        + IncidentStore
+        + LearnedStore
+        + ChallengeStore
+        + SettingsStore
+        + PluginStateStore
+        + Clone
+        + 'static;
+
+    async fn new() -> Self;
+    async fn open(&self) -> Self::Store;
+    async fn close(store: Self::Store);
+}
+
+macro_rules! contract {
+    ($backend:ident: $place:ty => $($module:ident { $($name:ident),* $(,)? })*) => {
+        mod $backend {
+            $(mod $module {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    use crate::contract::Place as _;
+                    crate::contract::$module::$name(&<$place>::new().await).await;
+                })*
+            })*
+        }
+    };
+}
+
+contract! { sqlite: crate::sqlite::Folder =>
+    events {
+        an_empty_log_is_empty, every_event_comes_back_as_it_was, the_newest_come_first_and_pages_meet,
+        an_append_is_queued_when_it_is_called, many_writers_lose_nothing, an_id_is_stored_once,
+        a_bad_record_leaves_its_neighbours_alone, events_survive_reopening, changes_wake_those_who_wait,
+    }
+    incidents {
+        raising_again_adds_to_the_open_one, resolving_names_the_proof, after_resolving_a_new_one_is_opened,
+        resolving_what_is_not_there_changes_nothing, accounts_and_policies_are_apart, one_record_can_do_both,
+        a_person_resolves_once_and_with_an_event, concurrent_raising_makes_one, unresolved_come_first,
+    }
+    learned { associations_are_counted, endpoints_count_accounts, what_is_learned_survives_reopening }
+    challenges {
+        only_an_approval_for_the_same_key_counts, the_newest_approval_counts, a_challenge_is_replaced,
+        open_ones_are_cancelled,
+    }
+    settings {
+        settings_are_set_and_replaced, administrators_are_added_and_replaced, sessions_end_in_time,
+        sessions_are_ended, settings_survive_reopening,
+    }
+    plugin_state { values_are_kept_per_plugin, the_quota_holds, any_text_is_a_key }
+}

@@ -1,0 +1,26 @@
+//! Servers for tests and the demo: a sample directory, an Okta simulator, launchers of real ones.
+//!
+//! - [`company`]: one made-up company that fills all of them
+//! - [`slapd`]: the real OpenLDAP server
+//! - [`directory`]: an embedded LDAP directory
+//! - [`okta`]: a simulator of Okta
+//! - [`pki`]: a throwaway certification authority
+//! - [`client`]: an LDAP client that chooses its address and shows raw bytes
+//! - [`tools`], [`process`], [`net`]: command line clients, processes, ports
+
+pub mod client;
+pub mod company;
+pub mod directory;
+pub mod dn;
+mod entry;
+pub mod filter_text;
+mod names;
+pub mod net;
+pub mod okta;
+pub mod pki;
+pub mod process;
+pub mod slapd;
+pub mod tools;
+
+/// The words of the LDAP protocol that [`client`] speaks in.
+pub use ldap3_proto::proto;
