@@ -1,1 +1,16 @@
-fn main() {}
+//! `portcullis`: the gateway and its command line.
+
+mod assemble;
+mod broken;
+mod check;
+mod cli;
+mod config;
+mod events;
+mod plugin;
+mod plugins;
+mod run;
+mod system;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

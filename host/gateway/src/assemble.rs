@@ -1,0 +1,217 @@
+//! Puts the rooms together.
+
+use std::os::unix::fs::DirBuilderExt as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use portcullis_behavior as behavior;
+use portcullis_core::store::PluginStateStore;
+use portcullis_core::{ListenerName, Secret};
+use portcullis_guard::{ApplicationRule, Guard, NamedNetwork, Options, Rooms, Surroundings};
+use portcullis_ldap::{BindRules, Limits, Listener, Lookup, LookupOptions, Mode, OpaqueSasl, Schema, Security, Upstream};
+use portcullis_store::{Store, StoreOptions};
+use portcullis_web::{WebOptions, WebState};
+use tracing::{error, info};
+
+use crate::config::{self, Config, ListenerTls, Loaded, Problem};
+use crate::plugins;
+use crate::system::System;
+use crate::{config as configuration, events};
+
+/// Everything that serves.
+pub(crate) struct Gateway {
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) upstream: Upstream,
+    pub(crate) guard: Arc<Guard>,
+    pub(crate) web: WebOptions,
+    pub(crate) web_state: WebState,
+}
+
+/// Makes the data folder, for the gateway alone, and opens the store in it.
+pub(crate) async fn open_store(config: &Config) -> Result<Store> {
+    let folder = &config.data_folder;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .with_context(|| format!("the data folder {} cannot be made", folder.display()))?;
+    let path = events::database(folder);
+    let store = Store::open(StoreOptions::new(&path)).await;
+    store.with_context(|| format!("the event store {} cannot be opened", path.display()))
+}
+
+/// Loads the plugins and connects the rooms. What can be missing for a while, the directory and the services behind
+/// connectors, is looked at in the background and named in the log.
+pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
+    let config = &loaded.config;
+    let plugins = load_plugins(loaded, store).await?;
+    for problem in loaded.problems(plugins.broken).lines() {
+        error!("{problem}");
+    }
+    let lookup = Arc::new(lookup(config).map_err(|problem| loaded.problems(vec![problem]))?);
+    let store = Arc::new(store.clone());
+    let rooms = Rooms {
+        directory: lookup.clone(),
+        events: store.clone(),
+        learned: store.clone(),
+        challenges: store.clone(),
+        clock: Arc::new(System),
+        ids: Arc::new(System),
+    };
+    let connectors = plugins.connectors.clone();
+    let guard = Arc::new(Guard::new(rooms, options(config), plugins.connectors));
+    guard.set_policies(plugins.policies);
+    let health = store.clone();
+    let web_state = WebState {
+        desk: guard.desk(),
+        events: store.clone(),
+        incidents: store.clone(),
+        settings: store,
+        clock: Arc::new(System),
+        ids: Arc::new(System),
+        healthy: Arc::new(move || health.health().last_error.is_none()),
+    };
+    let web = WebOptions {
+        tls: config.web.certificate.clone().zip(config.web.key.clone()),
+        public_url: config.web.public_url.clone(),
+    };
+    let listeners = listeners(config).map_err(|problem| loaded.problems(vec![problem]))?;
+    let upstream = upstream(config).map_err(|problem| loaded.problems(vec![problem]))?;
+    tokio::spawn(async move {
+        match lookup.check().await {
+            Ok(detail) => info!("directory: {detail}"),
+            Err(error) => error!("directory: {error}"),
+        }
+        for (name, connector) in connectors {
+            match connector.check().await {
+                Ok(health) => {
+                    info!("connector {name}: {}", health.detail);
+                    health.warnings.iter().for_each(|warning| tracing::warn!("connector {name}: {warning}"));
+                }
+                Err(error) => error!("connector {name}: {error}"),
+            }
+        }
+    });
+    Ok(Gateway { listeners, upstream, guard, web, web_state })
+}
+
+async fn load_plugins(loaded: &Loaded, store: &Store) -> Result<plugins::Plugins> {
+    let config = loaded.config.clone();
+    let state: Arc<dyn PluginStateStore> = Arc::new(store.clone());
+    let cache = config.data_folder.join("compiled");
+    let plugins = tokio::task::spawn_blocking(move || -> Result<_> {
+        let engine = plugins::engine(&config, state, Some(&cache))?;
+        Ok(plugins::load(&config, &engine))
+    })
+    .await
+    .context("loading the plugins panicked")??;
+    if plugins.problems.is_empty() { Ok(plugins) } else { Err(loaded.problems(plugins.problems).into()) }
+}
+
+/// The client for directory look-ups.
+pub(crate) fn lookup(config: &Config) -> Result<Lookup, Problem> {
+    let directory = &config.directory;
+    let password: Secret = config::secret(&directory.password)
+        .map_err(|message| Problem::new(["directory", "password"], message))?;
+    let mut options = LookupOptions::new(
+        upstream(config)?,
+        directory.base.clone(),
+        match directory.schema {
+            configuration::Schema::Rfc2307 => Schema::Rfc2307,
+            configuration::Schema::ActiveDirectory => Schema::ActiveDirectory,
+        },
+        directory.service_account.clone(),
+        password,
+    );
+    options.attributes.clone_from(&directory.attributes);
+    options.privileged_groups.clone_from(&directory.privileged_groups);
+    options.service_accounts_under.clone_from(&directory.service_accounts_under);
+    options.service_account_groups.clone_from(&directory.service_account_groups);
+    options.positive_ttl = Duration::from_secs(u64::from(directory.cache_seconds));
+    Ok(Lookup::new(options))
+}
+
+fn upstream(config: &Config) -> Result<Upstream, Problem> {
+    let directory = &config.directory;
+    let address = directory.address().map_err(|message| Problem::new(["directory", "url"], message))?;
+    let tls = || {
+        portcullis_ldap::client_config(directory.ca_file.as_deref())
+            .map_err(|error| Problem::new(["directory", "ca-file"], error.to_string()))
+    };
+    let security = match (address.ldaps, directory.start_tls) {
+        (true, _) => Security::Ldaps(tls()?),
+        (false, true) => Security::StartTls(tls()?),
+        (false, false) => Security::Plain,
+    };
+    Ok(Upstream::new(address.host, address.port, security))
+}
+
+pub(crate) fn listeners(config: &Config) -> Result<Vec<Listener>, Problem> {
+    config.listeners.iter().enumerate().map(|(index, item)| listener(&index.to_string(), item)).collect()
+}
+
+fn listener(position: &str, item: &config::Listener) -> Result<Listener, Problem> {
+    let tls = match item.certificate.as_ref().zip(item.key.as_ref()) {
+        None => None,
+        Some((certificate, key)) => Some(
+            portcullis_ldap::server_config(certificate, key)
+                .map_err(|error| Problem::new(["listener", position, "certificate"], error.to_string()))?,
+        ),
+    };
+    let mode = match (item.tls, tls) {
+        (ListenerTls::Ldaps, Some(tls)) => Mode::Ldaps(tls),
+        (ListenerTls::StartTls, Some(tls)) => Mode::Plain { starttls: Some(tls) },
+        (ListenerTls::None, None) => Mode::Plain { starttls: None },
+        _ => return Err(Problem::new(["listener", position, "tls"], "does not go with the certificate and key")),
+    };
+    let mut listener = Listener::new(ListenerName::new(&item.name), item.address, mode);
+    listener.rules = BindRules {
+        allow_unauthenticated_bind: item.allow_unauthenticated_bind,
+        opaque_sasl: if item.relay_opaque_sasl { OpaqueSasl::Relay } else { OpaqueSasl::Refuse },
+        require_tls: item.require_tls,
+    };
+    listener.limits = Limits {
+        connections: item.connections,
+        connections_per_address: item.connections_per_address,
+        idle_timeout: item.idle_seconds.map(|seconds| Duration::from_secs(u64::from(seconds))),
+        request_size: item.request_mib.saturating_mul(1 << 20),
+        ..Limits::default()
+    };
+    Ok(listener)
+}
+
+fn options(config: &Config) -> Options {
+    let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds));
+    let days = |days: u32| Duration::from_secs(u64::from(days) * 86_400);
+    Options {
+        surroundings: surroundings(config),
+        behavior: behavior::Settings {
+            learning_time: days(config.behavior.learning_days),
+            learning_accesses: config.behavior.learning_accesses,
+            forget_after: days(config.behavior.forget_after_days),
+            shared_from_accounts: config.behavior.shared_from_accounts,
+        },
+        challenge_timeout: seconds(config.challenge.timeout_seconds),
+        challenge_timeout_limit: seconds(config.challenge.timeout_limit_seconds),
+        without_store: config.events.without_store,
+        store_timeout: seconds(config.events.store_timeout_seconds),
+        challenge_page: config.web.public_url.as_ref().map(|url| format!("{}/challenge", url.trim_end_matches('/'))),
+    }
+}
+
+fn surroundings(config: &Config) -> Surroundings {
+    let sites = config.sites.iter().flat_map(|site| {
+        site.networks.iter().map(|network| NamedNetwork { name: site.name.clone(), network: *network })
+    });
+    let endpoints = config
+        .endpoints
+        .iter()
+        .map(|endpoint| NamedNetwork { name: endpoint.name.clone(), network: endpoint.address.into() });
+    let applications = config.applications.iter().map(|application| ApplicationRule {
+        name: application.name.clone(),
+        listener: application.listener.as_ref().map(ListenerName::new),
+        networks: application.networks.clone(),
+    });
+    Surroundings { sites: sites.collect(), endpoints: endpoints.collect(), applications: applications.collect() }
+}

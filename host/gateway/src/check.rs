@@ -1,0 +1,65 @@
+//! `portcullis check`: what would go wrong, said before it does.
+#![expect(clippy::print_stdout, reason = "what a command line is for")]
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use crate::config::{Loaded, Problem};
+use crate::{assemble, plugins};
+
+pub(crate) fn check(file: &Path, offline: bool) -> Result<ExitCode> {
+    let loaded = Loaded::read(file)?;
+    let config = &loaded.config;
+    let mut problems: Vec<Problem> = Vec::new();
+    let mut plugins = match plugins::engine(config, Arc::new(plugins::NoState), None) {
+        Ok(engine) => plugins::load(config, &engine),
+        Err(error) => {
+            problems.push(Problem::new(["plugins"], format!("{error:#}")));
+            plugins::Plugins::none()
+        }
+    };
+    problems.append(&mut plugins.problems);
+    problems.append(&mut plugins.broken);
+    problems.extend(assemble::listeners(config).err());
+    let lookup = assemble::lookup(config);
+    if offline {
+        problems.extend(lookup.err());
+    } else {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(async {
+            match lookup {
+                Err(problem) => problems.push(problem),
+                Ok(lookup) => match lookup.check().await {
+                    Ok(detail) => println!("directory: {detail}"),
+                    Err(error) => problems.push(Problem::new(["directory"], error.to_string())),
+                },
+            }
+            ask_connectors(config, &plugins, &mut problems).await;
+        });
+    }
+    if problems.is_empty() {
+        println!("{}: no problem was found", file.display());
+        return Ok(ExitCode::SUCCESS);
+    }
+    Err(loaded.problems(problems).into())
+}
+
+/// Connectors that were loaded are asked to try their settings.
+async fn ask_connectors(config: &crate::config::Config, plugins: &plugins::Plugins, problems: &mut Vec<Problem>) {
+    for (index, connector) in config.connectors.iter().enumerate() {
+        let name = portcullis_core::ConnectorName::new(&connector.name);
+        let Some(loaded) = plugins.connectors.get(&name).filter(|_| !plugins.is_replaced("connector", index)) else {
+            continue;
+        };
+        match loaded.check().await {
+            Ok(health) => {
+                println!("connector {name}: {}", health.detail);
+                health.warnings.iter().for_each(|warning| println!("connector {name}: warning: {warning}"));
+            }
+            Err(error) => problems.push(Problem::new(["connector", &index.to_string()], error.to_string())),
+        }
+    }
+}

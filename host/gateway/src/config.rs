@@ -1,0 +1,48 @@
+//! The configuration file: read, checked, and complained about with file, line and advice.
+
+mod address;
+mod model;
+mod problem;
+mod validate;
+
+use std::path::{Path, PathBuf};
+
+pub(crate) use model::{
+    Config, Connector, Directory, Limits, Listener, ListenerTls, LogFormat, LogLevel, Policy, Schema, SecretSource, Web,
+};
+pub(crate) use problem::{Problem, Problems, pointer_path};
+pub(crate) use validate::secret;
+
+use problem::Source;
+
+/// A configuration that could be read, with the text that it was read from.
+pub(crate) struct Loaded {
+    pub(crate) config: Config,
+    source: Source,
+}
+
+impl Loaded {
+    /// Reads and checks the file. What needs the plugins or the network is not checked yet.
+    pub(crate) fn read(path: &Path) -> Result<Self, Problems> {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Problems::of_file(
+                path,
+                format!("cannot be read: {error}; `portcullis sample-config` prints a file to begin with"),
+            )
+        })?;
+        let source = Source::new(path, text);
+        let mut config: Config = toml::from_str(source.text()).map_err(|error| source.syntax(&error))?;
+        let folder = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+        config.resolve_paths(&folder);
+        let problems = validate::validate(&config);
+        if problems.is_empty() { Ok(Self { config, source }) } else { Err(source.problems(problems)) }
+    }
+
+    /// Problems that were found later, with their places in this file.
+    pub(crate) fn problems(&self, problems: Vec<Problem>) -> Problems {
+        self.source.problems(problems)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,86 @@
+//! Addresses of services, as people type them.
+
+use super::model::{Connector, Directory};
+
+/// Where the directory is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DirectoryAddress {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) ldaps: bool,
+}
+
+impl Directory {
+    /// `ldap://host[:port]` or `ldaps://host[:port]`; 389 and 636 unless given.
+    pub(crate) fn address(&self) -> Result<DirectoryAddress, String> {
+        let (ldaps, rest) = match self.url.split_once("://") {
+            Some(("ldap", rest)) => (false, rest),
+            Some(("ldaps", rest)) => (true, rest),
+            _ => return Err(format!("`{}` has to begin with ldap:// or ldaps://", self.url)),
+        };
+        let (host, port) = host_and_port(rest.trim_end_matches('/'))?;
+        Ok(DirectoryAddress { host, port: port.unwrap_or(if ldaps { 636 } else { 389 }), ldaps })
+    }
+}
+
+/// Where a cloud service is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ServiceAddress {
+    /// `https://host[:port]`, without a path.
+    pub(crate) base_url: String,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+}
+
+impl Connector {
+    /// The address that `domain`, or `base-url` where it is given, stands for.
+    pub(crate) fn base_url(&self) -> Result<ServiceAddress, String> {
+        let typed = self.base_url.as_deref().unwrap_or(&self.domain).trim();
+        let rest = match typed.split_once("://") {
+            None => typed,
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => rest,
+            Some((scheme, _)) => return Err(format!("begins with {scheme}://; only https:// is spoken")),
+        };
+        let rest = rest.trim_end_matches('/');
+        if rest.contains(['/', '?', '#', '@']) {
+            return Err(format!("`{typed}` has more than a host name; type it like company.okta.com"));
+        }
+        let (host, port) = host_and_port(rest)?;
+        let host = host.to_lowercase();
+        if let Some(organisation) = host.split_once('.').and_then(|(first, _)| first.strip_suffix("-admin")) {
+            let right = host.replacen(&format!("{organisation}-admin"), organisation, 1);
+            return Err(format!("`{host}` is the address of the admin console; the API is at {right}"));
+        }
+        let base_url = port.map_or_else(|| format!("https://{host}"), |port| format!("https://{host}:{port}"));
+        Ok(ServiceAddress { base_url, host, port: port.unwrap_or(443) })
+    }
+}
+
+fn host_and_port(text: &str) -> Result<(String, Option<u16>), String> {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
+            let port: u16 = port.parse().map_err(|_| format!("`{port}` is no port number"))?;
+            (host, Some(port))
+        }
+        _ => (text, None),
+    };
+    let name = host.trim_start_matches('[').trim_end_matches(']');
+    let is_address = name.parse::<std::net::IpAddr>().is_ok();
+    let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'));
+    if is_address || is_name { Ok((host.to_owned(), port)) } else { Err(format!("`{host}` is no host name")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_ports_and_ipv6() {
+        assert_eq!(host_and_port("dc1.example.com").unwrap(), ("dc1.example.com".to_owned(), None));
+        assert_eq!(host_and_port("127.0.0.1:389").unwrap(), ("127.0.0.1".to_owned(), Some(389)));
+        assert_eq!(host_and_port("[::1]:636").unwrap(), ("[::1]".to_owned(), Some(636)));
+        assert!(host_and_port("dc1:ldap").is_err());
+        assert!(host_and_port("two words").is_err());
+        assert!(host_and_port("").is_err());
+    }
+}

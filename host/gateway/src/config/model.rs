@@ -1,0 +1,321 @@
+//! The configuration file as it is written. Every field is explained in `portcullis.toml`, the sample that
+//! `portcullis sample-config` prints.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use serde::Deserialize;
+
+use portcullis_core::policy::{FailMode, Mode};
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Config {
+    pub(crate) data_folder: PathBuf,
+    #[serde(default)]
+    pub(crate) log: Log,
+    pub(crate) directory: Directory,
+    #[serde(rename = "listener")]
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) web: Web,
+    pub(crate) plugins: Plugins,
+    #[serde(default, rename = "connector")]
+    pub(crate) connectors: Vec<Connector>,
+    #[serde(default, rename = "policy")]
+    pub(crate) policies: Vec<Policy>,
+    #[serde(default)]
+    pub(crate) behavior: Behavior,
+    #[serde(default)]
+    pub(crate) challenge: Challenge,
+    #[serde(default)]
+    pub(crate) events: Events,
+    #[serde(default, rename = "application")]
+    pub(crate) applications: Vec<Application>,
+    #[serde(default, rename = "site")]
+    pub(crate) sites: Vec<Site>,
+    #[serde(default, rename = "endpoint")]
+    pub(crate) endpoints: Vec<Endpoint>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(crate) struct Log {
+    pub(crate) level: LogLevel,
+    pub(crate) format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum LogLevel {
+    Error,
+    Warn,
+    #[default]
+    Info,
+    Debug,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Directory {
+    pub(crate) url: String,
+    #[serde(default)]
+    pub(crate) start_tls: bool,
+    #[serde(default)]
+    pub(crate) allow_cleartext: bool,
+    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) base: String,
+    pub(crate) schema: Schema,
+    pub(crate) service_account: String,
+    pub(crate) password: SecretSource,
+    #[serde(default = "sixty")]
+    pub(crate) cache_seconds: u32,
+    #[serde(default)]
+    pub(crate) attributes: Vec<String>,
+    #[serde(default)]
+    pub(crate) privileged_groups: Vec<String>,
+    #[serde(default)]
+    pub(crate) service_accounts_under: Vec<String>,
+    #[serde(default)]
+    pub(crate) service_account_groups: Vec<String>,
+}
+
+fn sixty() -> u32 {
+    60
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Schema {
+    Rfc2307,
+    ActiveDirectory,
+}
+
+/// Where a secret comes from. `plain-text` has to be asked for by its name.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) enum SecretSource {
+    File(PathBuf),
+    Environment(String),
+    PlainText(hidden::PlainText),
+}
+
+/// Keeps `Debug` of the configuration from showing secrets.
+pub(crate) mod hidden {
+    use portcullis_core::Secret;
+    use serde::{Deserialize, Deserializer};
+
+    #[derive(Debug, Clone)]
+    pub(crate) struct PlainText(pub(crate) Secret);
+
+    impl<'de> Deserialize<'de> for PlainText {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            String::deserialize(deserializer).map(|text| Self(Secret::new(text)))
+        }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Listener {
+    pub(crate) name: String,
+    pub(crate) address: SocketAddr,
+    pub(crate) tls: ListenerTls,
+    pub(crate) certificate: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
+    #[serde(default)]
+    pub(crate) require_tls: bool,
+    #[serde(default)]
+    pub(crate) allow_unauthenticated_bind: bool,
+    #[serde(default)]
+    pub(crate) relay_opaque_sasl: bool,
+    pub(crate) idle_seconds: Option<u32>,
+    #[serde(default = "ten_thousand")]
+    pub(crate) connections: usize,
+    #[serde(default = "one_thousand")]
+    pub(crate) connections_per_address: usize,
+    #[serde(default = "sixteen")]
+    pub(crate) request_mib: usize,
+}
+
+fn ten_thousand() -> usize {
+    10_000
+}
+
+fn one_thousand() -> usize {
+    1_000
+}
+
+fn sixteen() -> usize {
+    16
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ListenerTls {
+    None,
+    StartTls,
+    Ldaps,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Web {
+    pub(crate) address: SocketAddr,
+    pub(crate) public_url: Option<String>,
+    pub(crate) certificate: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Plugins {
+    pub(crate) folder: PathBuf,
+    pub(crate) trusted_keys: Vec<PathBuf>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Connector {
+    pub(crate) name: String,
+    pub(crate) plugin: String,
+    pub(crate) domain: String,
+    pub(crate) base_url: Option<String>,
+    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) token: SecretSource,
+    #[serde(default)]
+    pub(crate) settings: toml::Table,
+    #[serde(default)]
+    pub(crate) limits: Limits,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Policy {
+    pub(crate) name: String,
+    pub(crate) plugin: String,
+    #[serde(default = "enforce")]
+    pub(crate) mode: Mode,
+    #[serde(default = "closed")]
+    pub(crate) fail: FailMode,
+    #[serde(default)]
+    pub(crate) settings: toml::Table,
+    #[serde(default)]
+    pub(crate) limits: Limits,
+}
+
+fn enforce() -> Mode {
+    Mode::Enforce
+}
+
+fn closed() -> FailMode {
+    FailMode::Closed
+}
+
+/// What a plugin may use; what is left out is the engine's default.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(crate) struct Limits {
+    pub(crate) memory_mib: Option<usize>,
+    pub(crate) call_ms: Option<u64>,
+    pub(crate) concurrent_calls: Option<usize>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(crate) struct Behavior {
+    pub(crate) learning_days: u32,
+    pub(crate) learning_accesses: u64,
+    pub(crate) forget_after_days: u32,
+    pub(crate) shared_from_accounts: u64,
+}
+
+impl Default for Behavior {
+    fn default() -> Self {
+        Self { learning_days: 7, learning_accesses: 20, forget_after_days: 180, shared_from_accounts: 10 }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(crate) struct Challenge {
+    pub(crate) timeout_seconds: u32,
+    pub(crate) timeout_limit_seconds: u32,
+}
+
+impl Default for Challenge {
+    fn default() -> Self {
+        Self { timeout_seconds: 60, timeout_limit_seconds: 300 }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(crate) struct Events {
+    pub(crate) without_store: FailMode,
+    pub(crate) store_timeout_seconds: u32,
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self { without_store: FailMode::Closed, store_timeout_seconds: 5 }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Application {
+    pub(crate) name: String,
+    pub(crate) listener: Option<String>,
+    #[serde(default)]
+    pub(crate) networks: Vec<IpNet>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Site {
+    pub(crate) name: String,
+    pub(crate) networks: Vec<IpNet>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Endpoint {
+    pub(crate) name: String,
+    pub(crate) address: IpAddr,
+}
+
+impl Config {
+    /// Files named in the configuration are meant relative to it.
+    pub(crate) fn resolve_paths(&mut self, folder: &std::path::Path) {
+        let resolve = |path: &mut PathBuf| *path = folder.join(&*path);
+        let secret = |source: &mut SecretSource| {
+            if let SecretSource::File(path) = source {
+                *path = folder.join(&*path);
+            }
+        };
+        resolve(&mut self.data_folder);
+        self.directory.ca_file.as_mut().map(resolve);
+        secret(&mut self.directory.password);
+        for listener in &mut self.listeners {
+            listener.certificate.as_mut().map(resolve);
+            listener.key.as_mut().map(resolve);
+        }
+        self.web.certificate.as_mut().map(resolve);
+        self.web.key.as_mut().map(resolve);
+        resolve(&mut self.plugins.folder);
+        self.plugins.trusted_keys.iter_mut().for_each(resolve);
+        for connector in &mut self.connectors {
+            connector.ca_file.as_mut().map(resolve);
+            secret(&mut connector.token);
+        }
+    }
+}

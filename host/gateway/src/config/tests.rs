@@ -1,0 +1,130 @@
+//! What the configuration file says, and what it is told about its mistakes.
+
+use std::path::Path;
+
+use super::*;
+
+/// A folder with every file that the sample configuration names, and the sample in it, made to point there.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let files = ["tls/gateway.pem", "tls/gateway.key", "keys/plugins.pub", "secrets/directory", "secrets/okta-token"];
+    for file in files {
+        let path = folder.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "something\n").unwrap();
+    }
+    std::fs::create_dir(folder.path().join("plugins")).unwrap();
+    folder
+}
+
+fn sample() -> String {
+    include_str!("../../portcullis.toml").replace("/usr/lib/portcullis/plugins", "plugins")
+}
+
+/// What is said about the sample with `from` replaced by `to`, the folder left out.
+fn complaint(from: &str, to: &str) -> String {
+    let folder = folder();
+    let text = sample();
+    assert!(text.contains(from), "the sample has no {from:?}");
+    let path = folder.path().join("portcullis.toml");
+    std::fs::write(&path, text.replacen(from, to, 1)).unwrap();
+    let problems = Loaded::read(&path).err().expect("this is a mistake").to_string();
+    problems.replace(&format!("{}/", folder.path().display()), "")
+}
+
+fn line_of(text: &str, needle: &str) -> usize {
+    text.lines().position(|line| line.contains(needle)).unwrap() + 1
+}
+
+#[test]
+fn the_sample_is_right() {
+    let folder = folder();
+    let path = folder.path().join("portcullis.toml");
+    std::fs::write(&path, sample()).unwrap();
+    let loaded = Loaded::read(&path).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(secret(&loaded.config.directory.password).unwrap().reveal(), "something");
+    assert_eq!(loaded.config.plugins.folder, folder.path().join("plugins"));
+}
+
+#[test]
+fn everything_that_the_sample_explains_can_be_switched_on() {
+    // Lines that are a setting behind `# ` and nothing but a setting.
+    let is_setting = |line: &str| {
+        line.strip_prefix("# ").is_some_and(|rest| {
+            let rest = rest.split("  ").next().unwrap_or(rest);
+            rest.starts_with('[') || rest.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '))
+        })
+    };
+    let mut text = String::new();
+    for line in sample().lines() {
+        let switched = if is_setting(line) { line.trim_start_matches("# ") } else { line };
+        text.push_str(switched);
+        text.push('\n');
+    }
+    assert!(toml::from_str::<Config>(&text).is_ok(), "{:?}", toml::from_str::<Config>(&text).err());
+    assert!(text.contains("\nstart-tls = true") && text.contains("\nnumber-challenge = true"), "nothing was switched on");
+}
+
+#[test]
+fn a_mistyped_key_is_named_with_its_line_and_the_right_one() {
+    let said = complaint("service-account =", "service-acount =");
+    let line = line_of(&sample(), "service-account =");
+    assert!(said.starts_with(&format!("portcullis.toml:{line}: unknown field `service-acount`")), "{said}");
+    assert!(said.ends_with("; did you mean `service-account`?"), "{said}");
+}
+
+#[test]
+fn each_mistake_is_named_with_line_setting_and_advice() {
+    let cases = [
+        ("\"ldaps://dc1.example.com\"", "\"http://dc1.example.com\"", "url = ", "has to begin with ldap:// or ldaps://"),
+        ("\"ldaps://dc1.example.com\"", "\"ldap://dc1.example.com\"", "url = ", "set start-tls = true"),
+        ("tls/gateway.pem", "tls/missing.pem", "certificate = ", "tls/missing.pem cannot be opened"),
+        ("tls = \"ldaps\"", "tls = \"none\"", "tls = \"ldaps\"", "is \"none\", yet there is a certificate"),
+        ("secrets/okta-token", "secrets/none", "token = ", "secrets/none cannot be read"),
+        ("\"company.okta.com\"", "\"company-admin.okta.com\"", "domain = ", "the API is at company.okta.com"),
+        ("\"company.okta.com\"", "\"http://company.okta.com\"", "domain = ", "only https:// is spoken"),
+        ("\"company.okta.com\"", "\"https://company.okta.com/app\"", "domain = ", "type it like company.okta.com"),
+        ("folder = \"plugins\"", "folder = \"nowhere\"", "folder = \"plugins\"", "does not exist"),
+        ("name = \"main\"", "name = \"the main one\"", "name = \"main\"", "is no name"),
+        ("base = \"dc=example,dc=com\"", "base = \"\"", "base = ", "is empty"),
+    ];
+    for (from, to, on_line, advice) in cases {
+        let said = complaint(from, to);
+        let line = line_of(&sample(), on_line);
+        assert!(said.starts_with(&format!("portcullis.toml:{line}: ")), "{from} → {to}: {said}");
+        assert!(said.contains(advice), "{from} → {to}: {said}");
+    }
+}
+
+#[test]
+fn the_console_is_not_served_in_clear_text_to_the_network() {
+    let said = complaint("certificate = \"tls/gateway.pem\"\nkey = \"tls/gateway.key\"\n\n# ---", "\n# ---");
+    assert!(said.contains("web.address: the console would be served in clear text"), "{said}");
+}
+
+#[test]
+fn a_file_that_is_not_there_says_where_to_begin() {
+    let said = Loaded::read(Path::new("/nonexistent/portcullis.toml")).err().unwrap().to_string();
+    assert!(said.contains("/nonexistent/portcullis.toml") && said.contains("sample-config"), "{said}");
+}
+
+#[test]
+fn the_domain_is_understood_however_it_is_typed() {
+    let folder = folder();
+    for typed in ["company.okta.com", "https://company.okta.com", " HTTPS://Company.Okta.com/ ", "https://company.okta.com/"] {
+        let path = folder.path().join("portcullis.toml");
+        std::fs::write(&path, sample().replace("\"company.okta.com\"", &format!("\"{typed}\""))).unwrap();
+        let loaded = Loaded::read(&path).unwrap_or_else(|problems| panic!("{typed}: {problems}"));
+        assert_eq!(loaded.config.connectors[0].base_url().unwrap().base_url, "https://company.okta.com");
+    }
+}
+
+#[test]
+fn no_secret_is_shown_by_debug() {
+    let folder = folder();
+    let path = folder.path().join("portcullis.toml");
+    std::fs::write(&path, sample().replace("{ file = \"secrets/okta-token\" }", "{ plain-text = \"00SecretToken\" }"))
+        .unwrap();
+    let loaded = Loaded::read(&path).unwrap_or_else(|problems| panic!("{problems}"));
+    assert!(!format!("{:?}", loaded.config).contains("00SecretToken"));
+}

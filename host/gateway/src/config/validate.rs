@@ -1,0 +1,173 @@
+//! What can be known to be wrong before anything is started.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use portcullis_core::Secret;
+
+use super::model::{Config, Connector, Directory, Listener, ListenerTls, SecretSource, Web};
+use super::problem::Problem;
+
+pub(super) fn validate(config: &Config) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if config.listeners.is_empty() {
+        problems.push(Problem::new(["listener"], "at least one listener is needed: add a [[listener]] section"));
+    }
+    names(&mut problems, "listener", config.listeners.iter().map(|l| l.name.as_str()));
+    names(&mut problems, "connector", config.connectors.iter().map(|c| c.name.as_str()));
+    names(&mut problems, "policy", config.policies.iter().map(|p| p.name.as_str()));
+    directory(&mut problems, &config.directory);
+    for (index, item) in config.listeners.iter().enumerate() {
+        listener(&mut problems, &index.to_string(), item);
+    }
+    web(&mut problems, &config.web);
+    for (index, item) in config.connectors.iter().enumerate() {
+        connector(&mut problems, &index.to_string(), item);
+    }
+    if !config.plugins.folder.is_dir() {
+        let text = format!("the folder {} does not exist", config.plugins.folder.display());
+        problems.push(Problem::new(["plugins", "folder"], text));
+    }
+    for (index, key) in config.plugins.trusted_keys.iter().enumerate() {
+        file(&mut problems, &["plugins", "trusted-keys", &index.to_string()], key);
+    }
+    for (index, item) in config.applications.iter().enumerate() {
+        if let Some(name) = &item.listener
+            && !config.listeners.iter().any(|l| l.name == *name)
+        {
+            let text = format!("there is no listener named `{name}`");
+            problems.push(Problem::new(["application", &index.to_string(), "listener"], text));
+        }
+    }
+    if config.challenge.timeout_seconds == 0 || config.challenge.timeout_seconds > config.challenge.timeout_limit_seconds
+    {
+        let text = format!("has to be between 1 and timeout-limit-seconds ({})", config.challenge.timeout_limit_seconds);
+        problems.push(Problem::new(["challenge", "timeout-seconds"], text));
+    }
+    problems
+}
+
+/// The secret itself.
+///
+/// # Errors
+/// What is wrong with its source; never the secret.
+pub(crate) fn secret(source: &SecretSource) -> Result<Secret, String> {
+    let text = match source {
+        SecretSource::PlainText(text) => return Ok(text.0.clone()),
+        SecretSource::File(path) => {
+            std::fs::read_to_string(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?
+        }
+        SecretSource::Environment(name) => {
+            std::env::var(name).map_err(|_| format!("the environment variable {name} is not set, or is no UTF-8"))?
+        }
+    };
+    let text = Secret::new(text);
+    let trimmed = text.reveal().trim();
+    if trimmed.is_empty() { Err("the secret is empty".to_owned()) } else { Ok(Secret::new(trimmed)) }
+}
+
+fn names<'a>(problems: &mut Vec<Problem>, section: &str, names: impl Iterator<Item = &'a str>) {
+    let mut seen = HashMap::new();
+    for (index, name) in names.enumerate() {
+        let position = index.to_string();
+        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) {
+            let text = format!("`{name}` is no name: use letters, digits, `-`, `_` and `.`");
+            problems.push(Problem::new([section, &position, "name"], text));
+        }
+        if let Some(first) = seen.insert(name, index) {
+            let text = format!("`{name}` is the name of the {section} at position {} already", first + 1);
+            problems.push(Problem::new([section, &position, "name"], text));
+        }
+    }
+}
+
+fn file(problems: &mut Vec<Problem>, path: &[&str], file: &Path) {
+    if let Err(error) = std::fs::File::open(file) {
+        problems.push(Problem {
+            path: path.iter().map(|part| (*part).to_owned()).collect(),
+            message: format!("{} cannot be opened: {error}", file.display()),
+        });
+    }
+}
+
+fn secret_source(problems: &mut Vec<Problem>, path: &[&str], source: &SecretSource) {
+    if let Err(message) = secret(source) {
+        problems.push(Problem { path: path.iter().map(|part| (*part).to_owned()).collect(), message });
+    }
+}
+
+fn directory(problems: &mut Vec<Problem>, directory: &Directory) {
+    match directory.address() {
+        Err(message) => problems.push(Problem::new(["directory", "url"], message)),
+        Ok(address) if !address.ldaps && !directory.start_tls && !directory.allow_cleartext => {
+            problems.push(Problem::new(
+                ["directory", "url"],
+                "passwords would travel to the directory in clear text: use ldaps://, set start-tls = true, or, if the \
+                 way there is protected otherwise, set allow-cleartext = true",
+            ));
+        }
+        Ok(address) if address.ldaps && directory.start_tls => {
+            problems.push(Problem::new(["directory", "start-tls"], "goes with ldap://, not with ldaps://: leave it out"));
+        }
+        Ok(_) => {}
+    }
+    if let Some(path) = &directory.ca_file {
+        file(problems, &["directory", "ca-file"], path);
+    }
+    if directory.base.is_empty() {
+        problems.push(Problem::new(["directory", "base"], "is empty; name the entry above all accounts, e.g. dc=example,dc=com"));
+    }
+    secret_source(problems, &["directory", "password"], &directory.password);
+}
+
+fn listener(problems: &mut Vec<Problem>, position: &str, listener: &Listener) {
+    let mut at = |key: &str, text: &str| problems.push(Problem::new(["listener", position, key], text));
+    match (listener.tls, &listener.certificate, &listener.key) {
+        (ListenerTls::None, None, None) if listener.require_tls => {
+            at("require-tls", "cannot be met with tls = \"none\": use \"start-tls\" or \"ldaps\"");
+        }
+        (ListenerTls::None, None, None) => {}
+        (ListenerTls::None, ..) => at("tls", "is \"none\", yet there is a certificate or key: set \"start-tls\" or \"ldaps\""),
+        (_, Some(certificate), Some(key)) => {
+            file(problems, &["listener", position, "certificate"], certificate);
+            file(problems, &["listener", position, "key"], key);
+        }
+        (_, None, _) => at("tls", "needs `certificate`, a PEM file with the certificate and those that vouch for it"),
+        (_, _, None) => at("tls", "needs `key`, a PEM file with the certificate's private key"),
+    }
+}
+
+fn web(problems: &mut Vec<Problem>, web: &Web) {
+    match (&web.certificate, &web.key) {
+        (Some(certificate), Some(key)) => {
+            file(problems, &["web", "certificate"], certificate);
+            file(problems, &["web", "key"], key);
+        }
+        (None, None) if !web.address.ip().is_loopback() => problems.push(Problem::new(
+            ["web", "address"],
+            "the console would be served in clear text: add `certificate` and `key`, or listen on a loopback address",
+        )),
+        (None, None) => {}
+        _ => problems.push(Problem::new(["web"], "`certificate` and `key` go together")),
+    }
+    if let Some(url) = &web.public_url
+        && !(url.starts_with("https://") || url.starts_with("http://"))
+    {
+        problems.push(Problem::new(["web", "public-url"], "has to begin with https://"));
+    }
+}
+
+fn connector(problems: &mut Vec<Problem>, position: &str, connector: &Connector) {
+    if let Err(message) = connector.base_url() {
+        let key = if connector.base_url.is_some() { "base-url" } else { "domain" };
+        problems.push(Problem::new(["connector", position, key], message));
+    }
+    if connector.settings.contains_key("base-url") {
+        let text = "is made from `domain` or `base-url` of the connector: set it there";
+        problems.push(Problem::new(["connector", position, "settings", "base-url"], text));
+    }
+    if let Some(path) = &connector.ca_file {
+        file(problems, &["connector", position, "ca-file"], path);
+    }
+    secret_source(problems, &["connector", position, "token"], &connector.token);
+}

@@ -1,0 +1,212 @@
+//! From the configuration's connectors and policies to loaded plugins.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use async_trait::async_trait;
+use portcullis_core::plugin::{Authenticator, Policy};
+use portcullis_core::store::{PluginStateStore, StoreError};
+use portcullis_core::{ConnectorName, PolicyName};
+use portcullis_engine::{
+    ConnectorLimits, ConnectorSpec, Engine, EngineError, EngineOptions, Grants, HostGrant, LoadedPolicy, PluginInfo, PolicyLimits,
+    PolicySpec, SecretGrant, TrustedKeys,
+};
+use portcullis_guard::PolicyEntry;
+
+use crate::broken::{BrokenAuthenticator, BrokenPolicy};
+use crate::config::{self, Config, Limits, Problem, pointer_path};
+use crate::system::System;
+
+/// Connectors and policies, each loaded or replaced by what stands in for it.
+pub(crate) struct Plugins {
+    pub(crate) connectors: BTreeMap<ConnectorName, Arc<dyn Authenticator>>,
+    pub(crate) policies: Vec<PolicyEntry>,
+    /// What the administrator has to mend in the configuration; nothing should be started with these.
+    pub(crate) problems: Vec<Problem>,
+    /// Plugins that could not be loaded although the configuration is right: a missing file, a wrong signature.
+    pub(crate) broken: Vec<Problem>,
+    /// Sections of the configuration (`connector` or `policy`, and the position) that something stands in for.
+    replaced: Vec<[String; 2]>,
+}
+
+/// Opens the plugin folder.
+pub(crate) fn engine(config: &Config, state: Arc<dyn PluginStateStore>, cache: Option<&Path>) -> Result<Engine> {
+    let trusted_keys = TrustedKeys::from_files(&config.plugins.trusted_keys)?;
+    let options = EngineOptions {
+        plugin_folder: config.plugins.folder.clone(),
+        trusted_keys,
+        compile_cache: cache.map(Path::to_owned),
+        clock: Arc::new(System),
+        plugin_state: state,
+    };
+    Engine::new(options).context("the plugin engine cannot be started")
+}
+
+/// Loads everything that the configuration names. Blocks while components are compiled.
+pub(crate) fn load(config: &Config, engine: &Engine) -> Plugins {
+    let mut plugins = Plugins::none();
+    for (index, connector) in config.connectors.iter().enumerate() {
+        let path = ["connector".to_owned(), index.to_string()];
+        let loaded: Arc<dyn Authenticator> = match load_connector(connector, engine) {
+            Ok(loaded) => loaded,
+            Err(error) => Arc::new(BrokenAuthenticator::new(plugins.sort_in(&path, error))),
+        };
+        plugins.connectors.insert(ConnectorName::new(&connector.name), loaded);
+    }
+    for (index, policy) in config.policies.iter().enumerate() {
+        let path = ["policy".to_owned(), index.to_string()];
+        let loaded: Arc<dyn Policy> = match load_policy(policy, engine) {
+            Ok(loaded) => {
+                plugins.problems.extend(unmet_needs(config, &path, &loaded));
+                Arc::new(loaded)
+            }
+            Err(error) => Arc::new(BrokenPolicy::new(plugins.sort_in(&path, error))),
+        };
+        plugins.policies.push(PolicyEntry {
+            name: PolicyName::new(&policy.name),
+            mode: policy.mode,
+            fail: policy.fail,
+            policy: loaded,
+        });
+    }
+    plugins
+}
+
+impl Plugins {
+    pub(crate) fn none() -> Self {
+        let connectors = BTreeMap::new();
+        Self { connectors, policies: Vec::new(), problems: Vec::new(), broken: Vec::new(), replaced: Vec::new() }
+    }
+
+    /// Whether something stands in for the plugin of this section.
+    pub(crate) fn is_replaced(&self, section: &str, index: usize) -> bool {
+        self.replaced.contains(&[section.to_owned(), index.to_string()])
+    }
+
+    /// Puts an error where it belongs and returns its text.
+    fn sort_in(&mut self, path: &[String; 2], error: Failure) -> String {
+        self.replaced.push(path.clone());
+        let text = error.to_string();
+        match error {
+            Failure::Engine(EngineError::Settings { problems, .. }) => {
+                self.problems.extend(problems.into_iter().map(|problem| {
+                    let rest = ["settings".to_owned()].into_iter().chain(pointer_path(&problem.setting));
+                    Problem::below(path, rest, problem.message)
+                }));
+            }
+            Failure::Engine(EngineError::Grants { reason, .. }) => self.problems.push(Problem::below(path, [], reason)),
+            Failure::Configuration(message) => self.problems.push(Problem::below(path, [], message)),
+            Failure::Engine(other) => {
+                self.broken.push(Problem::below(path, ["plugin".to_owned()], other.to_string()));
+            }
+        }
+        text
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error("{0}")]
+    Configuration(String),
+}
+
+fn load_connector(connector: &config::Connector, engine: &Engine) -> Result<Arc<dyn Authenticator>, Failure> {
+    let service = connector.base_url().map_err(Failure::Configuration)?;
+    let token = config::secret(&connector.token).map_err(Failure::Configuration)?;
+    let host = HostGrant { host: service.host, port: service.port };
+    let grants = Grants {
+        hosts: vec![host.clone()],
+        secrets: [("api-token".to_owned(), SecretGrant { value: token, hosts: vec![host] })].into(),
+        ca_file: connector.ca_file.clone(),
+    };
+    let mut settings = as_json(&connector.settings)?;
+    if let Some(object) = settings.as_object_mut() {
+        object.insert("base-url".to_owned(), service.base_url.into());
+    }
+    let defaults = ConnectorLimits::default();
+    let limits = ConnectorLimits {
+        memory: memory(connector.limits, defaults.memory),
+        call_timeout: call_timeout(connector.limits, defaults.call_timeout),
+        concurrency: connector.limits.concurrent_calls.unwrap_or(defaults.concurrency),
+        ..defaults
+    };
+    let spec =
+        ConnectorSpec { name: connector.name.clone(), file: connector.plugin.clone(), settings, grants, limits };
+    Ok(Arc::new(engine.load_authenticator(spec)?))
+}
+
+fn load_policy(policy: &config::Policy, engine: &Engine) -> Result<LoadedPolicy, Failure> {
+    let defaults = PolicyLimits::default();
+    let limits = PolicyLimits {
+        memory: memory(policy.limits, defaults.memory),
+        call_timeout: call_timeout(policy.limits, defaults.call_timeout),
+        concurrency: policy.limits.concurrent_calls.unwrap_or(defaults.concurrency),
+        ..defaults
+    };
+    let settings = as_json(&policy.settings)?;
+    let spec = PolicySpec { name: policy.name.clone(), file: policy.plugin.clone(), settings, limits };
+    Ok(engine.load_policy(spec)?)
+}
+
+/// Connectors and channels that a policy may name and that do not exist.
+fn unmet_needs(config: &Config, path: &[String], policy: &LoadedPolicy) -> Vec<Problem> {
+    let needs = policy.needs();
+    let known: Vec<&str> = config.connectors.iter().map(|connector| connector.name.as_str()).collect();
+    let connectors = needs.connectors.iter().filter(|name| !known.contains(&name.as_str())).map(|name| {
+        let advice = if known.is_empty() { "none is configured".to_owned() } else { format!("there are: {}", known.join(", ")) };
+        format!("challenges through the connector `{name}`, which does not exist; {advice}")
+    });
+    let channels = needs
+        .channels
+        .iter()
+        .map(|name| format!("notifies the channel `{name}`; notification channels are not there in this version"));
+    connectors.chain(channels).map(|text| Problem::below(path, ["settings".to_owned()], text)).collect()
+}
+
+fn memory(limits: Limits, default: usize) -> usize {
+    limits.memory_mib.map_or(default, |mib| mib.saturating_mul(1 << 20))
+}
+
+fn call_timeout(limits: Limits, default: Duration) -> Duration {
+    limits.call_ms.map_or(default, Duration::from_millis)
+}
+
+/// TOML as the JSON that plugins are given. Dates become text.
+fn as_json(table: &toml::Table) -> Result<serde_json::Value, Failure> {
+    serde_json::to_value(table).map_err(|error| Failure::Configuration(format!("settings that are no JSON: {error}")))
+}
+
+/// What a signed file of a folder says about itself.
+pub(crate) fn inspect(folder: &Path, file: &str, key: std::path::PathBuf) -> Result<PluginInfo> {
+    let options = EngineOptions {
+        plugin_folder: folder.to_owned(),
+        trusted_keys: TrustedKeys::from_files(&[key])?,
+        compile_cache: None,
+        clock: Arc::new(System),
+        plugin_state: Arc::new(NoState),
+    };
+    Ok(Engine::new(options)?.inspect(file)?)
+}
+
+/// Looking at a plugin changes nothing, its state included.
+pub(crate) struct NoState;
+
+#[async_trait]
+impl PluginStateStore for NoState {
+    async fn plugin_state(&self, _: &str, _: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(None)
+    }
+
+    async fn put_plugin_state(&self, _: &str, _: &str, _: &[u8], _: u64) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn delete_plugin_state(&self, _: &str, _: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,130 @@
+//! `portcullis run`: from a configuration to a gateway that serves, and its end.
+#![expect(clippy::print_stdout, reason = "the first password and the ready line are for whoever starts the gateway")]
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use portcullis_core::event::{AdministrationEvent, Event, Record};
+use portcullis_core::store::{ChallengeStore as _, EventStore as _};
+use portcullis_core::{Clock as _, Ids as _};
+use portcullis_store::Store;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+use tracing_subscriber::EnvFilter;
+
+use crate::assemble::{self, Gateway};
+use crate::config::{Config, Loaded, LogFormat, LogLevel};
+use crate::system::System;
+
+pub(crate) fn run(config: &Path) -> Result<ExitCode> {
+    let loaded = Loaded::read(config)?;
+    start_log(&loaded.config);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(loaded))
+}
+
+async fn serve(loaded: Loaded) -> Result<ExitCode> {
+    let config = &loaded.config;
+    let store = assemble::open_store(config).await?;
+    let forgotten = store.cancel_open_challenges(System.now()).await?;
+    if forgotten > 0 {
+        info!(forgotten, "challenges that were open when the gateway ended are cancelled");
+    }
+    let gateway = assemble::gateway(&loaded, &store).await?;
+    // Every socket is bound before the first client is served: a port that is taken is found at once.
+    let mut sockets = Vec::new();
+    for listener in &gateway.listeners {
+        let what = format!("listener {} cannot listen on {}", listener.name, listener.address);
+        sockets.push(TcpListener::bind(listener.address).await.context(what)?);
+    }
+    let web_socket = TcpListener::bind(config.web.address)
+        .await
+        .with_context(|| format!("the console cannot listen on {}", config.web.address))?;
+    if let Some(password) = portcullis_web::ensure_first_administrator(&store, &System).await? {
+        println!("console first sign-in: {} {}", portcullis_web::FIRST_LOGIN, password.reveal());
+    }
+    note(&store, "gateway-started", &format!("Version {} started.", env!("CARGO_PKG_VERSION"))).await?;
+
+    let shutdown = CancellationToken::new();
+    let mut tasks = start(gateway, sockets, web_socket, &shutdown);
+    println!("portcullis is ready");
+    let ended_early = tokio::select! {
+        signal = asked_to_end() => { info!(signal = signal?, "ending"); false }
+        _ = tasks.join_next() => { error!("a server ended by itself"); true }
+    };
+    shutdown.cancel();
+    while tasks.join_next().await.is_some() {}
+    if let Err(error) = note(&store, "gateway-stopped", "Stopped.").await {
+        warn!(%error, "the end of the gateway could not be recorded");
+    }
+    store.close().await;
+    Ok(if ended_early { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn start(
+    gateway: Gateway,
+    sockets: Vec<TcpListener>,
+    web_socket: TcpListener,
+    shutdown: &CancellationToken,
+) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    for (listener, socket) in gateway.listeners.into_iter().zip(sockets) {
+        let (name, address) = (listener.name.clone(), listener.address);
+        let shared = portcullis_ldap::Shared::new(listener, gateway.upstream.clone(), Arc::clone(&gateway.guard));
+        let shutdown = shutdown.clone();
+        info!(%name, %address, "listening");
+        tasks.spawn(async move { portcullis_ldap::serve(socket, Arc::new(shared), shutdown).await });
+    }
+    let shutdown = shutdown.clone();
+    tasks.spawn(async move {
+        if let Err(error) = portcullis_web::serve(web_socket, gateway.web, gateway.web_state, shutdown).await {
+            error!(%error, "the console ended");
+        }
+    });
+    tasks
+}
+
+async fn asked_to_end() -> Result<&'static str> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    })
+}
+
+/// Records something that the gateway itself did.
+async fn note(store: &Store, action: &str, detail: &str) -> Result<()> {
+    let at = System.now();
+    let event = Event::Administration(AdministrationEvent {
+        id: System.event_id(at),
+        at,
+        actor: "gateway".to_owned(),
+        action: action.to_owned(),
+        detail: detail.to_owned(),
+    });
+    Ok(store.append(Record { event, learned: None, incidents: Vec::new() }).await?)
+}
+
+/// The log goes to standard error. `PORTCULLIS_LOG` overrides the level, in the syntax of tracing's `EnvFilter`.
+fn start_log(config: &Config) {
+    let level = match config.log.level {
+        LogLevel::Error => "error",
+        LogLevel::Warn => "warn",
+        LogLevel::Info => "info",
+        LogLevel::Debug => "debug",
+    };
+    // What the libraries say about their own work is for their authors, down to warnings.
+    let filter = EnvFilter::try_from_env("PORTCULLIS_LOG")
+        .unwrap_or_else(|_| EnvFilter::new(format!("warn,portcullis={level},plugin={level}")));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.log.format {
+        LogFormat::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
+        LogFormat::Json => log.json().init(),
+    }
+}

@@ -1,0 +1,259 @@
+//! A push, from sending it to the answer.
+
+use std::net::IpAddr;
+
+use okta::contract::portcullis::gateway::http::Method;
+use okta::contract::portcullis::gateway::log::Level;
+use okta::{Answer, Client, Fault, Host, filter_text, path_segment};
+use serde::{Deserialize, Serialize};
+
+use crate::contract::exports::portcullis::gateway::authenticator::{Context, Progress, Prompt, StartError, Step};
+use crate::contract::exports::portcullis::gateway::connector::ConnectorError;
+use crate::okta_api::{Phone, Transaction, User, is_id};
+use crate::settings::{Login, Settings};
+
+/// How long a push lives where Okta does not say, and at most.
+const LIFETIME_MS: u64 = 300_000;
+/// Between two looks at one push; each costs a request of the organisation's budget.
+const POLL_AFTER_MS: u32 = 2_000;
+/// The same when the budget is nearly used up.
+const POLL_AFTER_SCARCE_MS: u32 = 6_000;
+
+/// What has to be remembered of a push between two calls. It holds no credentials.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Handle {
+    user: String,
+    factor: String,
+    poll: String,
+    cancel: Option<String>,
+    /// The gateway's clock, milliseconds since 1970.
+    deadline: u64,
+    number: Option<u8>,
+}
+
+impl Handle {
+    fn read(text: &str) -> Result<Self, ConnectorError> {
+        serde_json::from_str(text)
+            .map_err(|_| ConnectorError::Protocol("this is no handle of this connector".to_owned()))
+    }
+
+    fn step(&self, progress: Progress, now: u64, poll_after_ms: u32) -> Result<Step, ConnectorError> {
+        let handle = serde_json::to_string(self)
+            .map_err(|error| ConnectorError::Protocol(format!("the handle cannot be written: {error}")))?;
+        let seconds_left = self.deadline.saturating_sub(now).div_ceil(1000);
+        Ok(Step {
+            progress,
+            handle,
+            prompt: Prompt::Push(self.number),
+            poll_after_ms,
+            expires_in_seconds: u32::try_from(seconds_left).unwrap_or(u32::MAX),
+        })
+    }
+}
+
+/// Finds the person and sends the push. Never sends a second one when the answer to the first is lost.
+///
+/// # Errors
+/// The person cannot be asked this way, or Okta, the network or the settings do not let us.
+pub fn start(host: &impl Host, settings: &Settings, context: &Context) -> Result<Step, StartError> {
+    let address = context.endpoint.as_ref().filter(|_| settings.forward_client_address);
+    let address = address.and_then(|endpoint| endpoint.address.parse::<IpAddr>().ok());
+    let client = Client::new(host, &settings.base).on_behalf_of(address.map(|address| address.to_string()));
+    let user = find_user(&client, name_of(settings, context)?)?;
+    let phone = find_phone(&client, &user, settings)?;
+
+    let body: &[u8] = if settings.number_challenge { br#"{"useNumberMatchingChallenge":true}"# } else { b"" };
+    let answer = match client.follow(Method::Post, &phone.verify, body.to_vec()) {
+        Ok(answer) => answer,
+        Err(Fault::Refused(code)) if code == "E0000073" => {
+            let handle = Handle {
+                user: user.id,
+                factor: phone.id,
+                poll: String::new(),
+                cancel: None,
+                deadline: host.now(),
+                number: None,
+            };
+            return handle.step(Progress::Denied, host.now(), 0).map_err(StartError::Failed);
+        }
+        Err(fault) => return Err(not_sent(host, fault)),
+    };
+    let sent = |fault: Fault| StartError::Failed(ConnectorError::Protocol(unreadable(fault)));
+    let transaction = Transaction::read(&answer).map_err(sent)?;
+    let progress = progress_of(&transaction.result);
+    let poll = match transaction.poll {
+        Some(link) if settings.base.leads_to(&link) => link,
+        None if progress != Progress::Waiting => String::new(),
+        _ => {
+            let missing = "it has no link inside the organisation under which to look for the result".to_owned();
+            return Err(sent(Fault::Protocol(missing)));
+        }
+    };
+    let handle = Handle {
+        user: user.id,
+        factor: phone.id,
+        poll,
+        cancel: transaction.cancel,
+        deadline: deadline(host.now(), transaction.expires_at, &answer),
+        number: transaction.number,
+    };
+    handle.step(progress, host.now(), poll_after(&answer)).map_err(StartError::Failed)
+}
+
+/// Looks whether the person has answered.
+///
+/// # Errors
+/// There is no answer to be had at the moment; the push stays open.
+pub fn poll(host: &impl Host, settings: &Settings, handle: &str) -> Result<Step, ConnectorError> {
+    let mut handle = Handle::read(handle)?;
+    let now = host.now();
+    if now >= handle.deadline {
+        return handle.step(Progress::Expired, now, 0);
+    }
+    let client = Client::new(host, &settings.base);
+    let answer = match client.follow(Method::Get, &handle.poll, Vec::new()) {
+        Ok(answer) => answer,
+        Err(fault) => {
+            let progress = match &fault {
+                // Okta forgets a push some time after its end.
+                Fault::NotFound => Progress::Expired,
+                Fault::Refused(code) if code == "E0000073" => Progress::Denied,
+                // Locked, not active any more, or anything new: no yes can come of it.
+                Fault::Refused(_) => Progress::Failed,
+                _ => {
+                    let error = ConnectorError::from(fault);
+                    host.log(Level::Debug, &format!("no news of a push: {error:?}"));
+                    return Err(error);
+                }
+            };
+            return handle.step(progress, host.now(), 0);
+        }
+    };
+    let transaction = Transaction::read(&answer)?;
+    let progress = progress_of(&transaction.result);
+    if let Some(link) = transaction.poll {
+        if !settings.base.leads_to(&link) {
+            return Err(Fault::Protocol("Okta's answer holds a link that leads elsewhere".to_owned()).into());
+        }
+        handle.poll = link;
+    }
+    handle.cancel = transaction.cancel.or(handle.cancel);
+    handle.number = transaction.number.or(handle.number);
+    handle.step(progress, host.now(), poll_after(&answer))
+}
+
+/// Takes the push back.
+///
+/// # Errors
+/// Okta did not take it back; it ends by itself when its time is up.
+pub fn cancel(host: &impl Host, settings: &Settings, handle: &str) -> Result<(), ConnectorError> {
+    let handle = Handle::read(handle)?;
+    let Some(link) = handle.cancel else { return Ok(()) };
+    match Client::new(host, &settings.base).follow(Method::Delete, &link, Vec::new()) {
+        // Not found: it has ended already.
+        Ok(_) | Err(Fault::NotFound) => Ok(()),
+        Err(fault) => Err(fault.into()),
+    }
+}
+
+/// The name that Okta knows the person by.
+fn name_of<'a>(settings: &Settings, context: &'a Context) -> Result<&'a str, StartError> {
+    let mail = context.account.mail.as_deref().filter(|mail| !mail.is_empty());
+    let login = Some(context.account.login.as_str()).filter(|login| !login.is_empty());
+    let (name, missing) = match settings.login {
+        Login::Mail => (mail, "mail address"),
+        Login::Login => (login, "login"),
+        Login::MailOrLogin => (mail.or(login), "mail address and no login"),
+    };
+    name.ok_or_else(|| StartError::NotEnrolled(format!("The account has no {missing} by which Okta could know it.")))
+}
+
+fn find_user<H: Host>(client: &Client<'_, H>, name: &str) -> Result<User, StartError> {
+    let unknown = || StartError::NotEnrolled("Okta does not know the account.".to_owned());
+    let found: Vec<User> = match path_segment(name) {
+        Some(segment) => match client.get(&format!("/api/v1/users/{segment}")) {
+            Ok(answer) => vec![answer.json()?],
+            Err(Fault::NotFound) => return Err(unknown()),
+            Err(fault) => return Err(fault.into()),
+        },
+        None => client.get(&format!("/api/v1/users?search={}", filter_text("profile.login", name)))?.json()?,
+    };
+    let mut called = found.into_iter().filter(|user| user.is_called(name));
+    let user = match (called.next(), called.next()) {
+        (Some(user), None) => user,
+        (Some(_), Some(_)) => return Err(StartError::NotEnrolled("Okta knows several users of this name.".to_owned())),
+        (None, _) => return Err(unknown()),
+    };
+    if !is_id(&user.id) {
+        return Err(Fault::Protocol("Okta's answer holds a user id that cannot be one".to_owned()).into());
+    }
+    if user.status != "ACTIVE" {
+        let status: String = user.status.chars().filter(|c| c.is_ascii_uppercase() || *c == '_').take(30).collect();
+        return Err(StartError::NotEnrolled(format!("The Okta user is not active; its status is {status}.")));
+    }
+    Ok(user)
+}
+
+fn find_phone<H: Host>(client: &Client<'_, H>, user: &User, settings: &Settings) -> Result<Phone, StartError> {
+    let answer = match client.get(&format!("/api/v1/users/{}/factors", user.id)) {
+        Ok(answer) => answer,
+        Err(Fault::NotFound) => {
+            return Err(StartError::NotEnrolled("Okta does not know the account any more.".to_owned()));
+        }
+        Err(fault) => return Err(fault.into()),
+    };
+    let phone = Phone::choose(&answer, settings.device)?;
+    phone.ok_or_else(|| StartError::NotEnrolled("The Okta user has no active Okta Verify push.".to_owned()))
+}
+
+/// Why the push could not be sent, in the contract's words.
+fn not_sent(host: &impl Host, fault: Fault) -> StartError {
+    let error = match fault {
+        Fault::NotFound => StartError::NotEnrolled("The phone is not enrolled in Okta any more.".to_owned()),
+        Fault::Refused(code) => match code.as_str() {
+            "E0000038" => StartError::NotEnrolled("The Okta user is not active.".to_owned()),
+            "E0000069" | "E0000119" => StartError::NotEnrolled("The Okta user is locked.".to_owned()),
+            "E0000154" | "E0000180" => {
+                StartError::NotEnrolled("The phone's enrolment in Okta is not active.".to_owned())
+            }
+            _ => Fault::Refused(code).into(),
+        },
+        Fault::Uncertain(what) => {
+            let text = format!("{what}; a push may be on the phone all the same, so that no other is sent");
+            StartError::Failed(ConnectorError::Unavailable(text))
+        }
+        fault => fault.into(),
+    };
+    host.log(Level::Warn, &format!("a push was not sent: {error:?}"));
+    error
+}
+
+fn unreadable(fault: Fault) -> String {
+    let what = match fault {
+        Fault::Protocol(text) => text,
+        other => format!("{other:?}"),
+    };
+    format!("Okta took the push, but its answer cannot be used: {what}; the push is on the phone and no other is sent")
+}
+
+/// Okta's word for where a push stands. One word is a yes; a word that nobody knows is a no.
+fn progress_of(result: &str) -> Progress {
+    match result {
+        "SUCCESS" => Progress::Approved,
+        "WAITING" => Progress::Waiting,
+        "REJECTED" => Progress::Denied,
+        "TIMEOUT" | "EXPIRED" | "CANCELLED" => Progress::Expired,
+        _ => Progress::Failed,
+    }
+}
+
+/// When to stop waiting, on the gateway's clock. How long a push lives is told by two times of Okta's own clock, so that
+/// neither clock has to be right.
+fn deadline(now: u64, expires_at: Option<u64>, answer: &Answer) -> u64 {
+    let lifetime = expires_at.zip(answer.date()).map_or(LIFETIME_MS, |(end, start)| end.saturating_sub(start));
+    now.saturating_add(lifetime.min(LIFETIME_MS))
+}
+
+fn poll_after(answer: &Answer) -> u32 {
+    if answer.is_budget_scarce() { POLL_AFTER_SCARCE_MS } else { POLL_AFTER_MS }
+}

@@ -1,0 +1,72 @@
+//! The policy as the gateway sees it.
+
+use std::cell::RefCell;
+
+use crate::condition::Facts;
+use crate::contract::exports::portcullis::gateway::plugin::{self, Manifest, Problem};
+use crate::contract::exports::portcullis::gateway::policy::{self, Access, Evidence, Ruling};
+use crate::contract::portcullis::gateway::facts;
+use crate::decide::decide;
+use crate::settings::{SCHEMA, Settings};
+
+thread_local! {
+    static SETTINGS: RefCell<Option<Settings>> = const { RefCell::new(None) };
+}
+
+/// What the contract asks for.
+pub(crate) struct Component;
+
+/// The gateway's facts about the account of the access that is being evaluated.
+struct Gateway;
+
+impl Facts for Gateway {
+    fn member_of(&self, group: &str) -> bool {
+        facts::member_of(group)
+    }
+
+    fn units(&self) -> Vec<String> {
+        facts::units()
+    }
+
+    fn attribute(&self, name: &str) -> Vec<String> {
+        facts::attribute(name)
+    }
+}
+
+impl plugin::Guest for Component {
+    fn describe() -> Manifest {
+        Manifest {
+            name: env!("CARGO_PKG_NAME").to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            summary: env!("CARGO_PKG_DESCRIPTION").to_owned(),
+            settings_schema: SCHEMA.to_owned(),
+        }
+    }
+
+    fn configure(text: String) -> Result<(), Vec<Problem>> {
+        let problem = |problem: settings::Problem| Problem { setting: problem.setting, message: problem.message };
+        let settings =
+            Settings::parse(&text).map_err(|problems| problems.into_iter().map(problem).collect::<Vec<_>>())?;
+        SETTINGS.set(Some(settings));
+        Ok(())
+    }
+}
+
+impl policy::Guest for Component {
+    fn needs() -> policy::Wishes {
+        let wants = SETTINGS.with_borrow(|settings| settings.as_ref().map(Settings::wants)).unwrap_or_default();
+        policy::Wishes { operations: wants.operations, connectors: wants.connectors, channels: wants.channels }
+    }
+
+    fn evaluate(access: Access, evidence: Vec<Evidence>) -> Ruling {
+        SETTINGS.with_borrow(|settings| match settings {
+            Some(settings) => decide(settings, &access, &evidence, &Gateway),
+            // The gateway gives every instance its settings first. Without them nothing can be judged, hence nothing allowed.
+            None => Ruling {
+                verdict: policy::Verdict::Block,
+                reason: "The policy has not been given its settings.".to_owned(),
+                effects: Vec::new(),
+            },
+        })
+    }
+}

@@ -1,0 +1,158 @@
+//! What a rule asks about an access.
+
+mod read;
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::contract::portcullis::gateway::types::{
+    Access, Account, AccountKind, BindMethod, Endpoint, Operation, Outcome,
+};
+use crate::dn::Dn;
+use crate::hours::Hours;
+use crate::texts::Texts;
+
+pub use read::{ATTRIBUTE_KEYS, keys};
+
+/// More about the account of the access; see `facts` of the contract.
+pub trait Facts {
+    /// Whether the account is in a group, directly or through others.
+    fn member_of(&self, group: &str) -> bool;
+    /// Organizational units above the entry.
+    fn units(&self) -> Vec<String>;
+    /// Values of an attribute.
+    fn attribute(&self, name: &str) -> Vec<String>;
+}
+
+/// How a bind proves who asks, as a condition names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// Not at all.
+    Anonymous,
+    /// With a password.
+    Simple,
+    /// With any SASL mechanism.
+    Sasl,
+    /// With this SASL mechanism; in upper case.
+    Mechanism(String),
+}
+
+/// A condition. One about something that the access does not have (an account that is not known, a site that no address range
+/// names) does not hold.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "named like the settings that they are read from")]
+pub enum Condition {
+    All(Vec<Self>),
+    Any(Vec<Self>),
+    None(Vec<Self>),
+    Login(Texts),
+    AccountId(Texts),
+    Group(Vec<String>),
+    Unit(Texts),
+    Attribute {
+        name: String,
+        values: Texts,
+    },
+    Kind(Vec<AccountKind>),
+    Privileged(bool),
+    CloudEnabled(bool),
+    AccountKnown(bool),
+    AccountRiskAtLeast(u8),
+    Address(Vec<IpNet>),
+    EndpointName(Texts),
+    Site(Texts),
+    Associated(bool),
+    Shared(bool),
+    EndpointRiskAtLeast(u8),
+    Application(Texts),
+    EntryUnder(Vec<Dn>),
+    Outcome(Vec<Outcome>),
+    /// A signal of one of these names, or of any, with this score or a higher one.
+    Signal {
+        names: Option<Texts>,
+        at_least: u8,
+    },
+    Time(Hours),
+    BindMethod(Vec<Proof>),
+    Attributes(Texts),
+}
+
+impl Condition {
+    /// Whether it holds for an access.
+    pub fn holds(&self, access: &Access, facts: &impl Facts) -> bool {
+        let account = |test: &dyn Fn(&Account) -> bool| access.account.as_ref().is_some_and(test);
+        let endpoint = |test: &dyn Fn(&Endpoint) -> bool| access.endpoint.as_ref().is_some_and(test);
+        match self {
+            Self::All(conditions) => conditions.iter().all(|condition| condition.holds(access, facts)),
+            Self::Any(conditions) => conditions.iter().any(|condition| condition.holds(access, facts)),
+            Self::None(conditions) => !conditions.iter().any(|condition| condition.holds(access, facts)),
+            Self::Login(logins) => account(&|account| logins.hold(&account.login)),
+            Self::AccountId(ids) => account(&|account| ids.hold(&account.id)),
+            Self::Group(groups) => account(&|_| groups.iter().any(|group| facts.member_of(group))),
+            Self::Unit(units) => account(&|_| facts.units().iter().any(|unit| units.hold(unit))),
+            Self::Attribute { name, values } => {
+                account(&|_| facts.attribute(name).iter().any(|value| values.hold(value)))
+            }
+            Self::Kind(kinds) => account(&|account| kinds.contains(&account.kind)),
+            Self::Privileged(wanted) => account(&|account| account.privileged == *wanted),
+            Self::CloudEnabled(wanted) => account(&|account| account.cloud_enabled == Some(*wanted)),
+            Self::AccountKnown(wanted) => access.account.is_some() == *wanted,
+            Self::AccountRiskAtLeast(risk) => account(&|account| account.risk >= *risk),
+            Self::Address(networks) => endpoint(&|endpoint| is_inside(&endpoint.address, networks)),
+            Self::EndpointName(names) => {
+                endpoint(&|endpoint| endpoint.name.as_ref().is_some_and(|name| names.hold(name)))
+            }
+            Self::Site(sites) => endpoint(&|endpoint| endpoint.site.as_ref().is_some_and(|site| sites.hold(site))),
+            Self::Associated(wanted) => endpoint(&|endpoint| endpoint.associated == *wanted),
+            Self::Shared(wanted) => endpoint(&|endpoint| endpoint.shared == *wanted),
+            Self::EndpointRiskAtLeast(risk) => endpoint(&|endpoint| endpoint.risk >= *risk),
+            Self::Application(applications) => applications.hold(&access.target.application),
+            Self::EntryUnder(bases) => {
+                let entry = access.target.entry.as_deref().and_then(Dn::parse);
+                entry.is_some_and(|entry| bases.iter().any(|base| entry.is_under(base)))
+            }
+            Self::Outcome(outcomes) => outcomes.contains(&access.outcome),
+            Self::Signal { names, at_least } => access
+                .signals
+                .iter()
+                .any(|signal| signal.score >= *at_least && names.as_ref().is_none_or(|names| names.hold(&signal.name))),
+            Self::Time(hours) => hours.hold(access.at),
+            Self::BindMethod(proofs) => proofs.iter().any(|proof| is_proof(proof, &access.operation)),
+            Self::Attributes(names) => touches(names, &access.operation),
+        }
+    }
+}
+
+/// IPv4 addresses that are written as IPv6 (`::ffff:10.0.0.1`) are IPv4 addresses.
+fn is_inside(address: &str, networks: &[IpNet]) -> bool {
+    let address = address.parse::<IpAddr>().map(|address| address.to_canonical());
+    address.is_ok_and(|address| networks.iter().any(|network| network.contains(&address)))
+}
+
+fn is_proof(proof: &Proof, operation: &Operation) -> bool {
+    let Operation::Bind(method) = operation else { return false };
+    match (proof, method) {
+        (Proof::Anonymous, BindMethod::Anonymous) | (Proof::Simple, BindMethod::Simple) => true,
+        (Proof::Sasl, BindMethod::Sasl(_)) => true,
+        (Proof::Mechanism(wanted), BindMethod::Sasl(mechanism)) => mechanism.eq_ignore_ascii_case(wanted),
+        _ => false,
+    }
+}
+
+/// Whether an operation changes or requests one of the attributes. A search that asks for all user attributes requests
+/// each of them (RFC 4511, section 4.5.1.8); options such as `;binary` make no other attribute.
+fn touches(names: &Texts, operation: &Operation) -> bool {
+    let is_named = |attribute: &String| {
+        let name = attribute.split_once(';').map_or(attribute.as_str(), |(name, _)| name);
+        names.hold(name)
+    };
+    match operation {
+        Operation::Modify(attributes) => attributes.iter().any(is_named),
+        Operation::Search(search) => {
+            let asks_for_all = search.attributes.is_empty() || search.attributes.iter().any(|name| name == "*");
+            asks_for_all || search.attributes.iter().any(is_named)
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,131 @@
+//! The rules as administrators write them.
+
+use settings::{Node, Problem, Problems};
+
+use crate::action::{Action, Step};
+use crate::condition::Condition;
+use crate::contract::exports::portcullis::gateway::policy::{Effect, OperationKind};
+use crate::texts::words;
+
+/// JSON Schema of the settings.
+pub const SCHEMA: &str = include_str!("settings.json");
+
+/// Keys of the settings.
+pub const SETTINGS_KEYS: [&str; 1] = ["rules"];
+/// Keys of a rule.
+pub const RULE_KEYS: [&str; 4] = ["name", "operations", "when", "then"];
+
+/// Kinds of operation.
+pub const OPERATIONS: [(&str, OperationKind); 12] = [
+    ("bind", OperationKind::Bind),
+    ("search", OperationKind::Search),
+    ("compare", OperationKind::Compare),
+    ("add", OperationKind::Add),
+    ("modify", OperationKind::Modify),
+    ("delete", OperationKind::Delete),
+    ("rename", OperationKind::Rename),
+    ("password-change", OperationKind::PasswordChange),
+    ("extended", OperationKind::Extended),
+    ("sign-in", OperationKind::SignIn),
+    ("app-access", OperationKind::AppAccess),
+    ("other", OperationKind::Other),
+];
+
+/// A rule.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rule {
+    /// What people call it.
+    pub name: String,
+    /// It is about operations of these kinds.
+    pub operations: Vec<OperationKind>,
+    /// It is about accesses for which this holds.
+    pub when: Condition,
+    /// What it does.
+    pub then: Action,
+}
+
+/// The rules in order.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Settings {
+    /// The first that matches decides.
+    pub rules: Vec<Rule>,
+}
+
+/// What the rules want of the gateway.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Wants {
+    /// Kinds of operation that some rule is about.
+    pub operations: Vec<OperationKind>,
+    /// Connectors that some challenge names.
+    pub connectors: Vec<String>,
+    /// Channels that some notification names.
+    pub channels: Vec<String>,
+}
+
+impl Settings {
+    /// Reads settings from JSON.
+    ///
+    /// # Errors
+    /// All mistakes in them.
+    pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
+        settings::parse(text, read)
+    }
+
+    /// What the gateway has to have and to ask about, each named once.
+    #[must_use]
+    pub fn wants(&self) -> Wants {
+        let mut wants = Wants::default();
+        for rule in &self.rules {
+            for kind in &rule.operations {
+                add(&mut wants.operations, kind);
+            }
+            rule.then.visit(&mut |action| {
+                if let Step::Ask(ask) = &action.step {
+                    add(&mut wants.connectors, &ask.challenge.connector);
+                }
+                for effect in &action.effects {
+                    if let Effect::Notify(notification) = effect {
+                        add(&mut wants.channels, &notification.channel);
+                    }
+                }
+            });
+        }
+        wants
+    }
+}
+
+fn add<T: Clone + PartialEq>(list: &mut Vec<T>, value: &T) {
+    if !list.contains(value) {
+        list.push(value.clone());
+    }
+}
+
+fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Settings> {
+    let table = node.table(&SETTINGS_KEYS, problems)?;
+    let list = table.require("rules", problems)?.list(problems)?;
+    let mut names = Vec::new();
+    let rules: Vec<_> = list.iter().map(|node| read_rule(node, &mut names, problems)).collect();
+    Some(Settings { rules: rules.into_iter().collect::<Option<_>>()? })
+}
+
+fn read_rule(node: &Node<'_>, names: &mut Vec<String>, problems: &mut Problems) -> Option<Rule> {
+    let table = node.table(&RULE_KEYS, problems)?;
+    let name = table.require("name", problems).and_then(|node| {
+        let name = node.text(problems)?;
+        if names.contains(&name) {
+            problems.add(&node, format!("another rule is called `{name}` already; events could not tell them apart"));
+        }
+        names.push(name.clone());
+        Some(name)
+    });
+    let operations = match table.get("operations") {
+        Some(node) => words(&node, &OPERATIONS, problems),
+        None => Some(vec![OperationKind::Bind]),
+    };
+    let when = match table.get("when") {
+        Some(node) => Condition::read(&node, problems),
+        None => Some(Condition::All(Vec::new())),
+    };
+    let then = table.require("then", problems).and_then(|node| Action::read(&node, 0, problems));
+    Some(Rule { name: name?, operations: operations?, when: when?, then: then? })
+}
