@@ -1,5 +1,7 @@
 //! What the guard asks of loaded plugins.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use thiserror::Error;
 
@@ -38,7 +40,12 @@ pub trait Policy: Send + Sync {
     ///
     /// # Errors
     /// A [`PluginFault`]; the caller applies the policy's fail mode.
-    fn evaluate(&self, access: &Access, facts: &AccountFacts, evidence: &[Evidence]) -> Result<Ruling, PluginFault>;
+    fn evaluate(
+        &self,
+        access: &Access,
+        facts: &Arc<AccountFacts>,
+        evidence: &[Evidence],
+    ) -> Result<Ruling, PluginFault>;
 }
 
 /// Why a connector could not do it.

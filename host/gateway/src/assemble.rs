@@ -72,15 +72,19 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
         ids: Arc::new(System),
         healthy: Arc::new(move || health.health().last_error.is_none()),
     };
-    let web = WebOptions {
-        tls: config.web.certificate.clone().zip(config.web.key.clone()),
-        public_url: config.web.public_url.clone(),
+    let web_tls = match config.web.certificate.as_ref().zip(config.web.key.as_ref()) {
+        None => None,
+        Some((certificate, key)) => Some(
+            portcullis_web::server_tls(certificate, key)
+                .map_err(|error| loaded.problems(vec![Problem::new(["web", "certificate"], error.to_string())]))?,
+        ),
     };
+    let web = WebOptions { tls: web_tls, public_url: config.web.public_url.clone() };
     let listeners = listeners(config).map_err(|problem| loaded.problems(vec![problem]))?;
     let upstream = upstream(config).map_err(|problem| loaded.problems(vec![problem]))?;
     tokio::spawn(async move {
         match lookup.check().await {
-            Ok(detail) => info!("directory: {detail}"),
+            Ok(()) => info!("directory: the service account can read it"),
             Err(error) => error!("directory: {error}"),
         }
         for (name, connector) in connectors {
@@ -116,19 +120,19 @@ pub(crate) fn lookup(config: &Config) -> Result<Lookup, Problem> {
         .map_err(|message| Problem::new(["directory", "password"], message))?;
     let mut options = LookupOptions::new(
         upstream(config)?,
+        directory.service_account.clone(),
+        password,
         directory.base.clone(),
         match directory.schema {
             configuration::Schema::Rfc2307 => Schema::Rfc2307,
             configuration::Schema::ActiveDirectory => Schema::ActiveDirectory,
         },
-        directory.service_account.clone(),
-        password,
     );
     options.attributes.clone_from(&directory.attributes);
     options.privileged_groups.clone_from(&directory.privileged_groups);
-    options.service_accounts_under.clone_from(&directory.service_accounts_under);
-    options.service_account_groups.clone_from(&directory.service_account_groups);
-    options.positive_ttl = Duration::from_secs(u64::from(directory.cache_seconds));
+    options.service_units.clone_from(&directory.service_accounts_under);
+    options.service_groups.clone_from(&directory.service_account_groups);
+    options.found_ttl = Duration::from_secs(u64::from(directory.cache_seconds));
     Ok(Lookup::new(options))
 }
 

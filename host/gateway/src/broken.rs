@@ -1,5 +1,7 @@
 //! What stands in for a plugin that could not be loaded, so that everything else goes on.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use portcullis_core::plugin::{
     Authenticator, ChallengeContext, ConnectorError, Health, PluginFault, Policy, StartError, Step,
@@ -39,7 +41,7 @@ impl Policy for BrokenPolicy {
         &self.needs
     }
 
-    fn evaluate(&self, _: &Access, _: &AccountFacts, _: &[Evidence]) -> Result<Ruling, PluginFault> {
+    fn evaluate(&self, _: &Access, _: &Arc<AccountFacts>, _: &[Evidence]) -> Result<Ruling, PluginFault> {
         Err(PluginFault::Host(self.reason.clone()))
     }
 }

@@ -33,7 +33,7 @@ pub(crate) fn check(file: &Path, offline: bool) -> Result<ExitCode> {
             match lookup {
                 Err(problem) => problems.push(problem),
                 Ok(lookup) => match lookup.check().await {
-                    Ok(detail) => println!("directory: {detail}"),
+                    Ok(()) => println!("directory: the service account can read it"),
                     Err(error) => problems.push(Problem::new(["directory"], error.to_string())),
                 },
             }

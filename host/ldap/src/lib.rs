@@ -1,1 +1,23 @@
-//! LDAP listeners, sessions, upstream connections and directory look-ups.
+//! The LDAP room: listeners, sessions, connections to the directory, and look-ups of accounts.
+//!
+//! The path of a message is [`frame`] (where it ends) → `session` (whose turn it is) → [`decode`] (what it asks for, only
+//! where the gate wants to know) → [`lane`] (the two ends of a connection, which take nothing that was not decided on).
+//! The gateway's own answers come from [`encode`]. [`lookup`] is a client of its own beside all that.
+
+mod ber;
+pub mod decode;
+pub mod encode;
+mod filter;
+pub mod frame;
+pub mod lane;
+pub mod listener;
+pub mod lookup;
+mod pipe;
+mod session;
+pub mod tls;
+pub mod upstream;
+
+pub use listener::{BindRules, Limits, Listener, Mode, OpaqueSasl, Shared, serve};
+pub use lookup::{CheckError, Lookup, LookupOptions, Schema};
+pub use tls::{TlsError, client_config, server_config};
+pub use upstream::{Security, Upstream, UpstreamError};

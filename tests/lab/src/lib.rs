@@ -6,10 +6,12 @@
 //! - [`okta`]: a simulator of Okta
 //! - [`pki`]: a throwaway certification authority
 //! - [`client`]: an LDAP client that chooses its address and shows raw bytes
+//! - [`demo`]: what `cargo xtask demo` runs
 //! - [`tools`], [`process`], [`net`]: command line clients, processes, ports
 
 pub mod client;
 pub mod company;
+pub mod demo;
 pub mod directory;
 pub mod dn;
 mod entry;

@@ -151,7 +151,7 @@ where
     fn needs(&self) -> &Needs {
         &self.0
     }
-    fn evaluate(&self, access: &Access, _: &AccountFacts, evidence: &[Evidence]) -> Result<Ruling, PluginFault> {
+    fn evaluate(&self, access: &Access, _: &Arc<AccountFacts>, evidence: &[Evidence]) -> Result<Ruling, PluginFault> {
         (self.1)(access, evidence)
     }
 }

@@ -1,0 +1,77 @@
+//! What authenticators are told, and what they say.
+
+use portcullis_core::plugin::{
+    ChallengeContext, ConnectorError, Health, PluginFault, Progress, Prompt, StartError, Step,
+};
+
+use crate::bindings::authenticator::exports::portcullis::gateway::{authenticator as wit, connector};
+use crate::log::printable;
+
+pub(crate) fn context(context: &ChallengeContext) -> wit::Context {
+    wit::Context {
+        account: super::account(&context.account),
+        endpoint: context.endpoint.as_ref().map(super::endpoint),
+        application: context.application.clone(),
+    }
+}
+
+/// Longest sentence that a connector may say, in bytes.
+const MAX_SENTENCE: usize = 1 << 10;
+/// Longest handle, in bytes; it is stored with each challenge.
+const MAX_HANDLE: usize = 16 << 10;
+const MAX_WARNINGS: usize = 32;
+
+fn sentence(text: &str) -> String {
+    printable(text, MAX_SENTENCE)
+}
+
+pub(crate) fn step(step: wit::Step) -> Result<Step, PluginFault> {
+    if step.handle.len() > MAX_HANDLE {
+        return Err(PluginFault::Limit(format!(
+            "a handle of {} bytes, where {MAX_HANDLE} are allowed",
+            step.handle.len()
+        )));
+    }
+    Ok(Step {
+        progress: match step.progress {
+            wit::Progress::Waiting => Progress::Waiting,
+            wit::Progress::Approved => Progress::Approved,
+            wit::Progress::Denied => Progress::Denied,
+            wit::Progress::WrongCode => Progress::WrongCode,
+            wit::Progress::Failed => Progress::Failed,
+            wit::Progress::Expired => Progress::Expired,
+        },
+        handle: step.handle,
+        prompt: match step.prompt {
+            wit::Prompt::Push(number) => Prompt::Push(number),
+            wit::Prompt::Code(hint) => Prompt::Code(sentence(&hint)),
+        },
+        poll_after_ms: step.poll_after_ms,
+        expires_in_seconds: step.expires_in_seconds,
+    })
+}
+
+pub(crate) fn health(health: &connector::Health) -> Health {
+    Health {
+        detail: sentence(&health.detail),
+        warnings: health.warnings.iter().take(MAX_WARNINGS).map(|warning| sentence(warning)).collect(),
+    }
+}
+
+pub(crate) fn start_error(error: wit::StartError) -> StartError {
+    match error {
+        wit::StartError::NotEnrolled(why) => StartError::NotEnrolled(sentence(&why)),
+        wit::StartError::Failed(error) => StartError::Failed(connector_error(error)),
+    }
+}
+
+pub(crate) fn connector_error(error: connector::ConnectorError) -> ConnectorError {
+    match error {
+        connector::ConnectorError::Unauthorized(why) => ConnectorError::Unauthorized(sentence(&why)),
+        connector::ConnectorError::Forbidden(why) => ConnectorError::Forbidden(sentence(&why)),
+        connector::ConnectorError::RateLimited(milliseconds) => ConnectorError::RateLimited(milliseconds),
+        connector::ConnectorError::Unavailable(why) => ConnectorError::Unavailable(sentence(&why)),
+        connector::ConnectorError::Protocol(why) => ConnectorError::Protocol(sentence(&why)),
+        connector::ConnectorError::Misconfigured(why) => ConnectorError::Misconfigured(sentence(&why)),
+    }
+}

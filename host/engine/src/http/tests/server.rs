@@ -1,0 +1,129 @@
+//! A TLS server that answers every request with the same bytes and remembers what it was asked.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::ServerConfig;
+use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tempfile::TempDir;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+
+pub(super) struct Server {
+    pub(super) port: u16,
+    /// PEM file of the authority that issued its certificate.
+    pub(super) authority: PathBuf,
+    requests: Arc<Mutex<Vec<String>>>,
+    task: JoinHandle<()>,
+    _folder: TempDir,
+}
+
+/// What it does once it has answered.
+#[derive(Clone, Copy, PartialEq)]
+enum Then {
+    ReadOn,
+    Close,
+    SaySilent,
+}
+
+impl Server {
+    /// Answers and waits for the next request on the same connection.
+    pub(super) async fn answering(answer: &[u8]) -> Self {
+        Self::start(answer, Then::ReadOn).await
+    }
+
+    /// Answers and closes the connection.
+    pub(super) async fn answering_once(answer: &[u8]) -> Self {
+        Self::start(answer, Then::Close).await
+    }
+
+    /// Answers and then keeps the connection open without another word.
+    pub(super) async fn silent_after(answer: &[u8]) -> Self {
+        Self::start(answer, Then::SaySilent).await
+    }
+
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("https://127.0.0.1:{}{path}", self.port)
+    }
+
+    pub(super) fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    async fn start(answer: &[u8], then: Then) -> Self {
+        let folder = TempDir::new().unwrap();
+        let authority = folder.path().join("ca.pem");
+        let (config, pem) = certificates();
+        std::fs::write(&authority, pem).unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let (seen, answer) = (Arc::clone(&requests), Arc::<[u8]>::from(answer));
+        let task = tokio::spawn(async move {
+            while let Ok((connection, _)) = listener.accept().await {
+                let (acceptor, seen, answer) = (acceptor.clone(), Arc::clone(&seen), Arc::clone(&answer));
+                tokio::spawn(async move {
+                    let Ok(mut stream) = acceptor.accept(connection).await else { return };
+                    while let Some(request) = read_request(&mut stream).await {
+                        seen.lock().unwrap().push(request);
+                        let _ = stream.write_all(&answer).await;
+                        let _ = stream.flush().await;
+                        match then {
+                            Then::ReadOn => {}
+                            Then::Close => {
+                                let _ = stream.shutdown().await;
+                                return;
+                            }
+                            Then::SaySilent => std::future::pending().await,
+                        }
+                    }
+                });
+            }
+        });
+        Self { port, authority, requests, task, _folder: folder }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Head and body of one request.
+async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
+    let mut text = String::new();
+    while !text.ends_with("\r\n\r\n") {
+        text.push(char::from(stream.read_u8().await.ok()?));
+    }
+    let length =
+        text.to_lowercase().lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+    let mut body = vec![0; length.unwrap_or_default()];
+    stream.read_exact(&mut body).await.ok()?;
+    text.push_str(&String::from_utf8_lossy(&body));
+    Some(text)
+}
+
+fn certificates() -> (ServerConfig, String) {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let authority = params.self_signed(&key).unwrap();
+    let issuer = Issuer::new(params, key);
+    let server_key = KeyPair::generate().unwrap();
+    let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
+    let certificate = CertificateParams::new(names).unwrap().signed_by(&server_key, &issuer).unwrap();
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(server_key.serialize_der()));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .unwrap();
+    (config, authority.pem())
+}

@@ -1,0 +1,313 @@
+//! What is read of a request, for the gate to decide on.
+//!
+//! Requests that may carry a password (bind, modify, add, compare, password modify) are read in place; nothing of the
+//! password is copied. Searches are read with `ldap3_proto`, and with `lber` where that cannot.
+
+use bytes::BytesMut;
+use lber::structure::{PL, StructureTag};
+use ldap3_proto::LdapCodec;
+use ldap3_proto::proto::{LdapOp, LdapSearchScope};
+use portcullis_core::{BindMethod, Operation, OperationKind, Search, SearchScope};
+use thiserror::Error;
+use tokio_util::codec::Decoder as _;
+
+use crate::ber::{self, INTEGER, OCTET_STRING, Reader, SEQUENCE};
+use crate::filter;
+use crate::frame::{Frame, FrameError, op};
+
+/// StartTLS (RFC 4511, section 4.14).
+pub const START_TLS: &str = "1.3.6.1.4.1.1466.20037";
+/// Password modify (RFC 3062).
+pub const PASSWORD_MODIFY: &str = "1.3.6.1.4.1.4203.1.11.1";
+/// Who am I? (RFC 4532).
+pub const WHO_AM_I: &str = "1.3.6.1.4.1.4203.1.11.3";
+
+/// Attributes that hold a password, by name and by OID, in lower case.
+const PASSWORD_ATTRIBUTES: [&str; 6] =
+    ["userpassword", "2.5.4.35", "unicodepwd", "1.2.840.113556.1.4.90", "dbcspwd", "1.2.840.113556.1.4.55"];
+
+/// Searches longer than this, in octets, are decided on without their details: their text would cost more than it tells.
+const DETAIL_LIMIT: usize = 1024 * 1024;
+
+/// A bind request, without its password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bind {
+    /// Name of the bind; often empty with SASL.
+    pub name: String,
+    /// Method. Anonymous only with neither name nor password.
+    pub method: BindMethod,
+    /// Simple, and the password is empty.
+    pub empty_password: bool,
+    /// Who the SASL credentials say to be, where the mechanism sends that in the clear (PLAIN, SCRAM). Not proven.
+    pub sasl_name: Option<String>,
+}
+
+/// Why a bind is not forwarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum BindError {
+    /// The directory might read it differently from the gateway.
+    #[error("the bind request cannot be read")]
+    Malformed,
+    /// An authentication choice that is neither simple nor SASL.
+    #[error("an authentication choice other than simple and SASL")]
+    UnknownMethod,
+}
+
+impl From<FrameError> for BindError {
+    fn from(_: FrameError) -> Self {
+        Self::Malformed
+    }
+}
+
+/// Reads a bind request (RFC 4511, section 4.2), strictly.
+///
+/// # Errors
+/// When any part of it is not exactly as the RFC has it: such a bind must not reach a directory.
+pub fn bind(frame: &Frame) -> Result<Bind, BindError> {
+    ber::check(frame.bytes())?;
+    let mut parts = Reader::new(operation(frame, 0x60 | op::BIND)?);
+    parts.expect(INTEGER)?.number()?;
+    let name = parts.expect(OCTET_STRING)?.text()?.to_owned();
+    if name.contains('\0') {
+        return Err(BindError::Malformed);
+    }
+    let choice = parts.next()?.ok_or(BindError::Malformed)?;
+    parts.end()?;
+    match choice.tag {
+        0x80 => {
+            let empty_password = choice.value.is_empty();
+            let method = if name.is_empty() && empty_password { BindMethod::Anonymous } else { BindMethod::Simple };
+            Ok(Bind { name, method, empty_password, sasl_name: None })
+        }
+        0xa3 => {
+            let mut sasl = Reader::new(choice.value);
+            let mechanism = sasl.expect(OCTET_STRING)?.text()?.to_ascii_uppercase();
+            let credentials = if sasl.is_empty() { &[][..] } else { sasl.expect(OCTET_STRING)?.value };
+            sasl.end()?;
+            let sasl_name = sasl_name(&mechanism, credentials);
+            Ok(Bind { name, method: BindMethod::Sasl(mechanism), empty_password: false, sasl_name })
+        }
+        _ => Err(BindError::UnknownMethod),
+    }
+}
+
+/// The name inside the credentials of PLAIN (RFC 4616) and of the first message of SCRAM (RFC 5802, section 7).
+fn sasl_name(mechanism: &str, credentials: &[u8]) -> Option<String> {
+    if mechanism == "PLAIN" {
+        let mut parts = credentials.split(|&octet| octet == 0);
+        let (authorization, authentication) = (parts.next()?, parts.next()?);
+        let name = if authorization.is_empty() { authentication } else { authorization };
+        return std::str::from_utf8(name).ok().filter(|name| !name.is_empty()).map(ToOwned::to_owned);
+    }
+    if !mechanism.starts_with("SCRAM-") {
+        return None;
+    }
+    let mut parts = std::str::from_utf8(credentials).ok()?.split(',').skip(1);
+    let (authorization, authentication) = (parts.next()?, parts.next()?);
+    let name = authorization.strip_prefix("a=").or_else(|| authentication.strip_prefix("n="))?;
+    Some(name.replace("=2C", ",").replace("=3D", "="))
+}
+
+/// A request other than a bind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// What.
+    pub operation: Operation,
+    /// The entry that it names.
+    pub entry: Option<String>,
+}
+
+/// The kind of a request, which is all that the gate wants to know of most. Reads no further than the kind needs.
+///
+/// # Errors
+/// When a modification or an extended request cannot be read: then it cannot be told whether it changes a password.
+pub fn kind(frame: &Frame) -> Result<OperationKind, FrameError> {
+    Ok(match frame.op() {
+        op::BIND => OperationKind::Bind,
+        op::SEARCH => OperationKind::Search,
+        op::COMPARE => OperationKind::Compare,
+        op::ADD => OperationKind::Add,
+        op::DELETE => OperationKind::Delete,
+        op::MODIFY_DN => OperationKind::Rename,
+        op::MODIFY => {
+            let mut password = false;
+            modification(frame, |attribute| password |= is_password(attribute))?;
+            if password { OperationKind::PasswordChange } else { OperationKind::Modify }
+        }
+        op::EXTENDED if extended(frame)?.0 == PASSWORD_MODIFY => OperationKind::PasswordChange,
+        op::EXTENDED => OperationKind::Extended,
+        _ => OperationKind::Other,
+    })
+}
+
+/// Everything that the gate is told about a request. What cannot be read is left out.
+#[must_use]
+pub fn request(frame: &Frame) -> Request {
+    let (operation, entry) = match frame.op() {
+        op::SEARCH => {
+            let search = search(frame);
+            let entry = search.as_ref().map(|search| search.base.clone());
+            (Operation::Search(search), entry)
+        }
+        op::COMPARE => (Operation::Compare, first_name(frame)),
+        op::ADD => (Operation::Add, first_name(frame)),
+        op::MODIFY_DN => (Operation::Rename, first_name(frame)),
+        op::DELETE => (Operation::Delete, operation(frame, 0x40 | op::DELETE).ok().map(lossy)),
+        op::MODIFY => {
+            let mut attributes = Vec::new();
+            let entry = modification(frame, |attribute| attributes.push(attribute.to_owned())).ok().map(lossy);
+            let password = attributes.iter().any(|attribute| is_password(attribute));
+            (if password { Operation::PasswordChange } else { Operation::Modify(attributes) }, entry)
+        }
+        op::EXTENDED => match extended(frame) {
+            Ok((PASSWORD_MODIFY, value)) => (Operation::PasswordChange, value.and_then(password_owner)),
+            Ok((oid, _)) => (Operation::Extended(oid.to_owned()), None),
+            Err(_) => (Operation::Extended(String::new()), None),
+        },
+        op::ABANDON => (Operation::Other("abandon".to_owned()), None),
+        other => (Operation::Other(format!("application-{other}")), None),
+    };
+    Request { operation, entry }
+}
+
+/// The request is StartTLS.
+#[must_use]
+pub fn is_start_tls(frame: &Frame) -> bool {
+    frame.op() == op::EXTENDED && extended(frame).is_ok_and(|(oid, _)| oid == START_TLS)
+}
+
+/// The request reads the root DSE, which a client may need before it can protect itself (RFC 4512, section 5.1).
+#[must_use]
+pub fn is_root_dse(frame: &Frame) -> bool {
+    frame.op() == op::SEARCH
+        && search(frame).is_some_and(|search| search.base.is_empty() && search.scope == SearchScope::Base)
+}
+
+/// The message id that an abandon request names (RFC 4511, section 4.11).
+#[must_use]
+pub fn abandoned(frame: &Frame) -> Option<i32> {
+    let value = operation(frame, 0x40 | op::ABANDON).ok()?;
+    ber::Element { tag: INTEGER, value }.number().ok()
+}
+
+/// The authorization identity in an answer to [`WHO_AM_I`]: none when the directory did not say, empty for anonymous.
+#[must_use]
+pub fn identity(answer: &Frame) -> Option<String> {
+    if crate::frame::result_code(answer.bytes()) != Ok(0) {
+        return None;
+    }
+    let mut parts = Reader::new(operation(answer, 0x60 | op::EXTENDED_RESPONSE).ok()?);
+    while let Some(part) = parts.next().ok()? {
+        if part.tag == 0x8b {
+            return part.text().ok().map(ToOwned::to_owned);
+        }
+    }
+    // A success without a value is the empty identity (RFC 4532, section 2.2).
+    Some(String::new())
+}
+
+/// The value of the operation, whose tag has to be this one, with nothing but well-formed controls after it.
+fn operation(frame: &Frame, tag: u8) -> Result<&[u8], FrameError> {
+    let mut outer = Reader::new(Reader::new(frame.bytes()).expect(SEQUENCE)?.value);
+    outer.expect(INTEGER)?;
+    let value = outer.expect(tag)?.value;
+    if !outer.is_empty() {
+        outer.expect(0xa0)?;
+    }
+    outer.end()?;
+    Ok(value)
+}
+
+/// The entry that leads a compare, add or modify DN request.
+fn first_name(frame: &Frame) -> Option<String> {
+    let mut parts = Reader::new(operation(frame, 0x60 | frame.op()).ok()?);
+    parts.expect(OCTET_STRING).ok().map(|name| lossy(name.value))
+}
+
+fn lossy(octets: &[u8]) -> String {
+    String::from_utf8_lossy(octets).into_owned()
+}
+
+/// Shows each changed attribute of a modify request (RFC 4511, section 4.6) and gives the entry.
+fn modification(frame: &Frame, mut see: impl FnMut(&str)) -> Result<&[u8], FrameError> {
+    let mut parts = Reader::new(operation(frame, 0x60 | op::MODIFY)?);
+    let entry = parts.expect(OCTET_STRING)?.value;
+    let mut changes = Reader::new(parts.expect(SEQUENCE)?.value);
+    parts.end()?;
+    while !changes.is_empty() {
+        let mut change = Reader::new(changes.expect(SEQUENCE)?.value);
+        change.expect(ber::ENUMERATED)?;
+        let mut attribute = Reader::new(change.expect(SEQUENCE)?.value);
+        see(attribute.expect(OCTET_STRING)?.text()?);
+    }
+    Ok(entry)
+}
+
+/// The attribute holds a password, whatever its options (RFC 4512, section 2.5) and however its name is written.
+fn is_password(attribute: &str) -> bool {
+    let base = attribute.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let base = base.strip_prefix("oid.").unwrap_or(&base);
+    PASSWORD_ATTRIBUTES.contains(&base)
+}
+
+/// OID and value of an extended request (RFC 4511, section 4.12).
+fn extended(frame: &Frame) -> Result<(&str, Option<&[u8]>), FrameError> {
+    let mut parts = Reader::new(operation(frame, 0x60 | op::EXTENDED)?);
+    let oid = parts.expect(0x80)?.text()?;
+    let value = if parts.is_empty() { None } else { Some(parts.expect(0x81)?.value) };
+    parts.end()?;
+    Ok((oid, value))
+}
+
+/// Whose password a password modify request changes, where it says so (RFC 3062, section 2).
+fn password_owner(value: &[u8]) -> Option<String> {
+    let owner = Reader::new(Reader::new(value).expect(SEQUENCE).ok()?.value).expect(0x80).ok()?;
+    owner.text().ok().map(ToOwned::to_owned)
+}
+
+fn search(frame: &Frame) -> Option<Search> {
+    if frame.bytes().len() > DETAIL_LIMIT || ber::check(frame.bytes()).is_err() {
+        return None;
+    }
+    search_by_proto(frame).or_else(|| search_by_structure(frame))
+}
+
+fn search_by_proto(frame: &Frame) -> Option<Search> {
+    let mut codec = LdapCodec::new(Some(frame.bytes().len()), Some(ber::MAX_DEPTH + 1));
+    let message = codec.decode(&mut BytesMut::from(frame.bytes())).ok()??;
+    let LdapOp::SearchRequest(request) = message.op else { return None };
+    let scope = match request.scope {
+        LdapSearchScope::Base => SearchScope::Base,
+        LdapSearchScope::OneLevel => SearchScope::OneLevel,
+        LdapSearchScope::Subtree | LdapSearchScope::Children => SearchScope::Subtree,
+    };
+    let filter = filter::from_proto(&request.filter);
+    Some(Search { base: request.base, scope, filter, attributes: request.attrs })
+}
+
+/// The same with `lber`, which takes values that are not UTF-8 and controls that nobody knows.
+fn search_by_structure(frame: &Frame) -> Option<Search> {
+    let (_, message) = lber::parse::parse_tag(frame.bytes()).ok()?;
+    let operation = message.expect_constructed()?.into_iter().nth(1)?;
+    let parts = operation.expect_constructed()?;
+    let [base, scope, _, _, _, _, filter, attributes] = parts.as_slice() else { return None };
+    let scope = match primitive(scope)? {
+        [0] => SearchScope::Base,
+        [1] => SearchScope::OneLevel,
+        _ => SearchScope::Subtree,
+    };
+    let PL::C(attributes) = &attributes.payload else { return None };
+    let attributes = attributes.iter().map(|name| primitive(name).map(lossy)).collect::<Option<_>>()?;
+    Some(Search { base: lossy(primitive(base)?), scope, filter: filter::from_tag(filter)?, attributes })
+}
+
+fn primitive(tag: &StructureTag) -> Option<&[u8]> {
+    match &tag.payload {
+        PL::P(value) => Some(value),
+        PL::C(_) => None,
+    }
+}
+
+#[cfg(test)]
+#[path = "decode_tests.rs"]
+mod tests;

@@ -1,0 +1,208 @@
+//! One socket with its buffers: what has been received and not yet cut, and what is to be sent and not yet taken.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsStream;
+
+use crate::frame::FrameReader;
+
+/// Octets waiting to be sent from which on no more are taken from the other side.
+pub(crate) const HIGH_WATER: usize = 64 * 1024;
+/// Octets that are read at once: at first, and at most.
+const READ_MIN: usize = 4 * 1024;
+const READ_MAX: usize = 64 * 1024;
+/// Pieces that are written with one call.
+const SLICES: usize = 64;
+
+/// A TCP connection, protected or not.
+pub(crate) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+/// What happened to a pipe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Something was received.
+    Received,
+    /// The other side sends nothing any more.
+    Ended,
+    /// So much was sent that there is room again.
+    Room,
+}
+
+/// A socket and its buffers.
+pub(crate) struct Pipe {
+    pub(crate) stream: Stream,
+    pub(crate) input: FrameReader,
+    output: VecDeque<Bytes>,
+    backlog: usize,
+    unflushed: bool,
+    /// Octets that the next read has room for: grows while reads fill it, shrinks while they do not.
+    appetite: usize,
+    /// Send nothing after what is waiting.
+    closing: bool,
+    closed: bool,
+}
+
+impl Pipe {
+    pub(crate) fn new(stream: Stream, limit: usize) -> Self {
+        Self {
+            stream,
+            input: FrameReader::new(limit),
+            output: VecDeque::new(),
+            backlog: 0,
+            unflushed: false,
+            appetite: READ_MIN,
+            closing: false,
+            closed: false,
+        }
+    }
+
+    pub(crate) fn send(&mut self, bytes: Bytes) {
+        if !self.closing && !bytes.is_empty() {
+            self.backlog += bytes.len();
+            self.output.push_back(bytes);
+        }
+    }
+
+    /// Octets that are still to be sent.
+    pub(crate) fn backlog(&self) -> usize {
+        self.backlog
+    }
+
+    /// Closes the sending side once everything is sent.
+    pub(crate) fn close_after_backlog(&mut self) {
+        self.closing = true;
+    }
+
+    /// Sends what is waiting and, where `read` says so, receives; whatever of it is possible first. Safe to drop.
+    pub(crate) async fn turn(&mut self, read: bool) -> io::Result<Turn> {
+        poll_fn(|cx| {
+            let full = self.backlog >= HIGH_WATER;
+            if let Poll::Ready(sent) = self.poll_send(cx) {
+                sent?;
+            }
+            if full && self.backlog < HIGH_WATER {
+                return Poll::Ready(Ok(Turn::Room));
+            }
+            if read { self.poll_receive(cx) } else { Poll::Pending }
+        })
+        .await
+    }
+
+    /// Sends everything that is waiting.
+    pub(crate) async fn flush(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_send(cx)).await
+    }
+
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Turn>> {
+        let buffer = self.input.buffer();
+        buffer.reserve(self.appetite);
+        let got = match ready!(pin!(self.stream.read_buf(buffer)).poll(cx)) {
+            Ok(got) => got,
+            // A peer that closes without TLS's goodbye has ended all the same: messages carry their own length.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
+            Err(error) => return Poll::Ready(Err(error)),
+        };
+        if got >= self.appetite {
+            self.appetite = (self.appetite * 2).min(READ_MAX);
+        } else if got < self.appetite / 4 {
+            self.appetite = (self.appetite / 2).max(READ_MIN);
+        }
+        Poll::Ready(Ok(if got == 0 { Turn::Ended } else { Turn::Received }))
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.output.is_empty() {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let mut count = 0;
+            for (slice, piece) in slices.iter_mut().zip(&self.output) {
+                *slice = IoSlice::new(piece);
+                count += 1;
+            }
+            let slices = slices.get(..count).unwrap_or_default();
+            let sent = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, slices))?;
+            if sent == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.sent(sent);
+            self.unflushed = true;
+        }
+        if self.unflushed {
+            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        if self.closing && !self.closed {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+            self.closed = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn sent(&mut self, mut count: usize) {
+        self.backlog = self.backlog.saturating_sub(count);
+        while let Some(first) = self.output.front_mut() {
+            if count < first.len() {
+                first.advance(count);
+                return;
+            }
+            count -= first.len();
+            self.output.pop_front();
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! The rules of a bind (RFC 4511, section 4.2; RFC 4513, section 5).
+//!
+//! The directory answers first, then the gate decides, and until then nothing that the client sent behind the bind is
+//! looked at. Whatever the gateway refuses leaves the client anonymous, so a connection that the directory takes for
+//! somebody's is given up with it.
+
+use std::collections::hash_map::RandomState;
+use std::future::pending;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::time::Duration;
+
+use portcullis_core::gate::{Answer, Asked, Claim, Connection, Gate};
+use portcullis_core::{BindMethod, BoxFuture, Operation, Outcome};
+use tokio::time::Instant;
+
+use super::end::End;
+use super::{Link, Next, Session};
+use crate::decode::{self, Bind, BindError};
+use crate::encode::{Code, OwnAnswer};
+use crate::frame::{Frame, op};
+use crate::lane::{BindAnswer, BindAttempt, BindFailure, HeldSuccess};
+use crate::listener::OpaqueSasl;
+
+/// How long the directory may take to say whom it has bound.
+const NAMING_TIMEOUT: Duration = Duration::from_secs(10);
+/// saslBindInProgress (RFC 4511, appendix A).
+const IN_PROGRESS: u32 = 14;
+
+/// How far the connection's bind is.
+pub(super) enum Stage<'s, G: Gate> {
+    /// There is none.
+    Idle,
+    /// Requests from before it are not decided yet; they must not run under the new identity.
+    Queued(Frame),
+    /// The directory checks the password.
+    Sent { id: i32, bind: Bind },
+    /// The directory was asked whom it has bound.
+    Naming { id: i32, bind: Bind, held: HeldSuccess, deadline: Instant },
+    /// The gate decides.
+    Deciding { id: i32, claim: Claim, opaque: bool, deciding: BoxFuture<'s, Answer<G::Permitted<HeldSuccess>>> },
+    /// A refusal is being recorded; then the client hears of it.
+    Noting { noting: BoxFuture<'s, ()>, then: Refused },
+}
+
+/// What a client hears of a bind that has failed.
+pub(super) enum Refused {
+    ByDirectory(BindFailure),
+    ByGateway(Option<OwnAnswer>),
+}
+
+pub(super) enum StageEvent<G: Gate> {
+    Answered(Answer<G::Permitted<HeldSuccess>>),
+    Noted,
+}
+
+impl<G: Gate> Stage<'_, G> {
+    /// What the bind waits for. Safe to drop.
+    pub(super) async fn event(&mut self) -> StageEvent<G> {
+        match self {
+            Self::Deciding { deciding, .. } => StageEvent::Answered(deciding.await),
+            Self::Noting { noting, .. } => {
+                noting.await;
+                StageEvent::Noted
+            }
+            _ => pending().await,
+        }
+    }
+
+    /// A bind is under way that a client which leaves has no use for any more. What is being recorded is not.
+    pub(super) fn waits(&self) -> bool {
+        !matches!(self, Self::Idle | Self::Noting { .. })
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        if let Self::Naming { deadline, .. } = self { Some(*deadline) } else { None }
+    }
+}
+
+impl<G: Gate> Session<'_, G> {
+    pub(super) fn take_bind(&mut self, frame: &Frame) -> Result<(), End> {
+        if self.outstanding.contains(frame.id()) {
+            return Err(End::Protocol("a bind whose message id is in use".to_owned()));
+        }
+        self.stage = Stage::Queued(frame.detached());
+        self.take_queued_bind()
+    }
+
+    /// Begins the bind that is next, once nothing from before it is undecided.
+    pub(super) fn take_queued_bind(&mut self) -> Result<(), End> {
+        if !self.held.is_empty() || !matches!(self.stage, Stage::Queued(_)) {
+            return Ok(());
+        }
+        let Stage::Queued(frame) = std::mem::replace(&mut self.stage, Stage::Idle) else { return Ok(()) };
+        if self.outstanding.contains(frame.id()) {
+            return Err(End::Protocol("a bind whose message id is in use".to_owned()));
+        }
+        self.claim = Claim::Anonymous;
+        let attempt = match BindAttempt::new(&frame) {
+            Ok(attempt) => attempt,
+            Err(error) => {
+                let code = match error {
+                    BindError::Malformed => Code::ProtocolError,
+                    BindError::UnknownMethod => Code::AuthMethodNotSupported,
+                };
+                self.refuse_bind(&frame, code, &error.to_string());
+                return Ok(());
+            }
+        };
+        if let Some((code, why)) = self.forbidden(attempt.bind()) {
+            self.refuse_bind(&frame, code, why);
+            return Ok(());
+        }
+        let Link::Up(directory) = &mut self.directory else {
+            return self.refuse(frame.id(), op::BIND, Code::Unavailable, "the directory is not connected");
+        };
+        let id = attempt.id();
+        let bind = directory.attempt(attempt);
+        self.stage = Stage::Sent { id, bind };
+        Ok(())
+    }
+
+    /// Binds that the gateway does not let the directory see.
+    fn forbidden(&self, bind: &Bind) -> Option<(Code, &'static str)> {
+        let rules = &self.shared.listener().rules;
+        match &bind.method {
+            // RFC 4513, section 5.1.2: clients take the success of such a bind for a correct password.
+            BindMethod::Simple if bind.empty_password && !rules.allow_unauthenticated_bind => {
+                Some((Code::UnwillingToPerform, "a bind with a name needs a password"))
+            }
+            BindMethod::Sasl(mechanism) if !is_readable(mechanism) && rules.opaque_sasl == OpaqueSasl::Refuse => {
+                tracing::warn!(
+                    listener = %self.connection.listener,
+                    client = %self.connection.client,
+                    mechanism = %mechanism.escape_debug(),
+                    "a SASL mechanism was refused that may hide everything behind it from the gateway; \
+                     set opaque_sasl to \"relay\" on this listener to let it through unseen",
+                );
+                Some((Code::AuthMethodNotSupported, "this SASL mechanism is not supported here"))
+            }
+            _ => None,
+        }
+    }
+
+    /// Refuses a bind without asking the directory, and records that.
+    pub(super) fn refuse_bind(&mut self, frame: &Frame, code: Code, why: &str) {
+        let asked = match decode::bind(frame) {
+            Ok(bind) => bind_asked(&self.connection, &bind, said(&bind, None), Outcome::Failure, None),
+            Err(_) => Asked {
+                connection: self.connection.clone(),
+                claim: Claim::Unreadable,
+                operation: Operation::Other("unreadable-bind".to_owned()),
+                entry: None,
+                outcome: Outcome::Failure,
+                directory_result: None,
+            },
+        };
+        let answer = OwnAnswer::refusal(frame.id(), op::BIND, code, why);
+        self.note(asked, why.to_owned(), Refused::ByGateway(answer));
+    }
+
+    fn note(&mut self, asked: Asked, why: String, then: Refused) {
+        let gate = self.shared.gate();
+        let noting = Box::pin(async move { gate.note(asked, &why).await });
+        self.stage = Stage::Noting { noting, then };
+    }
+
+    /// The directory has answered a bind.
+    pub(super) fn bind_answered(&mut self, id: i32, answer: BindAnswer) -> Result<(), End> {
+        let bind = match std::mem::replace(&mut self.stage, Stage::Idle) {
+            Stage::Sent { id: asked, bind } if asked == id => bind,
+            stage => {
+                self.stage = stage;
+                return Err(End::Directory("it answered a bind that was not asked for".to_owned()));
+            }
+        };
+        match answer {
+            BindAnswer::Failure(failure)
+                if failure.code() == IN_PROGRESS && matches!(bind.method, BindMethod::Sasl(_)) =>
+            {
+                let earlier = self.earlier_step(&bind);
+                self.sasl = Some(Bind { sasl_name: bind.sasl_name.clone().or(earlier), ..bind });
+                self.client.fail(failure);
+            }
+            BindAnswer::Failure(failure) => {
+                let earlier = self.earlier_step(&bind);
+                let claim = said(&bind, earlier);
+                let asked = bind_asked(&self.connection, &bind, claim, Outcome::Failure, Some(failure.code()));
+                self.note(asked, "the directory refused the bind".to_owned(), Refused::ByDirectory(failure));
+            }
+            BindAnswer::Success(held) => self.bind_accepted(id, bind, held),
+        }
+        Ok(())
+    }
+
+    fn bind_accepted(&mut self, id: i32, bind: Bind, held: HeldSuccess) {
+        if let (true, Link::Up(directory)) = (is_named_by_directory(&bind), &mut self.directory) {
+            // Not guessable, so that the late answer to a request of the client's cannot be taken for this one's.
+            let own = std::iter::repeat_with(random_id)
+                .take(64)
+                .find(|own| *own != id && !self.outstanding.contains(*own))
+                .unwrap_or(i32::MAX);
+            directory.ask_who(own);
+            self.stage = Stage::Naming { id, bind, held, deadline: Instant::now() + NAMING_TIMEOUT };
+            return;
+        }
+        let claim = match &bind.method {
+            BindMethod::Sasl(_) => Claim::Unreadable,
+            // The directory takes a name without a password for nobody.
+            _ if bind.empty_password => Claim::Anonymous,
+            _ => said(&bind, None),
+        };
+        self.decide(id, &bind, claim, held);
+    }
+
+    /// The directory has said whom it has bound.
+    pub(super) fn named(&mut self, answer: &Frame) {
+        let identity = if answer.op() == op::EXTENDED_RESPONSE { decode::identity(answer) } else { None };
+        self.name(identity.as_deref());
+    }
+
+    /// The directory has not said in time whom it has bound.
+    pub(super) fn nameless(&mut self) {
+        self.name(None);
+    }
+
+    fn name(&mut self, identity: Option<&str>) {
+        let (id, bind, held) = match std::mem::replace(&mut self.stage, Stage::Idle) {
+            Stage::Naming { id, bind, held, .. } => (id, bind, held),
+            stage => {
+                self.stage = stage;
+                return;
+            }
+        };
+        let claim = match (identity.map(authorization), &bind.method) {
+            (Some(Some(name)), _) => Claim::Name(name.to_owned()),
+            (Some(None), BindMethod::Sasl(_)) => Claim::Anonymous,
+            // A directory without "Who am I?": what this very message said, and the directory has found to be true.
+            (_, BindMethod::Sasl(mechanism)) if mechanism != "PLAIN" => Claim::Unreadable,
+            _ => said(&bind, None),
+        };
+        self.decide(id, &bind, claim, held);
+    }
+
+    /// The name in an earlier step of the same SASL bind.
+    fn earlier_step(&mut self, bind: &Bind) -> Option<String> {
+        self.sasl.take().filter(|earlier| earlier.method == bind.method).and_then(|earlier| earlier.sasl_name)
+    }
+
+    fn decide(&mut self, id: i32, bind: &Bind, claim: Claim, held: HeldSuccess) {
+        self.sasl = None;
+        let opaque = matches!(&bind.method, BindMethod::Sasl(mechanism) if !is_readable(mechanism));
+        let asked = bind_asked(&self.connection, bind, claim.clone(), Outcome::Success, Some(0));
+        let deciding = Box::pin(self.shared.gate().decide(asked, held));
+        self.stage = Stage::Deciding { id, claim, opaque, deciding };
+    }
+
+    /// The gate has decided on a bind, or a refusal is recorded.
+    pub(super) fn bind_event(&mut self, event: StageEvent<G>) -> Result<Option<Next<G>>, End> {
+        match (std::mem::replace(&mut self.stage, Stage::Idle), event) {
+            (Stage::Deciding { claim, opaque, .. }, StageEvent::Answered(Answer::Permitted(permitted))) => {
+                if opaque {
+                    return Ok(Some(Next::Opaque(permitted)));
+                }
+                self.client.release(permitted);
+                self.claim = claim;
+            }
+            (Stage::Deciding { id, .. }, StageEvent::Answered(Answer::Refused(refusal))) => {
+                self.give_up_directory();
+                self.refuse(id, op::BIND, Code::InvalidCredentials, &refusal.diagnostic)?;
+            }
+            (Stage::Noting { then: Refused::ByDirectory(failure), .. }, StageEvent::Noted) => self.client.fail(failure),
+            (Stage::Noting { then: Refused::ByGateway(answer), .. }, StageEvent::Noted) => {
+                self.give_up_directory();
+                if let Some(answer) = answer {
+                    self.client.answer(answer);
+                }
+            }
+            (stage, _) => self.stage = stage,
+        }
+        Ok(None)
+    }
+
+    /// Drops a connection that the directory takes, or may take, for somebody's. What it had not answered is answered here;
+    /// the next request is forwarded on a fresh, anonymous one.
+    fn give_up_directory(&mut self) {
+        self.sasl = None;
+        if !matches!(&self.directory, Link::Up(directory) if directory.identified) {
+            return;
+        }
+        self.directory = Link::None;
+        for (id, request) in self.outstanding.drain() {
+            let why = "the operation ended with the bind behind it";
+            if let Some(answer) = OwnAnswer::refusal(id, request, Code::Unavailable, why) {
+                self.client.answer(answer);
+            }
+        }
+    }
+}
+
+/// A bind, as the gate is asked about it.
+pub(super) fn bind_asked(
+    connection: &Connection,
+    bind: &Bind,
+    claim: Claim,
+    outcome: Outcome,
+    directory_result: Option<u32>,
+) -> Asked {
+    Asked {
+        connection: connection.clone(),
+        claim,
+        operation: Operation::Bind(bind.method.clone()),
+        entry: Some(bind.name.clone()).filter(|name| !name.is_empty()),
+        outcome,
+        directory_result,
+    }
+}
+
+/// What a bind said about who asks; not proven as long as the directory has not said success. `earlier` is the name of an
+/// earlier step of the same SASL bind.
+pub(super) fn said(bind: &Bind, earlier: Option<String>) -> Claim {
+    let name = match &bind.method {
+        BindMethod::Anonymous => return Claim::Anonymous,
+        BindMethod::Simple => Some(bind.name.clone()),
+        BindMethod::Sasl(mechanism) if mechanism == "ANONYMOUS" => return Claim::Anonymous,
+        BindMethod::Sasl(_) => {
+            let name = bind.sasl_name.clone().or(earlier);
+            name.and_then(|name| authorization(&name).map(ToOwned::to_owned))
+        }
+    };
+    // A password without a name: somebody, but who would be the directory's to say.
+    name.filter(|name| !name.is_empty()).map_or(Claim::Unreadable, Claim::Name)
+}
+
+/// The name in an authorization identity (RFC 4513, section 5.2.1.8); none for anonymous.
+fn authorization(identity: &str) -> Option<&str> {
+    let name = identity.strip_prefix("dn:").or_else(|| identity.strip_prefix("u:")).unwrap_or(identity);
+    Some(name).filter(|name| !name.is_empty())
+}
+
+/// SASL mechanisms that never put a security layer on the connection.
+fn is_readable(mechanism: &str) -> bool {
+    matches!(mechanism, "PLAIN" | "EXTERNAL" | "ANONYMOUS" | "OAUTHBEARER" | "CRAM-MD5")
+        || mechanism.starts_with("SCRAM-")
+}
+
+/// Only the directory can say who this is: SASL names mean what it maps them to, and names that are no DNs (Active
+/// Directory takes half a dozen forms) mean what it finds them to mean.
+fn is_named_by_directory(bind: &Bind) -> bool {
+    match &bind.method {
+        BindMethod::Anonymous => false,
+        BindMethod::Simple => !bind.empty_password && !bind.name.is_empty() && !bind.name.contains('='),
+        BindMethod::Sasl(mechanism) => is_readable(mechanism),
+    }
+}
+
+fn random_id() -> i32 {
+    let bits = RandomState::new().build_hasher().finish();
+    i32::try_from(bits >> 33).unwrap_or(i32::MAX).max(1)
+}

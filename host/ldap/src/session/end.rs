@@ -1,0 +1,194 @@
+//! How a connection ends, how it becomes a TLS connection, and how it becomes one that the gateway cannot read.
+
+use std::time::Duration;
+
+use portcullis_core::Outcome;
+use portcullis_core::gate::{Connection, Gate};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use super::bind::{Stage, bind_asked, said};
+use super::{Link, Session};
+use crate::encode::{Code, OwnAnswer, OwnRequest};
+use crate::lane::{ClientEnd, HeldSuccess, release_opaque};
+use crate::listener::Mode;
+use crate::pipe::{Stream, Turn};
+use crate::upstream::UpstreamError;
+
+/// How long the last octets to either side may take.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// How long and how much a client may still send after its farewell. Closing at once would reset the connection, and the
+/// client might lose what it was told.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+const LAST_OCTETS: usize = 256 * 1024;
+/// How long the record of an attempt that its client ran away from may take.
+const LAST_NOTE: Duration = Duration::from_secs(5);
+
+/// Why a connection ends.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The client said goodbye.
+    Unbind,
+    /// The client is gone.
+    ClientGone(String),
+    /// The client does not keep to the protocol.
+    Protocol(String),
+    /// The directory is gone, or does not keep to the protocol.
+    Directory(String),
+    /// A request was refused that has no answer.
+    Refused(Code, String),
+    /// Nothing has come for too long.
+    Idle,
+    /// The gateway ends.
+    Shutdown,
+}
+
+impl End {
+    /// What the client is told.
+    fn notice(&self) -> Option<OwnAnswer> {
+        match self {
+            Self::Unbind | Self::ClientGone(_) => None,
+            Self::Protocol(why) => Some(OwnAnswer::notice(Code::ProtocolError, why)),
+            // What the directory did is for the log.
+            Self::Directory(_) => Some(OwnAnswer::notice(Code::Unavailable, "the directory is not available")),
+            Self::Refused(code, why) => Some(OwnAnswer::notice(*code, why)),
+            Self::Idle => Some(OwnAnswer::notice(Code::Unavailable, "the connection was idle for too long")),
+            Self::Shutdown => Some(OwnAnswer::notice(Code::Unavailable, "the gateway is going down")),
+        }
+    }
+}
+
+impl<G: Gate> Session<'_, G> {
+    /// The directory cannot be reached: the request that wanted it is answered, then the connection ends.
+    pub(super) fn unreachable(&mut self, error: &UpstreamError) -> End {
+        self.directory = Link::None;
+        if let Some(frame) = self.waiting.take() {
+            let why = "the directory is not available";
+            if let Some(answer) = OwnAnswer::refusal(frame.id(), frame.op(), Code::Unavailable, why) {
+                self.client.answer(answer);
+            }
+        }
+        End::Directory(error.to_string())
+    }
+
+    pub(super) fn directory_ended(&mut self, why: &str) -> End {
+        self.directory = Link::None;
+        if self.client_ended { End::ClientGone("it has closed".to_owned()) } else { End::Directory(why.to_owned()) }
+    }
+
+    /// Ends the connection. Challenges that wait are cancelled first.
+    pub(super) async fn finish(mut self, end: End) {
+        self.held.clear();
+        let stage = std::mem::replace(&mut self.stage, Stage::Idle);
+        self.log(&end);
+        if let Link::Up(directory) = &mut self.directory
+            && matches!(end, End::Unbind | End::Idle | End::Shutdown)
+        {
+            directory.ask(OwnRequest::unbind(i32::MAX));
+            directory.close_after_backlog();
+            let _ = timeout(FAREWELL, directory.flush()).await;
+        }
+        self.directory = Link::None;
+        if !self.outstanding.farewell
+            && let Some(notice) = end.notice()
+        {
+            self.client.answer(notice);
+        }
+        tokio::join!(say_goodbye(&mut self.client, &end), last_note(self.shared.gate(), &self.connection, stage));
+    }
+
+    fn log(&self, end: &End) {
+        let (client, listener) = (self.connection.client, &self.connection.listener);
+        match end {
+            End::Directory(why) => tracing::info!(%client, %listener, why, "the directory's connection has failed"),
+            End::Protocol(why) => tracing::info!(%client, %listener, why, "the client does not keep to the protocol"),
+            End::ClientGone(why) => tracing::debug!(%client, %listener, why, "the client is gone"),
+            other => tracing::debug!(%client, %listener, end = ?other, "a connection has ended"),
+        }
+    }
+
+    /// Puts TLS on the client's connection, after the go-ahead was queued.
+    pub(super) async fn upgraded(mut self) -> Option<Self> {
+        let Mode::Plain { starttls: Some(config) } = &self.shared.listener().mode else { return None };
+        let limits = &self.shared.listener().limits;
+        let acceptor = TlsAcceptor::from(std::sync::Arc::clone(config));
+        let handshake = async {
+            self.client.flush().await?;
+            match self.client.into_stream() {
+                Stream::Plain(socket) => acceptor.accept(socket).await,
+                Stream::Tls(_) => Err(std::io::ErrorKind::AlreadyExists.into()),
+            }
+        };
+        let client = self.connection.client;
+        match timeout(limits.handshake_timeout, handshake).await {
+            Ok(Ok(stream)) => {
+                let stream = Stream::Tls(Box::new(stream.into()));
+                self.connection.tls = true;
+                Some(Self { client: ClientEnd::new(stream, limits.request_size), ..self })
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(%client, %error, "no TLS handshake after StartTLS");
+                None
+            }
+            Err(_) => {
+                tracing::debug!(%client, "no TLS handshake in time after StartTLS");
+                None
+            }
+        }
+    }
+
+    /// Lets a success through after which the gateway cannot read the stream, and pumps octets until either side ends.
+    pub(super) async fn pump(self, permitted: G::Permitted<HeldSuccess>) {
+        let Link::Up(directory) = self.directory else { return };
+        let (mut client, mut directory) = release_opaque(self.client, directory, permitted);
+        let address = self.connection.client;
+        tracing::info!(client = %address, listener = %self.connection.listener, "the stream is relayed unseen from here on");
+        let rest = client.input.cut(client.input.len());
+        directory.send(rest);
+        let rest = directory.input.cut(directory.input.len());
+        client.send(rest);
+        let pumping = async {
+            client.flush().await?;
+            directory.flush().await?;
+            tokio::io::copy_bidirectional(&mut client.stream, &mut directory.stream).await
+        };
+        tokio::select! {
+            ended = pumping => tracing::debug!(client = %address, error = ?ended.err(), "a relayed stream has ended"),
+            () = self.stop.cancelled() => tracing::debug!(client = %address, "a relayed stream is cut, the gateway ends"),
+        }
+    }
+}
+
+async fn say_goodbye<G: Gate>(client: &mut ClientEnd<G>, end: &End) {
+    if matches!(end, End::ClientGone(_)) && client.backlog() == 0 {
+        return;
+    }
+    client.close_after_backlog();
+    if !matches!(timeout(FAREWELL, client.flush()).await, Ok(Ok(()))) {
+        return;
+    }
+    let last_words = async {
+        let mut heard = 0;
+        while heard < LAST_OCTETS && matches!(client.turn(true).await, Ok(Turn::Received)) {
+            heard += client.unread();
+            client.discard();
+        }
+    };
+    let _ = timeout(LAST_WORDS, last_words).await;
+}
+
+/// A client that runs away before the directory has answered has still tried a password.
+async fn last_note<G: Gate>(gate: &G, connection: &Connection, stage: Stage<'_, G>) {
+    match stage {
+        Stage::Sent { bind, .. } => {
+            let claim = said(&bind, None);
+            let asked = bind_asked(connection, &bind, claim, Outcome::Failure, None);
+            let why = "the client left before the directory had answered";
+            let _ = timeout(LAST_NOTE, gate.note(asked, why)).await;
+        }
+        Stage::Noting { noting, .. } => {
+            let _ = timeout(LAST_NOTE, noting).await;
+        }
+        _ => {}
+    }
+}

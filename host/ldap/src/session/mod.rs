@@ -1,0 +1,345 @@
+//! The life of one client's connection: one task that owns both directions.
+//!
+//! Everything happens in [`Session::run`]: what can be done with what is here is done (`advance`), then whatever comes
+//! first is waited for. Nothing is spawned. The rules of a bind are in [`bind`], those of all other requests in
+//! [`request`], goodbyes in [`end`].
+
+mod bind;
+mod end;
+mod held;
+mod request;
+#[cfg(test)]
+mod tests;
+
+use std::future::pending;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::time::Duration;
+
+use portcullis_core::BoxFuture;
+use portcullis_core::gate::{Claim, Connection, Gate};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use crate::decode::Bind;
+use crate::frame::Frame;
+use crate::lane::{ClientEnd, DirectoryEnd, FromDirectory, HeldSuccess, Outstanding};
+use crate::listener::{Mode, Shared};
+use crate::pipe::{HIGH_WATER, Stream, Turn};
+use crate::upstream::UpstreamError;
+
+use bind::{Stage, StageEvent};
+use end::End;
+use held::{Decided, Held};
+
+/// Octets that are kept of what a client sends behind something that has to be waited for.
+const WAITING_ROOM: usize = 64 * 1024;
+/// How long the directory may keep a connection whose client has closed its side.
+const LINGER: Duration = Duration::from_secs(10);
+/// Further away than any connection lives.
+const NEVER: Duration = Duration::from_secs(86_400 * 365);
+
+/// Serves a client until it or the directory leaves.
+pub(crate) async fn serve_client<G: Gate>(
+    shared: &Shared<G>,
+    socket: TcpStream,
+    client: SocketAddr,
+    stop: &CancellationToken,
+) {
+    let listener = shared.listener();
+    let _ = socket.set_nodelay(true);
+    let stream = match &listener.mode {
+        Mode::Plain { .. } => Stream::Plain(socket),
+        Mode::Ldaps(config) => {
+            let handshake = TlsAcceptor::from(std::sync::Arc::clone(config)).accept(socket);
+            match timeout(listener.limits.handshake_timeout, handshake).await {
+                Ok(Ok(stream)) => Stream::Tls(Box::new(stream.into())),
+                Ok(Err(error)) => return tracing::debug!(%client, %error, "no TLS handshake"),
+                Err(_) => return tracing::debug!(%client, "no TLS handshake in time"),
+            }
+        }
+    };
+    let connection = Connection { client, listener: listener.name.clone(), tls: matches!(stream, Stream::Tls(_)) };
+    Box::pin(Session::new(shared, stop, connection, stream).live()).await;
+}
+
+/// The connection to the directory: made when the first request needs it.
+enum Link<'s, G> {
+    None,
+    Connecting(BoxFuture<'s, Result<DirectoryEnd<G>, UpstreamError>>),
+    Up(DirectoryEnd<G>),
+}
+
+enum LinkEvent<G> {
+    Connected(Result<DirectoryEnd<G>, UpstreamError>),
+    Turn(io::Result<Turn>),
+}
+
+impl<G: Gate> Link<'_, G> {
+    async fn event(&mut self, read: bool) -> LinkEvent<G> {
+        match self {
+            Self::None => pending().await,
+            Self::Connecting(connecting) => LinkEvent::Connected(connecting.await),
+            Self::Up(directory) => LinkEvent::Turn(directory.turn(read).await),
+        }
+    }
+
+    fn backlog(&self) -> usize {
+        if let Self::Up(directory) = self { directory.backlog() } else { 0 }
+    }
+}
+
+/// Why [`Session::run`] comes back.
+enum Next<G: Gate> {
+    /// The client has been told to begin TLS.
+    Upgrade,
+    /// A permitted bind has made the stream unreadable.
+    Opaque(G::Permitted<HeldSuccess>),
+    End(End),
+}
+
+enum Event<G: Gate> {
+    Client(io::Result<Turn>),
+    Directory(LinkEvent<G>),
+    Decided(Decided<G>),
+    Bind(StageEvent<G>),
+    Timer,
+    Stop,
+}
+
+struct Session<'s, G: Gate> {
+    shared: &'s Shared<G>,
+    stop: &'s CancellationToken,
+    connection: Connection,
+    client: ClientEnd<G>,
+    directory: Link<'s, G>,
+    /// A request for which the directory is being connected.
+    waiting: Option<Frame>,
+    outstanding: Outstanding,
+    held: Held<'s, G>,
+    stage: Stage<'s, G>,
+    /// Who the client is, by its last permitted bind.
+    claim: Claim,
+    /// The last step of a SASL bind that takes another one.
+    sasl: Option<Bind>,
+    client_ended: bool,
+    /// A first whole message has come.
+    greeted: bool,
+    since: Instant,
+    active: Instant,
+    /// When the connection ends even though something is still pending.
+    limit: Option<Instant>,
+    stopping: bool,
+}
+
+impl<'s, G: Gate> Session<'s, G> {
+    fn new(shared: &'s Shared<G>, stop: &'s CancellationToken, connection: Connection, stream: Stream) -> Self {
+        let now = Instant::now();
+        Self {
+            client: ClientEnd::new(stream, shared.listener().limits.request_size),
+            shared,
+            stop,
+            connection,
+            directory: Link::None,
+            waiting: None,
+            outstanding: Outstanding::default(),
+            held: Held::default(),
+            stage: Stage::Idle,
+            claim: Claim::Anonymous,
+            sasl: None,
+            client_ended: false,
+            greeted: false,
+            since: now,
+            active: now,
+            limit: None,
+            stopping: false,
+        }
+    }
+
+    async fn live(mut self) {
+        loop {
+            match self.run().await {
+                Next::Upgrade => match self.upgraded().await {
+                    Some(session) => self = session,
+                    None => return,
+                },
+                Next::Opaque(permitted) => return self.pump(permitted).await,
+                Next::End(end) => return self.finish(end).await,
+            }
+        }
+    }
+
+    async fn run(&mut self) -> Next<G> {
+        let stop = self.stop;
+        let mut stop = pin!(stop.cancelled());
+        let mut timer = pin!(sleep_until(Instant::now() + NEVER));
+        loop {
+            match self.advance() {
+                Ok(None) => {}
+                Ok(Some(next)) => return next,
+                Err(end) => return Next::End(end),
+            }
+            let deadline = self.deadline();
+            arm(timer.as_mut(), deadline);
+            let (from_client, from_directory) = (self.reads_client(), self.reads_directory());
+            let event = tokio::select! {
+                turn = self.client.turn(from_client) => Event::Client(turn),
+                event = self.directory.event(from_directory) => Event::Directory(event),
+                decided = self.held.next() => Event::Decided(decided),
+                event = self.stage.event() => Event::Bind(event),
+                () = timer.as_mut(), if deadline.is_some() => Event::Timer,
+                () = stop.as_mut(), if !self.stopping => Event::Stop,
+            };
+            match self.handle(event) {
+                Ok(None) => {}
+                Ok(Some(next)) => return next,
+                Err(end) => return Next::End(end),
+            }
+        }
+    }
+
+    fn handle(&mut self, event: Event<G>) -> Result<Option<Next<G>>, End> {
+        match event {
+            Event::Client(Ok(Turn::Ended)) => self.client_ended = true,
+            Event::Client(Ok(turn)) => self.note_activity(turn),
+            Event::Client(Err(error)) => return Err(End::ClientGone(error.to_string())),
+            Event::Directory(LinkEvent::Connected(Ok(directory))) => self.directory = Link::Up(directory),
+            Event::Directory(LinkEvent::Connected(Err(error))) => return Err(self.unreachable(&error)),
+            Event::Directory(LinkEvent::Turn(Ok(Turn::Ended))) => return Err(self.directory_ended("it has closed")),
+            Event::Directory(LinkEvent::Turn(Ok(turn))) => self.note_activity(turn),
+            Event::Directory(LinkEvent::Turn(Err(error))) => return Err(self.directory_ended(&error.to_string())),
+            Event::Decided(decided) => self.decided(decided)?,
+            Event::Bind(event) => return self.bind_event(event),
+            Event::Timer => self.time_up()?,
+            Event::Stop => {
+                self.stopping = true;
+                self.limit = Some(Instant::now() + self.shared.listener().limits.drain);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Does all that can be done with what is here.
+    fn advance(&mut self) -> Result<Option<Next<G>>, End> {
+        self.take_answers()?;
+        self.take_queued_bind()?;
+        while self.takes_requests() {
+            let frame = match self.waiting.take() {
+                Some(frame) => Some(frame),
+                None => self.client.next_request().map_err(|error| End::Protocol(error.to_string()))?,
+            };
+            let Some(frame) = frame else { break };
+            self.greeted = true;
+            if let Some(next) = self.take(frame)? {
+                return Ok(Some(next));
+            }
+        }
+        if self.client_ended || self.stage.waits() && self.client.leaves() {
+            self.client_left()?;
+        }
+        if self.stopping && self.is_quiet() {
+            return Err(End::Shutdown);
+        }
+        Ok(None)
+    }
+
+    fn take_answers(&mut self) -> Result<(), End> {
+        while self.client.backlog() < HIGH_WATER {
+            let Link::Up(directory) = &mut self.directory else { return Ok(()) };
+            match directory.next_answer(&mut self.outstanding) {
+                Ok(Some(FromDirectory::Answers(answers))) => self.client.relay(answers),
+                Ok(Some(FromDirectory::Bind(id, answer))) => self.bind_answered(id, answer)?,
+                Ok(Some(FromDirectory::Own(frame))) => self.named(&frame),
+                Ok(None) => return Ok(()),
+                Err(error) => return Err(End::Directory(error.to_string())),
+            }
+        }
+        Ok(())
+    }
+
+    /// Requests are looked at now. Not while a bind is undecided, and not while either side has enough to do.
+    fn takes_requests(&self) -> bool {
+        matches!(self.stage, Stage::Idle)
+            && !matches!(self.directory, Link::Connecting(_))
+            && self.directory.backlog() < HIGH_WATER
+            && self.client.backlog() < HIGH_WATER
+            && !self.held.is_full()
+            && !self.stopping
+    }
+
+    /// Something is read even while nothing is taken, so that a client that leaves is noticed.
+    fn reads_client(&self) -> bool {
+        !self.client_ended && !self.stopping && (self.takes_requests() || self.client.unread() < WAITING_ROOM)
+    }
+
+    fn reads_directory(&self) -> bool {
+        self.client.backlog() < HIGH_WATER
+    }
+
+    /// Nothing is under way.
+    fn is_quiet(&self) -> bool {
+        matches!(self.stage, Stage::Idle) && self.outstanding.is_empty() && self.held.is_empty()
+    }
+
+    /// The client has closed its side, or says goodbye behind a bind. What it waited for is cancelled; what it sent before
+    /// still reaches the directory, which then sees the end as well.
+    fn client_left(&mut self) -> Result<(), End> {
+        if self.stage.waits() {
+            return Err(End::ClientGone("while its bind was waiting".to_owned()));
+        }
+        self.held.clear();
+        self.limit.get_or_insert_with(|| Instant::now() + LINGER);
+        // Something of what it sent is still on its way.
+        if !self.takes_requests()
+            && (!matches!(self.stage, Stage::Idle) || self.waiting.is_some() || self.client.unread() > 0)
+        {
+            return Ok(());
+        }
+        let Link::Up(directory) = &mut self.directory else {
+            return Err(End::ClientGone("it has closed".to_owned()));
+        };
+        directory.close_after_backlog();
+        Ok(())
+    }
+
+    fn note_activity(&mut self, turn: Turn) {
+        if turn == Turn::Received && self.shared.listener().limits.idle_timeout.is_some() {
+            self.active = Instant::now();
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let limits = &self.shared.listener().limits;
+        let first = (!self.greeted).then(|| self.since + limits.first_message_timeout);
+        let idle = limits.idle_timeout.filter(|_| self.is_quiet()).map(|idle| self.active + idle);
+        [first, idle, self.stage.deadline(), self.limit].into_iter().flatten().min()
+    }
+
+    fn time_up(&mut self) -> Result<(), End> {
+        let now = Instant::now();
+        if self.deadline().is_none_or(|deadline| now < deadline) {
+            return Ok(());
+        }
+        if self.stage.deadline().is_some_and(|deadline| now >= deadline) {
+            self.nameless();
+            return Ok(());
+        }
+        if self.limit.is_some_and(|limit| now >= limit) {
+            return Err(if self.stopping { End::Shutdown } else { End::ClientGone("it has closed".to_owned()) });
+        }
+        Err(End::Idle)
+    }
+}
+
+/// Lets the timer go off at `deadline` or before; when it is early, it is set again. Moving it is not free, and deadlines
+/// mostly move away.
+fn arm(timer: std::pin::Pin<&mut Sleep>, deadline: Option<Instant>) {
+    if let Some(deadline) = deadline
+        && (deadline < timer.deadline() || timer.is_elapsed())
+    {
+        timer.reset(deadline);
+    }
+}

@@ -1,0 +1,167 @@
+//! Requests other than binds.
+
+use portcullis_core::Outcome;
+use portcullis_core::gate::{Answer, Asked, Gate};
+
+use super::end::End;
+use super::held::Decided;
+use super::{Link, Next, Session};
+use crate::decode;
+use crate::encode::{Code, OwnAnswer};
+use crate::frame::{Frame, op};
+use crate::listener::Mode;
+
+/// Requests of one connection that the directory may have got and not answered.
+const MAX_OUTSTANDING: usize = 4096;
+
+impl<G: Gate> Session<'_, G> {
+    /// Takes the client's next message.
+    pub(super) fn take(&mut self, frame: Frame) -> Result<Option<Next<G>>, End> {
+        if frame.op() == op::UNBIND {
+            return Err(End::Unbind);
+        }
+        if frame.id() == 0 {
+            return Err(End::Protocol("a request with message id 0".to_owned()));
+        }
+        if frame.op() == op::EXTENDED && decode::is_start_tls(&frame) {
+            return self.start_tls(&frame);
+        }
+        if self.must_be_protected(&frame) {
+            self.refuse_cleartext(&frame)?;
+            return Ok(None);
+        }
+        if frame.op() == op::ABANDON && self.abandon(&frame) {
+            return Ok(None);
+        }
+        if let Link::None = self.directory {
+            let limit = self.shared.listener().limits.answer_size;
+            self.directory = Link::Connecting(Box::pin(self.shared.upstream().connect(limit)));
+            self.waiting = Some(frame);
+            return Ok(None);
+        }
+        if frame.op() == op::BIND {
+            self.take_bind(&frame)?;
+        } else {
+            self.request(frame)?;
+        }
+        Ok(None)
+    }
+
+    fn request(&mut self, frame: Frame) -> Result<(), End> {
+        let (id, request) = (frame.id(), frame.op());
+        if self.held.contains(id) {
+            return Err(End::Protocol("a message id that is in use".to_owned()));
+        }
+        if self.outstanding.len() >= MAX_OUTSTANDING {
+            return self.refuse(id, request, Code::Busy, "too many operations are outstanding on this connection");
+        }
+        let Ok(kind) = decode::kind(&frame) else {
+            return self.refuse(id, request, Code::ProtocolError, "the request cannot be read");
+        };
+        let gate = self.shared.gate();
+        match gate.pass(kind, frame) {
+            Ok(permitted) => self.forward(id, request, permitted),
+            Err(frame) => {
+                let frame = frame.detached();
+                let asked = self.asked(&frame);
+                let deciding = async move { Decided { id, op: request, answer: gate.decide(asked, frame).await } };
+                self.held.hold(id, Box::pin(deciding));
+                Ok(())
+            }
+        }
+    }
+
+    fn asked(&self, frame: &Frame) -> Asked {
+        let decode::Request { operation, entry } = decode::request(frame);
+        Asked {
+            connection: self.connection.clone(),
+            claim: self.claim.clone(),
+            operation,
+            entry,
+            outcome: Outcome::Pending,
+            directory_result: None,
+        }
+    }
+
+    /// The only way of a client's request to the directory, binds apart.
+    fn forward(&mut self, id: i32, request: u8, permitted: G::Permitted<Frame>) -> Result<(), End> {
+        let Link::Up(directory) = &mut self.directory else {
+            return self.refuse(id, request, Code::Unavailable, "the directory is not connected");
+        };
+        self.outstanding.insert(id, request);
+        directory.forward(permitted);
+        Ok(())
+    }
+
+    pub(super) fn decided(&mut self, decided: Decided<G>) -> Result<(), End> {
+        match decided.answer {
+            Answer::Permitted(permitted) => self.forward(decided.id, decided.op, permitted),
+            Answer::Refused(refusal) => {
+                self.refuse(decided.id, decided.op, Code::InsufficientAccessRights, &refusal.diagnostic)
+            }
+        }
+    }
+
+    /// Answers a request in the directory's place. Where nobody knows what an answer to it looks like, a client that waits
+    /// for one can only be told by ending the connection.
+    pub(super) fn refuse(&mut self, id: i32, request: u8, code: Code, diagnostic: &str) -> Result<(), End> {
+        match OwnAnswer::refusal(id, request, code, diagnostic) {
+            Some(answer) => self.client.answer(answer),
+            None if request == op::ABANDON => {}
+            None => return Err(End::Refused(code, diagnostic.to_owned())),
+        }
+        Ok(())
+    }
+
+    /// Gives up an undecided request; tells whether nothing is left for the directory to do.
+    fn abandon(&mut self, frame: &Frame) -> bool {
+        // An abandon has no answer, so one that cannot be read is as good as none (RFC 4511, section 4.11).
+        let Some(id) = decode::abandoned(frame) else { return true };
+        if self.held.abandon(id) || matches!(self.directory, Link::None) {
+            return true;
+        }
+        self.outstanding.remove(id);
+        false
+    }
+
+    fn must_be_protected(&self, frame: &Frame) -> bool {
+        self.shared.listener().rules.require_tls
+            && !self.connection.tls
+            && frame.op() != op::ABANDON
+            && !decode::is_root_dse(frame)
+    }
+
+    fn refuse_cleartext(&mut self, frame: &Frame) -> Result<(), End> {
+        let why = "this listener takes requests only after StartTLS";
+        if frame.op() == op::BIND {
+            self.refuse_bind(frame, Code::ConfidentialityRequired, why);
+            return Ok(());
+        }
+        self.refuse(frame.id(), frame.op(), Code::ConfidentialityRequired, why)
+    }
+
+    /// StartTLS (RFC 4511, section 4.14) ends at the gateway.
+    fn start_tls(&mut self, frame: &Frame) -> Result<Option<Next<G>>, End> {
+        let offered = matches!(self.shared.listener().mode, Mode::Plain { starttls: Some(_) });
+        let refusal = if self.connection.tls {
+            Some((Code::OperationsError, "TLS is already established"))
+        } else if !offered {
+            Some((Code::ProtocolError, "StartTLS is not offered here"))
+        } else if self.sasl.is_some() || !self.is_quiet() {
+            Some((Code::OperationsError, "StartTLS has to wait until all operations are finished"))
+        } else {
+            None
+        };
+        if let Some((code, why)) = refusal {
+            self.refuse(frame.id(), op::EXTENDED, code, why)?;
+            return Ok(None);
+        }
+        // Whatever stands behind the request came in the clear, perhaps from somebody else, and must not be taken for
+        // something that the client said under TLS.
+        if self.client.unread() > 0 {
+            return Err(End::Protocol("octets behind a StartTLS request".to_owned()));
+        }
+        self.client.answer(OwnAnswer::start_tls(frame.id()));
+        Ok(Some(Next::Upgrade))
+    }
+}

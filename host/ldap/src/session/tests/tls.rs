@@ -1,0 +1,147 @@
+//! StartTLS, LDAPS and listeners that insist on either.
+
+use std::sync::Arc;
+
+use portcullis_core::OperationKind;
+use rustls::{ClientConfig, ServerConfig};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use super::*;
+use crate::decode::START_TLS;
+use crate::frame::op;
+use crate::listener::Mode;
+use crate::upstream::{Security, Upstream};
+
+fn certificate() -> (Arc<ServerConfig>, Arc<ClientConfig>) {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, key) = (folder.path().join("c.pem"), folder.path().join("k.pem"));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    (crate::server_config(&certificate, &key).unwrap(), crate::client_config(Some(&certificate)).unwrap())
+}
+
+async fn protect(
+    client: Peer<TcpStream>,
+    config: Arc<ClientConfig>,
+) -> Peer<tokio_rustls::client::TlsStream<TcpStream>> {
+    let name = "localhost".try_into().unwrap();
+    Peer::new(TlsConnector::from(config).connect(name, client.stream).await.unwrap())
+}
+
+#[tokio::test]
+async fn start_tls_ends_at_the_gateway_and_what_follows_is_told_as_protected() {
+    let (server, trusting) = certificate();
+    let mut bench = Bench::with(&[OperationKind::Search], Mode::Plain { starttls: Some(server) }, |_| {}).await;
+    let mut client = bench.client().await;
+    client.send(&extended(1, START_TLS)).await;
+    assert_eq!(client.result().await, (1, op::EXTENDED_RESPONSE, 0));
+    let mut client = protect(client, trusting).await;
+    client.send(&search(2, "dc=a")).await;
+    let mut directory = bench.accept().await;
+    let question = bench.question().await;
+    assert!(question.asked.connection.tls);
+    question.permit();
+    assert_eq!(directory.next().await, search(2, "dc=a"));
+    client.send(&extended(3, START_TLS)).await;
+    directory.send(&response(2, op::SEARCH_DONE, 0)).await;
+    let mut results = vec![client.result().await, client.result().await];
+    results.sort_unstable();
+    assert_eq!(results, [(2, op::SEARCH_DONE, 0), (3, op::EXTENDED_RESPONSE, 1)]);
+    directory.nothing().await;
+}
+
+#[tokio::test]
+async fn octets_behind_start_tls_end_the_connection() {
+    let (server, _) = certificate();
+    let bench = Bench::with(&[], Mode::Plain { starttls: Some(server) }, |_| {}).await;
+    let mut client = bench.client().await;
+    client.send(&[extended(1, START_TLS), search(2, "dc=injected")].concat()).await;
+    assert_eq!(client.result().await, (0, op::EXTENDED_RESPONSE, 2));
+    client.closed().await;
+    bench.no_connection().await;
+}
+
+#[tokio::test]
+async fn start_tls_is_refused_where_it_cannot_be() {
+    let bench = Bench::new().await;
+    let mut client = bench.client().await;
+    client.send(&extended(1, START_TLS)).await;
+    assert_eq!(client.result().await, (1, op::EXTENDED_RESPONSE, 2));
+
+    let (server, _) = certificate();
+    let bench = Bench::with(&[], Mode::Plain { starttls: Some(server) }, |_| {}).await;
+    let mut client = bench.client().await;
+    client.send(&search(1, "dc=a")).await;
+    let mut directory = bench.accept().await;
+    directory.next().await;
+    client.send(&extended(2, START_TLS)).await;
+    assert_eq!(client.result().await, (2, op::EXTENDED_RESPONSE, 1));
+    directory.nothing().await;
+}
+
+#[tokio::test]
+async fn a_listener_that_insists_on_tls_takes_nothing_else_before() {
+    let (server, trusting) = certificate();
+    let insist = |listener: &mut crate::Listener| listener.rules.require_tls = true;
+    let mut bench = Bench::with(&[], Mode::Plain { starttls: Some(server) }, insist).await;
+    let mut client = bench.client().await;
+    client.send(&[bind(1, "uid=alice", "secret"), search(2, "dc=a"), extended(3, "1.2.3")].concat()).await;
+    assert_eq!(client.result().await, (1, op::BIND_RESPONSE, 13));
+    assert_eq!(client.result().await, (2, op::SEARCH_DONE, 13));
+    assert_eq!(client.result().await, (3, op::EXTENDED_RESPONSE, 13));
+    bench.note().await;
+    bench.no_connection().await;
+    client.send(&search(4, "")).await;
+    let mut directory = bench.accept().await;
+    assert_eq!(directory.next().await, search(4, ""));
+    directory.send(&response(4, op::SEARCH_DONE, 0)).await;
+    client.next().await;
+    client.send(&extended(5, START_TLS)).await;
+    client.next().await;
+    let mut client = protect(client, trusting).await;
+    client.send(&bind(6, "uid=alice", "secret")).await;
+    assert_eq!(directory.next().await, bind(6, "uid=alice", "secret"));
+}
+
+#[tokio::test]
+async fn ldaps_on_both_sides() {
+    let (server, trusting) = certificate();
+    let directory = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = directory.local_addr().unwrap().port();
+    let mut upstream = Upstream::new("127.0.0.1", port, Security::Ldaps(Arc::clone(&trusting)));
+    upstream.server_name = Some("localhost".to_owned());
+    let bench = Bench::before(directory, upstream, &[], Mode::Ldaps(Arc::clone(&server)), |_| {}).await;
+    let mut client = protect(bench.client().await, trusting).await;
+    client.send(&search(1, "dc=a")).await;
+    let accepted = bench.accept().await.stream;
+    let mut directory = Peer::new(TlsAcceptor::from(server).accept(accepted).await.unwrap());
+    assert_eq!(directory.next().await, search(1, "dc=a"));
+    directory.send(&response(1, op::SEARCH_DONE, 0)).await;
+    assert_eq!(client.next().await, response(1, op::SEARCH_DONE, 0));
+}
+
+#[tokio::test]
+async fn start_tls_towards_the_directory_comes_first_and_never_falls_back() {
+    let (server, trusting) = certificate();
+    for refuses in [false, true] {
+        let directory = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = directory.local_addr().unwrap().port();
+        let upstream = Upstream::new("localhost", port, Security::StartTls(Arc::clone(&trusting)));
+        let bench = Bench::before(directory, upstream, &[], Mode::Plain { starttls: None }, |_| {}).await;
+        let mut client = bench.client().await;
+        client.send(&bind(7, "uid=alice", "secret")).await;
+        let mut directory = bench.accept().await;
+        assert_eq!(directory.next().await, extended(1, START_TLS));
+        if refuses {
+            directory.send(&response(1, op::EXTENDED_RESPONSE, 2)).await;
+            assert_eq!(client.result().await, (7, op::BIND_RESPONSE, 52));
+            directory.closed().await;
+        } else {
+            directory.send(&response(1, op::EXTENDED_RESPONSE, 0)).await;
+            let accepted = TlsAcceptor::from(Arc::clone(&server)).accept(directory.stream).await.unwrap();
+            assert_eq!(Peer::new(accepted).next().await, bind(7, "uid=alice", "secret"));
+        }
+    }
+}

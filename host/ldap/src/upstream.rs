@@ -1,0 +1,187 @@
+//! Connections to the directory.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis_core::gate::Gate;
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use crate::encode::OwnRequest;
+use crate::frame::{Frame, FrameError, op, result_code};
+use crate::lane::DirectoryEnd;
+use crate::pipe::{Pipe, Stream, Turn};
+
+/// How long a connection may take to be ready, TLS included, by default.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How a connection to the directory is protected.
+#[derive(Debug, Clone)]
+pub enum Security {
+    /// Not at all. Passwords travel in the clear.
+    Plain,
+    /// StartTLS before anything else (RFC 4511, section 4.14). Never falls back.
+    StartTls(Arc<ClientConfig>),
+    /// TLS from the first octet.
+    Ldaps(Arc<ClientConfig>),
+}
+
+/// Where the directory is.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// Host name or address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// Protection.
+    pub security: Security,
+    /// Name that the directory's certificate has to bear; none: the host.
+    pub server_name: Option<String>,
+    /// How long until a connection is ready.
+    pub connect_timeout: Duration,
+}
+
+/// The directory cannot be reached.
+#[derive(Debug, Error)]
+pub enum UpstreamError {
+    /// No TCP connection, or it broke.
+    #[error("no connection to the directory at {address}: {source}")]
+    Io {
+        /// Host and port.
+        address: String,
+        /// Why. A certificate that is not trusted is told here.
+        source: io::Error,
+    },
+    /// Not in time.
+    #[error("the directory at {address} was not ready within {} s", limit.as_secs_f32())]
+    Timeout {
+        /// Host and port.
+        address: String,
+        /// How long was waited.
+        limit: Duration,
+    },
+    /// The name for the certificate is no name.
+    #[error("{name:?} is neither a host name nor an address, so no certificate can bear it; set the server name")]
+    ServerName {
+        /// Which.
+        name: String,
+    },
+    /// The directory does not offer StartTLS.
+    #[error(
+        "the directory at {address} refuses StartTLS (result {code}); use LDAPS, or give the directory a certificate"
+    )]
+    StartTls {
+        /// Host and port.
+        address: String,
+        /// LDAP result code.
+        code: u32,
+    },
+    /// What came back to StartTLS is no answer to it.
+    #[error("the directory at {address} does not speak LDAP: {source}")]
+    Protocol {
+        /// Host and port.
+        address: String,
+        /// Why.
+        source: FrameError,
+    },
+}
+
+impl Upstream {
+    /// The directory at this host and port, with the default time-out.
+    pub fn new(host: impl Into<String>, port: u16, security: Security) -> Self {
+        Self { host: host.into(), port, security, server_name: None, connect_timeout: CONNECT_TIMEOUT }
+    }
+
+    /// Host and port, as people write them.
+    #[must_use]
+    pub fn address(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+
+    /// Name that the directory's certificate has to bear.
+    #[must_use]
+    pub fn expected_name(&self) -> &str {
+        self.server_name.as_deref().unwrap_or(&self.host)
+    }
+
+    /// A connection that is ready for requests, anonymous, taking answers of at most `limit` octets.
+    pub(crate) async fn connect<G: Gate>(&self, limit: usize) -> Result<DirectoryEnd<G>, UpstreamError> {
+        let ready = timeout(self.connect_timeout, self.secured(limit)).await;
+        ready.map_err(|_| self.late())?.map(|stream| DirectoryEnd::new(stream, limit))
+    }
+
+    /// A bare TCP connection, for a client that does the rest itself.
+    pub(crate) async fn dial(&self) -> Result<TcpStream, UpstreamError> {
+        let connecting = TcpStream::connect((self.host.as_str(), self.port));
+        let stream =
+            timeout(self.connect_timeout, connecting).await.map_err(|_| self.late())?.map_err(|e| self.io(e))?;
+        stream.set_nodelay(true).map_err(|e| self.io(e))?;
+        Ok(stream)
+    }
+
+    async fn secured(&self, limit: usize) -> Result<Stream, UpstreamError> {
+        let stream = self.dial().await?;
+        match &self.security {
+            Security::Plain => Ok(Stream::Plain(stream)),
+            Security::Ldaps(config) => self.handshake(stream, config).await,
+            Security::StartTls(config) => {
+                let stream = self.start_tls(stream, limit).await?;
+                self.handshake(stream, config).await
+            }
+        }
+    }
+
+    async fn start_tls(&self, stream: TcpStream, limit: usize) -> Result<TcpStream, UpstreamError> {
+        let id = 1;
+        let mut pipe = Pipe::new(Stream::Plain(stream), limit);
+        pipe.send(OwnRequest::start_tls(id).into_bytes());
+        let answer = self.answer(&mut pipe).await?;
+        let protocol = |source| UpstreamError::Protocol { address: self.address(), source };
+        let code = result_code(answer.bytes()).map_err(protocol)?;
+        // Octets behind the answer came in the clear and would be taken for protected ones.
+        if answer.id() != id || answer.op() != op::EXTENDED_RESPONSE || !pipe.input.is_empty() {
+            return Err(protocol(FrameError::Malformed));
+        }
+        match (code, pipe.stream) {
+            (0, Stream::Plain(stream)) => Ok(stream),
+            (code, _) => Err(UpstreamError::StartTls { address: self.address(), code }),
+        }
+    }
+
+    async fn answer(&self, pipe: &mut Pipe) -> Result<Frame, UpstreamError> {
+        loop {
+            let next = pipe.input.next_frame();
+            if let Some(frame) = next.map_err(|source| UpstreamError::Protocol { address: self.address(), source })? {
+                return Ok(frame);
+            }
+            if pipe.turn(true).await.map_err(|e| self.io(e))? == Turn::Ended {
+                return Err(self.io(io::ErrorKind::UnexpectedEof.into()));
+            }
+        }
+    }
+
+    async fn handshake(&self, stream: TcpStream, config: &Arc<ClientConfig>) -> Result<Stream, UpstreamError> {
+        let name = self.expected_name();
+        let name =
+            ServerName::try_from(name.to_owned()).map_err(|_| UpstreamError::ServerName { name: name.to_owned() })?;
+        let secured = TlsConnector::from(Arc::clone(config)).connect(name, stream).await.map_err(|e| self.io(e))?;
+        Ok(Stream::Tls(Box::new(secured.into())))
+    }
+
+    fn io(&self, source: io::Error) -> UpstreamError {
+        UpstreamError::Io { address: self.address(), source }
+    }
+
+    fn late(&self) -> UpstreamError {
+        UpstreamError::Timeout { address: self.address(), limit: self.connect_timeout }
+    }
+}

@@ -1,0 +1,139 @@
+//! The Activity page: events and incidents, live.
+
+use std::time::Duration;
+
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::sse::Event as Message;
+use axum::response::{IntoResponse, Redirect, Response};
+use futures_util::stream::unfold;
+use portcullis_core::IncidentId;
+use portcullis_core::store::Sequence;
+use serde::Deserialize;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::view::{self, Content};
+use crate::app::{App, Peer};
+use crate::challenge::sse;
+use crate::failure::Failure;
+use crate::page;
+use crate::seats::Seat;
+use crate::session::{Confirmed, SignedIn, SignedInClient};
+
+/// Events on one page.
+const EVENTS: u32 = 50;
+/// Incidents on the page.
+const INCIDENTS: u32 = 30;
+/// A page is told of changes at most this often.
+const CALM: Duration = Duration::from_secs(1);
+/// After this the session is looked at even when nothing has changed.
+const SESSION_CHECK: Duration = Duration::from_secs(30);
+/// A stream ends after this; a browser that still has the page open asks for another one.
+const LONGEST_STREAM: Duration = Duration::from_secs(3_600);
+
+/// Where the list begins.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Place {
+    before: Option<u64>,
+}
+
+async fn content(app: &App, before: Option<u64>) -> Result<Content, Failure> {
+    // One more than is shown tells whether there are older ones.
+    let mut events = app.state.events.recent(before.map(Sequence), EVENTS + 1).await?;
+    let older = events.len() > usize::try_from(EVENTS).unwrap_or(usize::MAX);
+    if older {
+        events.pop();
+    }
+    let incidents = app.state.incidents.incidents(INCIDENTS).await?;
+    Ok(Content { events, older, before, incidents })
+}
+
+/// `GET /activity?before=`.
+pub(crate) async fn page(
+    State(app): State<App>,
+    signed_in: SignedIn,
+    place: Result<Query<Place>, QueryRejection>,
+) -> Result<Response, Failure> {
+    let Query(place) = place.map_err(|_| Failure::Malformed)?;
+    let content = content(&app, place.before).await?;
+    Ok(page::console("Activity", &signed_in, &view::page(&content, &signed_in)))
+}
+
+/// `GET /activity/fragment`: the live part of the newest page.
+pub(crate) async fn fragment(
+    State(app): State<App>,
+    SignedInClient(signed_in): SignedInClient,
+) -> Result<Response, Failure> {
+    let content = content(&app, None).await?;
+    Ok(page::respond(StatusCode::OK, view::part(&content, &signed_in)))
+}
+
+/// `POST /incidents/{id}/resolve`.
+pub(crate) async fn resolve(
+    State(app): State<App>,
+    id: Result<Path<String>, PathRejection>,
+    Confirmed(signed_in): Confirmed,
+) -> Result<impl IntoResponse, Failure> {
+    let Path(id) = id.map_err(|_| Failure::NotFound)?;
+    let id: IncidentId = id.parse().map_err(|_| Failure::NotFound)?;
+    let event = app.administration(signed_in.login(), "incident-resolved", format!("Resolved incident {id}."));
+    if !app.state.incidents.resolve(id, signed_in.login(), event).await? {
+        // Somebody, or a policy, was faster: the page shows who.
+        tracing::info!(%id, "an incident that is not there or not open was to be resolved");
+    }
+    Ok(Redirect::to("/activity"))
+}
+
+/// `GET /activity/events`: server-sent events that say that there is something new, and nothing of what it is.
+pub(crate) async fn follow(
+    State(app): State<App>,
+    Peer(address): Peer,
+    SignedInClient(signed_in): SignedInClient,
+) -> Result<Response, Failure> {
+    let seat = app.console_streams.take(address).ok_or(Failure::Busy)?;
+    let until = Instant::now() + LONGEST_STREAM;
+    let follower = Follower { app, signed_in, seen: Sequence(0), until, done: false, _seat: seat };
+    Ok(sse(unfold(follower, async |mut follower| Some((Ok(follower.next().await?), follower)))))
+}
+
+struct Follower {
+    app: App,
+    signed_in: SignedIn,
+    seen: Sequence,
+    until: Instant,
+    done: bool,
+    _seat: Seat,
+}
+
+impl Follower {
+    async fn next(&mut self) -> Option<Message> {
+        if self.done {
+            return None;
+        }
+        let first = self.seen == Sequence(0);
+        loop {
+            let changed = tokio::select! {
+                () = self.app.shutdown.cancelled() => return None,
+                () = sleep_until(self.until) => return None,
+                () = sleep(SESSION_CHECK) => None,
+                mark = self.changed(first) => Some(mark),
+            };
+            if !self.signed_in.is_alive(&self.app).await {
+                self.done = true;
+                return Some(Message::default().data("signed-out"));
+            }
+            if let Some(mark) = changed {
+                self.seen = mark;
+                return Some(Message::default().data(if first { "ready" } else { "changed" }));
+            }
+        }
+    }
+
+    async fn changed(&self, first: bool) -> Sequence {
+        if !first {
+            sleep(CALM).await;
+        }
+        self.app.state.events.changed(self.seen).await
+    }
+}

@@ -1,0 +1,80 @@
+//! The same for programs: JSON of the core's types.
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use portcullis_core::event::Event;
+use portcullis_core::incident::Incident;
+use portcullis_core::store::Sequence;
+use serde::{Deserialize, Serialize};
+
+use crate::app::App;
+use crate::failure::Failure;
+use crate::session::SignedInClient;
+
+const USUAL_LIMIT: u32 = 50;
+const HIGHEST_LIMIT: u32 = 500;
+
+/// What a list is asked for with.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Page {
+    limit: Option<u32>,
+    before: Option<u64>,
+}
+
+impl Page {
+    fn limit(&self) -> Result<u32, Failure> {
+        match self.limit.unwrap_or(USUAL_LIMIT) {
+            limit @ 1..=HIGHEST_LIMIT => Ok(limit),
+            _ => Err(Failure::Malformed),
+        }
+    }
+}
+
+/// The answer to `GET /api/v1/events`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Events {
+    /// The newest first.
+    events: Vec<Numbered>,
+    /// Value of `before` for those that come next; none when the log ends here.
+    next_before: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Numbered {
+    sequence: u64,
+    event: Event,
+}
+
+/// `GET /api/v1/events?limit=&before=`.
+pub(crate) async fn events(
+    State(app): State<App>,
+    _: SignedInClient,
+    query: Result<Query<Page>, QueryRejection>,
+) -> Result<Json<Events>, Failure> {
+    let Query(page) = query.map_err(|_| Failure::Malformed)?;
+    let limit = page.limit()?;
+    let found = app.state.events.recent(page.before.map(Sequence), limit).await?;
+    let full = u32::try_from(found.len()).is_ok_and(|count| count == limit);
+    let next_before = found.last().filter(|_| full).map(|stored| stored.sequence.0);
+    let events = found.into_iter().map(|stored| Numbered { sequence: stored.sequence.0, event: stored.event }).collect();
+    Ok(Json(Events { events, next_before }))
+}
+
+/// The answer to `GET /api/v1/incidents`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Incidents {
+    /// Those that are not resolved first.
+    incidents: Vec<Incident>,
+}
+
+/// `GET /api/v1/incidents?limit=`.
+pub(crate) async fn incidents(
+    State(app): State<App>,
+    _: SignedInClient,
+    query: Result<Query<Page>, QueryRejection>,
+) -> Result<Json<Incidents>, Failure> {
+    let Query(page) = query.map_err(|_| Failure::Malformed)?;
+    let incidents = app.state.incidents.incidents(page.limit()?).await?;
+    Ok(Json(Incidents { incidents }))
+}

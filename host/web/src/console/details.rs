@@ -1,0 +1,93 @@
+//! Everything that is on record about one access.
+
+use maud::{Markup, html};
+use portcullis_core::event::{AccessEvent, RecordedChallenge, RecordedRuling};
+use portcullis_core::{Account, Endpoint, Signal};
+
+use crate::words;
+
+pub(super) fn access(event: &AccessEvent) -> Markup {
+    let access = &event.access;
+    html! {
+        div.details {
+            (facts(event))
+            (list("Signals", "Nothing was noticed.", &access.signals, signal))
+            (list("Rulings", "No policy was asked.", &event.rulings, ruling))
+            (list("Challenges", "No second factor was asked for.", &event.challenges, challenge))
+        }
+    }
+}
+
+fn facts(event: &AccessEvent) -> Markup {
+    let access = &event.access;
+    html! {
+        section {
+            h4 { "Access" }
+            dl.facts {
+                @if let Some(of) = &access.account { div { dt { "Account" } dd { (account(of)) } } }
+                @if let Some(of) = &access.endpoint { div { dt { "Machine" } dd { (endpoint(of)) } } }
+                @if let Some(entry) = &access.target.entry { div { dt { "Entry" } dd { (entry) } } }
+                @if let Some(detail) = words::operation_detail(&access.operation) {
+                    div { dt { "Request" } dd { (detail) } }
+                }
+                @if let Some(code) = event.directory_result {
+                    div { dt { "Directory" } dd { "answered " (code) @if code == 0 { " (success)" } } }
+                }
+                div { dt { "Source" } dd { (access.source) } }
+                div { dt { "Event" } dd { code { (access.id) } } }
+            }
+        }
+    }
+}
+
+fn account(account: &Account) -> Markup {
+    html! {
+        (account.dn.as_deref().unwrap_or(account.id.as_str()))
+        " · " (words::account_kind(account.kind))
+        @if account.privileged { " · privileged" }
+        " · risk " (account.risk)
+    }
+}
+
+fn endpoint(endpoint: &Endpoint) -> Markup {
+    html! {
+        (endpoint.address)
+        @if let Some(site) = &endpoint.site { " · site " (site) }
+        @if endpoint.shared { " · shared" }
+        @if endpoint.associated { " · used before" } @else { " · new for this account" }
+        " · risk " (endpoint.risk)
+    }
+}
+
+fn list<T>(title: &str, none: &str, items: &[T], item: impl Fn(&T) -> Markup) -> Markup {
+    html! {
+        section {
+            h4 { (title) }
+            @if items.is_empty() { p.none { (none) } } @else {
+                ul { @for one in items { li { (item(one)) } } }
+            }
+        }
+    }
+}
+
+fn signal(signal: &Signal) -> Markup {
+    html! { strong { (signal.name) } " (" (signal.score) ") " (signal.reason) }
+}
+
+fn ruling(ruling: &RecordedRuling) -> Markup {
+    html! {
+        strong { (ruling.policy) } " (" (words::mode(ruling.mode)) "): "
+        em { (words::verdict(&ruling.verdict)) } " – " (ruling.reason)
+        @for effect in &ruling.effects { br; "→ " (words::effect(effect)) }
+        @if let Some(fault) = &ruling.fault { br; span.fault { "Fault: " (fault) } }
+    }
+}
+
+fn challenge(challenge: &RecordedChallenge) -> Markup {
+    html! {
+        strong { (challenge.connector) } ": " em { (words::challenge_outcome(challenge.outcome)) }
+        @if challenge.remembered { " (remembered)" }
+        " after " (format!("{:.1}", f64::from(u32::try_from(challenge.waited_ms).unwrap_or(u32::MAX)) / 1_000.0)) " s"
+        @if !challenge.detail.is_empty() { " – " (challenge.detail) }
+    }
+}

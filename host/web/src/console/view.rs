@@ -1,0 +1,202 @@
+//! How the Activity page looks.
+
+use maud::{Markup, html};
+use portcullis_core::event::{AccessEvent, AdministrationEvent, Event};
+use portcullis_core::incident::{Incident, IncidentState};
+use portcullis_core::store::StoredEvent;
+
+use super::details;
+use crate::session::SignedIn;
+use crate::time::{Show, time};
+use crate::words::{self, Badge};
+
+/// What is on the page.
+pub(super) struct Content {
+    /// The newest first.
+    pub(super) events: Vec<StoredEvent>,
+    /// There are older ones.
+    pub(super) older: bool,
+    /// The page begins before this event; none for the newest page, which is live.
+    pub(super) before: Option<u64>,
+    /// Those that are not resolved first.
+    pub(super) incidents: Vec<Incident>,
+}
+
+pub(super) fn page(content: &Content, signed_in: &SignedIn) -> Markup {
+    let live = content.before.is_none();
+    html! {
+        div.title {
+            h1 { "Activity" }
+            @if live {
+                p.live-state id="live-state" role="status" data-state="off" { "Not live" }
+                button.button.quiet.small id="pause" type="button" aria-pressed="false" hidden { "Pause" }
+            } @else {
+                a.button.quiet.small href="/activity" { "Back to the newest" }
+            }
+        }
+        div id="live" data-kind="activity" data-events=[live.then_some("/activity/events")]
+            data-fragment=[live.then_some("/activity/fragment")] { (part(content, signed_in)) }
+    }
+}
+
+/// The live part.
+pub(super) fn part(content: &Content, signed_in: &SignedIn) -> Markup {
+    html! {
+        (incidents(&content.incidents, signed_in))
+        section aria-labelledby="events-title" {
+            h2 id="events-title" { "Events" }
+            (events(&content.events))
+            @if let Some(last) = content.events.last().filter(|_| content.older) {
+                p.more { a.button.quiet id="older" href={ "/activity?before=" (last.sequence.0) } { "Older events" } }
+            }
+        }
+    }
+}
+
+fn badge(badge: Badge, kind: &str) -> Markup {
+    html! {
+        span.badge data-kind=(kind) data-name=(badge.name) {
+            span.icon aria-hidden="true" { (badge.icon) } span.word { (badge.word) }
+        }
+    }
+}
+
+fn incidents(incidents: &[Incident], signed_in: &SignedIn) -> Markup {
+    let (resolved, open): (Vec<_>, Vec<_>) =
+        incidents.iter().partition(|incident| incident.state == IncidentState::Resolved);
+    html! {
+        section.incidents aria-labelledby="incidents-title" {
+            h2 id="incidents-title" { "Incidents " span.count { (open.len()) " open" } }
+            @if open.is_empty() {
+                p.empty { "No open incidents." }
+            } @else {
+                ul.cards { @for one in open { li { (incident(one, signed_in)) } } }
+            }
+            @if !resolved.is_empty() {
+                details data-key="resolved" {
+                    summary id="resolved" { "Resolved lately (" (resolved.len()) ")" }
+                    ul.cards { @for one in resolved { li { (incident(one, signed_in)) } } }
+                }
+            }
+        }
+    }
+}
+
+fn incident(incident: &Incident, signed_in: &SignedIn) -> Markup {
+    html! {
+        article.incident data-severity=(words::severity(incident.severity).name) {
+            header {
+                (badge(words::severity(incident.severity), "severity"))
+                span.state { (words::incident_state(incident.state)) }
+                @if incident.count > 1 { span.times { "×" (incident.count) } }
+                span.when { (time(incident.changed_at, Show::Full)) }
+            }
+            h3 { (incident.title) }
+            p.who { strong { (incident.login) } " · policy " (incident.policy) }
+            p.since {
+                "Opened " (time(incident.opened_at, Show::Full))
+                @if let Some(person) = &incident.resolved_by_person { " · resolved by " (person) }
+                @else if incident.resolved_by.is_some() { " · resolved by the policy, with proof" }
+            }
+            @if incident.state != IncidentState::Resolved {
+                form method="post" action={ "/incidents/" (incident.id) "/resolve" } {
+                    input type="hidden" name="csrf" value=(signed_in.csrf());
+                    button.button.quiet.small id={ "resolve-" (incident.id) } type="submit" {
+                        "Resolve" span.unseen { " the incident of " (incident.login) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn events(events: &[StoredEvent]) -> Markup {
+    html! {
+        @if events.is_empty() {
+            p.empty {
+                "No events yet. They appear here as soon as an application signs somebody in through the gateway."
+            }
+        } @else {
+            table.events {
+                thead {
+                    tr {
+                        th scope="col" { "Time (UTC)" }
+                        th scope="col" { "Account" }
+                        th scope="col" { "Machine" }
+                        th scope="col" { "Application" }
+                        th scope="col" { "Operation" }
+                        th scope="col" { "Decision" }
+                        th scope="col" { "Policy" }
+                    }
+                }
+                @for stored in events {
+                    @match &stored.event {
+                        Event::Access(event) => (access(event)),
+                        Event::Administration(event) => (administration(event)),
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn access(event: &AccessEvent) -> Markup {
+    let access = &event.access;
+    html! {
+        tbody id={ "event-" (access.id) } {
+            tr {
+                td data-label="Time" { (time(access.at, Show::Full)) }
+                td data-label="Account" {
+                    @match &access.account {
+                        Some(account) => strong { (account.login) },
+                        None => span.none { "nobody" },
+                    }
+                }
+                td data-label="Machine" {
+                    @match &access.endpoint {
+                        Some(endpoint) => @match &endpoint.name {
+                            Some(name) => span title=(endpoint.address) { (name) },
+                            None => (endpoint.address),
+                        },
+                        None => span.none { "not known" },
+                    }
+                }
+                td data-label="Application" { (access.target.application) }
+                td data-label="Operation" { (words::operation(&access.operation)) }
+                td data-label="Decision" { (badge(words::decision(event.decision), "decision")) }
+                td data-label="Policy" {
+                    @match &event.decided_by {
+                        Some(policy) => (policy),
+                        None => span.none { "none" },
+                    }
+                }
+            }
+            tr.why {
+                td colspan="7" {
+                    details data-key=(access.id) {
+                        summary id={ "why-" (access.id) } { (event.reason) }
+                        (details::access(event))
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn administration(event: &AdministrationEvent) -> Markup {
+    let recorded = Badge { name: "recorded", icon: "•", word: "Recorded" };
+    html! {
+        tbody.administration id={ "event-" (event.id) } {
+            tr {
+                td data-label="Time" { (time(event.at, Show::Full)) }
+                td data-label="Account" { strong { (event.actor) } }
+                td data-label="Machine" { span.none { "–" } }
+                td data-label="Application" { "Portcullis" }
+                td data-label="Operation" { (event.action) }
+                td data-label="Decision" { (badge(recorded, "decision")) }
+                td data-label="Policy" { span.none { "–" } }
+            }
+            tr.why { td colspan="7" { p.said { (event.detail) } } }
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! What can go wrong before and while pages are served.
+
+use std::io;
+use std::path::PathBuf;
+
+use portcullis_core::store::StoreError;
+use thiserror::Error;
+
+/// Why the web server cannot start, or ended.
+#[derive(Debug, Error)]
+pub enum WebError {
+    /// The socket, or the operating system.
+    #[error("the web server's socket: {0}")]
+    Socket(#[from] io::Error),
+    /// The file with the certificate chain.
+    #[error("the certificate file {} cannot be used: {reason}", path.display())]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The file with the private key.
+    #[error("the key file {} cannot be used: {reason}", path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Certificate and key do not go together, or no TLS version is left.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[from] rustls::Error),
+    /// The store did not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A password hash could not be computed.
+    #[error("a password could not be hashed: {0}")]
+    Hash(String),
+}

@@ -1,0 +1,112 @@
+//! Answers for what was not done.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use maud::html;
+use portcullis_core::store::StoreError;
+
+use crate::page;
+
+/// Why a request was not done. The person is told what to do; the log has the details.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// There is no such page.
+    NotFound,
+    /// A challenge link that is unknown, too old or no link at all. All three look the same.
+    NoSuchChallenge,
+    /// A page of the console without a session.
+    SignInFirst,
+    /// A request of a program without a session.
+    NoSession,
+    /// A form without the session's own secret.
+    NotConfirmed,
+    /// A form of another site.
+    OtherSite,
+    /// A form or a query that is not one of ours.
+    Malformed,
+    /// A body over the limit.
+    TooLarge,
+    /// Too many at once.
+    Busy,
+    /// The store, or we, cannot do it now.
+    Unavailable,
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "a page could not be served");
+        Self::Unavailable
+    }
+}
+
+impl Failure {
+    fn words(self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::NotFound => (StatusCode::NOT_FOUND, "Page not found", "Check the address, or go back to the start."),
+            Self::NoSuchChallenge => (
+                StatusCode::NOT_FOUND,
+                "This link is no longer valid",
+                "Links to a sign-in confirmation work for a few minutes only. Sign in to your application again; it will \
+                 show you a new link. From the machine that you sign in on you can also open the page below.",
+            ),
+            Self::SignInFirst | Self::NoSession => {
+                (StatusCode::UNAUTHORIZED, "Sign in first", "This needs a session of the console.")
+            }
+            Self::NotConfirmed => (
+                StatusCode::FORBIDDEN,
+                "This form has expired",
+                "Nothing was changed. Go back, reload the page and try again.",
+            ),
+            Self::OtherSite => (
+                StatusCode::FORBIDDEN,
+                "Refused",
+                "This request came from another site, so nothing was changed. Open the page itself and try again.",
+            ),
+            Self::Malformed => {
+                (StatusCode::BAD_REQUEST, "Not understood", "The request is incomplete. Go back and try again.")
+            }
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Too large", "The request is larger than any of ours."),
+            Self::Busy => {
+                (StatusCode::SERVICE_UNAVAILABLE, "Too busy", "There are too many requests just now. Try again shortly.")
+            }
+            Self::Unavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Not available",
+                "The gateway cannot answer this just now. Try again shortly; if it stays so, tell your administrator.",
+            ),
+        }
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        if self == Self::SignInFirst {
+            return Redirect::to("/sign-in").into_response();
+        }
+        let (status, title, advice) = self.words();
+        let link = match self {
+            Self::NoSuchChallenge => ("/challenge", "Look for sign-ins from this machine"),
+            _ => ("/", "Go to the start"),
+        };
+        let body = html! {
+            section.card.notice {
+                h1 { (title) }
+                p { (advice) }
+                p { a.button.quiet href=(link.0) { (link.1) } }
+            }
+        };
+        let mut response = page::simple(status, title, None, &body);
+        let headers = response.headers_mut();
+        match self {
+            // RFC 9110, section 15.5.2, wants a challenge; this scheme is none that a browser would ask a password for.
+            Self::NoSession => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Session realm=\"portcullis\""));
+            }
+            Self::Busy => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+            }
+            _ => {}
+        }
+        response
+    }
+}

@@ -1,0 +1,95 @@
+//! Everything that can be asked for, and what one needs for it.
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::StatusCode;
+use axum::middleware;
+use axum::response::{IntoResponse, Redirect};
+use axum::routing::{MethodRouter, get, post};
+
+use crate::app::App;
+use crate::console::{activity, api};
+use crate::failure::Failure;
+use crate::{assets, challenge, headers, session, sign_in};
+
+/// The largest body of a request, in bytes.
+const BODY_LIMIT: usize = 16 * 1024;
+
+/// What a request has to bring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Authority {
+    /// Nothing. What is shown depends at most on the address that it is asked from.
+    Anybody,
+    /// A form that does not come from another site.
+    OwnForm,
+    /// The unguessable link of a challenge.
+    Link,
+    /// The link, and a form that does not come from another site.
+    LinkAndOwnForm,
+    /// A console session; a browser is sent to the sign-in page without one.
+    Session,
+    /// A console session; a program is told 401 without one.
+    ClientSession,
+    /// A console session and its anti-forgery secret, in a form that does not come from another site.
+    SessionForm,
+}
+
+/// A route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route {
+    /// `GET` or `POST`.
+    pub method: &'static str,
+    /// Path; what stands in braces is a parameter.
+    pub path: &'static str,
+    /// What it takes.
+    pub authority: Authority,
+}
+
+/// All routes. Whatever is not in this list is answered with 404 or 405.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    table().into_iter().map(|(route, _)| route).collect()
+}
+
+pub(crate) fn router(app: App) -> Router {
+    let mut router = Router::new();
+    for (route, handler) in table() {
+        router = router.route(route.path, handler);
+    }
+    router
+        .fallback(async || Failure::NotFound)
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(middleware::from_fn_with_state(app.clone(), headers::around))
+        .with_state(app)
+}
+
+fn table() -> Vec<(Route, MethodRouter<App>)> {
+    use Authority::{Anybody, ClientSession, Link, LinkAndOwnForm, OwnForm, Session, SessionForm};
+    let read = |path, authority, handler| (Route { method: "GET", path, authority }, handler);
+    let write = |path, authority, handler| (Route { method: "POST", path, authority }, handler);
+    vec![
+        read("/", Anybody, get(async || Redirect::to("/activity"))),
+        read("/healthz", Anybody, get(health)),
+        read("/static/console.css", Anybody, get(assets::style)),
+        read("/static/live.js", Anybody, get(assets::script)),
+        read("/static/mark.svg", Anybody, get(assets::mark)),
+        read("/challenge", Anybody, get(challenge::here)),
+        read("/challenge/events", Anybody, get(challenge::follow_here)),
+        read("/challenge/{token}", Link, get(challenge::one)),
+        read("/challenge/{token}/events", Link, get(challenge::follow_one)),
+        write("/challenge/{token}/dismiss", LinkAndOwnForm, post(challenge::dismiss)),
+        read("/sign-in", Anybody, get(sign_in::form)),
+        write("/sign-in", OwnForm, post(sign_in::sign_in)),
+        write("/sign-out", SessionForm, post(session::sign_out)),
+        read("/activity", Session, get(activity::page)),
+        read("/activity/fragment", ClientSession, get(activity::fragment)),
+        read("/activity/events", ClientSession, get(activity::follow)),
+        write("/incidents/{id}/resolve", SessionForm, post(activity::resolve)),
+        read("/api/v1/events", ClientSession, get(api::events)),
+        read("/api/v1/incidents", ClientSession, get(api::incidents)),
+    ]
+}
+
+async fn health(State(app): State<App>) -> impl IntoResponse {
+    if (app.state.healthy)() { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "degraded") }
+}

@@ -1,0 +1,108 @@
+//! Serving, from a bound socket to its end.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use axum_server::{Handle, Server};
+use portcullis_core::challenge::ChallengeDesk;
+use portcullis_core::store::{EventStore, IncidentStore, SettingsStore};
+use portcullis_core::{Clock, Ids};
+use rustls::ServerConfig;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::WebError;
+use crate::app::App;
+use crate::connection::Door;
+use crate::routes::router;
+
+/// A client has so long for its TLS handshake, and again for the head of a request; also how long a connection may idle.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Requests that are being answered when the server ends have so long.
+const DRAIN: Duration = Duration::from_secs(5);
+/// The largest head of a request, in bytes.
+const HEAD_LIMIT: usize = 32 * 1024;
+const CONNECTIONS: usize = 2_000;
+const CONNECTIONS_PER_ADDRESS: usize = 64;
+
+/// How to serve.
+#[derive(Clone, Default)]
+pub struct WebOptions {
+    /// Speaks TLS by this; none serves clear text, which is for loopback and for a proxy on the same machine.
+    /// [`crate::server_tls`] makes one of two PEM files. The protocols for ALPN are set by [`serve`].
+    pub tls: Option<Arc<ServerConfig>>,
+    /// The address by which people reach the pages, e.g. `https://portcullis.example.com`, where a proxy in front makes it
+    /// another one than that of the socket. When it begins with `https://`, cookies are marked as secure.
+    pub public_url: Option<String>,
+}
+
+impl fmt::Debug for WebOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebOptions").field("tls", &self.tls.is_some()).field("public_url", &self.public_url).finish()
+    }
+}
+
+/// What the pages show and do.
+#[derive(Clone)]
+pub struct WebState {
+    /// Challenges.
+    pub desk: Arc<dyn ChallengeDesk>,
+    /// Events.
+    pub events: Arc<dyn EventStore>,
+    /// Incidents.
+    pub incidents: Arc<dyn IncidentStore>,
+    /// Administrators and their sessions.
+    pub settings: Arc<dyn SettingsStore>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Identifiers, cookies and salts.
+    pub ids: Arc<dyn Ids>,
+    /// Whether everything that the gateway needs works. Must not block.
+    pub healthy: Arc<dyn Fn() -> bool + Send + Sync>,
+}
+
+impl fmt::Debug for WebState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebState").finish_non_exhaustive()
+    }
+}
+
+/// Serves until `shutdown` is cancelled, then ends event streams at once and gives other requests five seconds.
+///
+/// # Errors
+/// The socket cannot be used, or the operating system has no memory for a password hash.
+pub async fn serve(
+    listener: TcpListener,
+    options: WebOptions,
+    state: WebState,
+    shutdown: CancellationToken,
+) -> Result<(), WebError> {
+    let secure = options.tls.is_some() || options.public_url.as_deref().is_some_and(|url| url.starts_with("https://"));
+    let router = router(App::new(state, secure, options.public_url, shutdown.clone()).await?);
+    let handle: Handle<SocketAddr> = Handle::new();
+    let mut server = Server::from_listener(listener);
+    server.http_builder().http1().header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_LIMIT);
+    let server = server.http1_only().first_request_timeout(HEAD_TIMEOUT).handle(handle.clone());
+    let door = Door::new(CONNECTIONS, CONNECTIONS_PER_ADDRESS);
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let serving = async {
+        match options.tls {
+            Some(tls) => {
+                let mut tls = ServerConfig::clone(&tls);
+                tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+                let tls = RustlsAcceptor::new(RustlsConfig::from_config(Arc::new(tls)));
+                server.acceptor(tls.handshake_timeout(HEAD_TIMEOUT).acceptor(door)).serve(service).await
+            }
+            None => server.acceptor(door).serve(service).await,
+        }
+    };
+    tokio::pin!(serving);
+    tokio::select! {
+        ended = &mut serving => return Ok(ended?),
+        () = shutdown.cancelled() => handle.graceful_shutdown(Some(DRAIN)),
+    }
+    Ok(serving.await?)
+}

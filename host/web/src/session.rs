@@ -1,0 +1,164 @@
+//! Console sessions: cookie, anti-forgery secret, and the values that prove both.
+
+use std::time::Duration;
+
+use axum::Form;
+use axum::extract::rejection::FormRejection;
+use axum::extract::{FromRequest, FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Redirect, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use portcullis_core::store::{ConsoleSession, StoreError};
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use crate::app::{App, Peer};
+use crate::failure::Failure;
+use crate::origin;
+
+/// How long a session lasts.
+const LIFETIME: Duration = Duration::from_secs(8 * 3_600);
+
+/// Somebody is signed in. Can only be made of a request with the cookie of a session that has not ended.
+#[derive(Debug, Clone)]
+pub(crate) struct SignedIn {
+    login: String,
+    token_hash: [u8; 32],
+    csrf: String,
+}
+
+impl SignedIn {
+    pub(crate) fn login(&self) -> &str {
+        &self.login
+    }
+
+    /// The anti-forgery secret, for a hidden field of the forms of this session's own pages.
+    pub(crate) fn csrf(&self) -> &str {
+        &self.csrf
+    }
+
+    /// Whether the session is still there.
+    pub(crate) async fn is_alive(&self, app: &App) -> bool {
+        matches!(app.state.settings.session(&self.token_hash, app.now()).await, Ok(Some(_)))
+    }
+
+    async fn end(&self, app: &App) -> Result<(), StoreError> {
+        app.state.settings.end_session(&self.token_hash).await
+    }
+}
+
+/// The session of a request; none without a cookie, or when it has ended.
+///
+/// # Errors
+/// The store cannot be asked.
+pub(crate) async fn of(app: &App, headers: &HeaderMap) -> Result<Option<SignedIn>, Failure> {
+    let Some(cookie) = cookie(app, headers) else { return Ok(None) };
+    let token_hash = Sha256::digest(cookie).into();
+    let session = app.state.settings.session(&token_hash, app.now()).await?;
+    let csrf = URL_SAFE_NO_PAD.encode(Sha256::new().chain_update("csrf").chain_update(cookie).finalize());
+    Ok(session.map(|session| SignedIn { login: session.login, token_hash, csrf }))
+}
+
+impl FromRequestParts<App> for SignedIn {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        of(app, &parts.headers).await?.ok_or(Failure::SignInFirst)
+    }
+}
+
+/// The same for requests of programs and scripts, which are told 401 instead of being sent to the sign-in page.
+#[derive(Debug)]
+pub(crate) struct SignedInClient(pub(crate) SignedIn);
+
+impl FromRequestParts<App> for SignedInClient {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        of(app, &parts.headers).await?.map(Self).ok_or(Failure::NoSession)
+    }
+}
+
+/// Somebody is signed in and means it: the form is one of this session's own pages.
+#[derive(Debug)]
+pub(crate) struct Confirmed(pub(crate) SignedIn);
+
+#[derive(Deserialize)]
+struct CsrfField {
+    csrf: String,
+}
+
+impl FromRequest<App> for Confirmed {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Failure> {
+        let signed_in = of(app, request.headers()).await?.ok_or(Failure::SignInFirst)?;
+        origin::check(app, request.headers())?;
+        let form = Form::<CsrfField>::from_request(request, app).await;
+        let Form(field) = form.map_err(|rejection| match form_failure(&rejection) {
+            Failure::TooLarge => Failure::TooLarge,
+            _ => Failure::NotConfirmed,
+        })?;
+        let matches: bool = field.csrf.as_bytes().ct_eq(signed_in.csrf.as_bytes()).into();
+        if matches { Ok(Self(signed_in)) } else { Err(Failure::NotConfirmed) }
+    }
+}
+
+/// What was wrong with a form.
+pub(crate) fn form_failure(rejection: &FormRejection) -> Failure {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE { Failure::TooLarge } else { Failure::Malformed }
+}
+
+/// Begins a session and stores that it began. Returns the value of `Set-Cookie`.
+///
+/// # Errors
+/// The store does not take it; there is no session then.
+pub(crate) async fn begin(app: &App, login: &str, peer: Peer) -> Result<String, StoreError> {
+    let cookie = URL_SAFE_NO_PAD.encode(app.random());
+    let (token_hash, now) = (Sha256::digest(&cookie).into(), app.now());
+    let session = ConsoleSession { token_hash, login: login.to_owned(), expires_at: now.plus(LIFETIME) };
+    app.state.settings.put_session(&session, now).await?;
+    if let Err(error) = app.note(login, "console-sign-in", format!("Signed in from {}.", peer.0)).await {
+        // A session that is not on record must not be used.
+        app.state.settings.end_session(&token_hash).await?;
+        return Err(error);
+    }
+    Ok(set_cookie(app, &cookie, LIFETIME))
+}
+
+/// `POST /sign-out`.
+pub(crate) async fn sign_out(
+    State(app): State<App>,
+    peer: Peer,
+    Confirmed(signed_in): Confirmed,
+) -> Result<Response, Failure> {
+    signed_in.end(&app).await?;
+    app.note(&signed_in.login, "console-sign-out", format!("Signed out from {}.", peer.0)).await?;
+    let expired = set_cookie(&app, "", Duration::ZERO);
+    Ok(([(header::SET_COOKIE, expired)], Redirect::to("/sign-in")).into_response())
+}
+
+/// With TLS the prefix makes the browser insist on what the attributes say (RFC 6265bis, section 4.1.3).
+fn cookie_name(app: &App) -> &'static str {
+    if app.secure { "__Host-portcullis" } else { "portcullis" }
+}
+
+fn set_cookie(app: &App, value: &str, lifetime: Duration) -> String {
+    let secure = if app.secure { "; Secure" } else { "" };
+    let (name, seconds) = (cookie_name(app), lifetime.as_secs());
+    format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}")
+}
+
+fn cookie<'a>(app: &App, headers: &'a HeaderMap) -> Option<&'a str> {
+    let name = cookie_name(app);
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find_map(|(found, value)| (found == name).then_some(value))
+}

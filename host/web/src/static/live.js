@@ -1,0 +1,145 @@
+// Keeps the page up to date: the challenge page by messages that carry what is shown, the Activity page by messages that say
+// that there is something new. Everything also works without this file, by reloading.
+"use strict";
+(() => {
+  const region = document.getElementById("live");
+  if (!region) return;
+  const address = region.dataset.events;
+
+  // Times in the reader's own time zone, and countdowns, which run by this machine's clock from what the server said.
+  const counters = new Map();
+  function dress() {
+    for (const time of region.querySelectorAll("time[data-local]")) {
+      const at = new Date(time.dateTime);
+      if (!Number.isNaN(at.getTime())) time.textContent = at.toLocaleTimeString();
+    }
+    counters.clear();
+    for (const timer of region.querySelectorAll("[data-left-ms]")) {
+      counters.set(timer, performance.now() + Number(timer.dataset.leftMs));
+    }
+  }
+  function count() {
+    for (const [timer, end] of counters) {
+      timer.textContent = `${Math.max(0, Math.ceil((end - performance.now()) / 1000))} s`;
+    }
+  }
+
+  // Replaces the live part; what was open stays open, what had the focus keeps it, what was on the screen stays there.
+  function replace(html) {
+    const open = [...region.querySelectorAll("details[open][data-key]")].map((one) => one.dataset.key);
+    const focused = region.contains(document.activeElement) ? document.activeElement.id : "";
+    const anchor = window.scrollY > 0
+      ? [...region.querySelectorAll("[id]")].find((one) => one.getBoundingClientRect().top >= 0)
+      : undefined;
+    const id = anchor?.id;
+    const top = anchor?.getBoundingClientRect().top ?? 0;
+    region.innerHTML = html;
+    for (const one of region.querySelectorAll("details[data-key]")) {
+      one.open = open.includes(one.dataset.key);
+    }
+    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+    const now = id && document.getElementById(id);
+    if (now) window.scrollBy(0, now.getBoundingClientRect().top - top);
+    dress();
+    count();
+  }
+
+  dress();
+  setInterval(count, 500);
+  if (!address) return;
+
+  // A stream that the server refuses does not come back by itself.
+  function listen(onMessage, onLost) {
+    const source = new EventSource(address);
+    source.onmessage = (event) => onMessage(event.data, source);
+    source.onerror = () => onLost(source);
+    window.addEventListener("pagehide", () => source.close(), { once: true });
+  }
+
+  function challenge() {
+    const announce = document.getElementById("announce");
+    listen(
+      (data, source) => {
+        const message = JSON.parse(data);
+        if (message.done) source.close();
+        if (message.mark === region.dataset.mark) return;
+        region.dataset.mark = message.mark;
+        replace(message.html);
+        document.title = `${message.title} – Portcullis`;
+        if (announce) announce.textContent = `${message.title}. ${message.say}`;
+      },
+      (source) => {
+        if (source.readyState === EventSource.CLOSED) setTimeout(() => window.location.reload(), 5000);
+      },
+    );
+  }
+
+  function activity() {
+    const state = document.getElementById("live-state");
+    const pause = document.getElementById("pause");
+    let paused = false;
+    let missed = false;
+    let busy = false;
+    const show = (name, words) => {
+      if (!state || state.dataset.state === name) return;
+      state.dataset.state = name;
+      state.textContent = words;
+    };
+    async function refresh() {
+      if (paused || busy) {
+        missed = true;
+        if (paused) show("news", "Paused – there is something new");
+        return;
+      }
+      busy = true;
+      missed = false;
+      try {
+        const answer = await fetch(region.dataset.fragment, { cache: "no-store" });
+        if (answer.status === 401) window.location.assign("/sign-in");
+        const html = answer.ok ? await answer.text() : "";
+        // Somebody may have pressed the button meanwhile.
+        if (answer.ok && paused) missed = true;
+        else if (answer.ok) replace(html);
+      } catch {
+        show("off", "Not live – the gateway does not answer");
+      } finally {
+        busy = false;
+      }
+      if (missed && !paused) setTimeout(refresh, 1000);
+    }
+    if (pause) {
+      pause.hidden = false;
+      pause.addEventListener("click", () => {
+        paused = !paused;
+        pause.setAttribute("aria-pressed", String(paused));
+        pause.textContent = paused ? "Resume" : "Pause";
+        show(paused ? "paused" : "live", paused ? "Paused" : "Live");
+        if (!paused && missed) refresh();
+      });
+    }
+    let begun = false;
+    const start = () => listen(
+      (data) => {
+        if (data === "signed-out") {
+          window.location.assign("/sign-in");
+          return;
+        }
+        if (!paused) show("live", "Live");
+        // What happened between two streams was not told.
+        if (data === "changed" || begun) refresh();
+        begun = true;
+      },
+      (source) => {
+        show("off", "Not live – trying again");
+        if (source.readyState === EventSource.CLOSED) {
+          refresh();
+          setTimeout(start, 5000);
+        }
+      },
+    );
+    start();
+  }
+
+  if (region.dataset.kind === "challenge") challenge();
+  else activity();
+})();

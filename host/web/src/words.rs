@@ -1,0 +1,188 @@
+//! The words of the core, as people read them.
+
+use portcullis_core::access::{BindMethod, SearchScope};
+use portcullis_core::challenge::ChallengeState;
+use portcullis_core::event::Decision;
+use portcullis_core::incident::IncidentState;
+use portcullis_core::policy::{ChallengeOutcome, Effect, Mode, Severity, Verdict};
+use portcullis_core::{AccountKind, Operation};
+
+/// A word with the icon that stands beside it and the name by which the style sheet colours both.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Badge {
+    pub(crate) name: &'static str,
+    pub(crate) icon: &'static str,
+    pub(crate) word: &'static str,
+}
+
+pub(crate) fn decision(decision: Decision) -> Badge {
+    match decision {
+        Decision::Allow => Badge { name: "allow", icon: "✓", word: "Allowed" },
+        Decision::Block => Badge { name: "block", icon: "✕", word: "Blocked" },
+        Decision::Refused => Badge { name: "refused", icon: "!", word: "Refused by directory" },
+        Decision::Abandoned => Badge { name: "abandoned", icon: "–", word: "Abandoned" },
+    }
+}
+
+pub(crate) fn severity(severity: Severity) -> Badge {
+    match severity {
+        Severity::Low => Badge { name: "low", icon: "▁", word: "Low" },
+        Severity::Medium => Badge { name: "medium", icon: "▃", word: "Medium" },
+        Severity::High => Badge { name: "high", icon: "▅", word: "High" },
+        Severity::Critical => Badge { name: "critical", icon: "█", word: "Critical" },
+    }
+}
+
+pub(crate) fn incident_state(state: IncidentState) -> &'static str {
+    match state {
+        IncidentState::Open => "Open",
+        IncidentState::InProgress => "In progress",
+        IncidentState::Resolved => "Resolved",
+    }
+}
+
+/// What the challenge page says about a state.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StateWords {
+    pub(crate) name: &'static str,
+    pub(crate) icon: &'static str,
+    pub(crate) short: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) advice: &'static str,
+}
+
+pub(crate) fn challenge_state(state: ChallengeState) -> StateWords {
+    let (name, icon, short, title, advice) = match state {
+        ChallengeState::Open => (
+            "open",
+            "…",
+            "Waiting",
+            "Waiting for your phone",
+            "Answer the request that has been sent to your phone. This page follows by itself.",
+        ),
+        ChallengeState::Approved => {
+            ("approved", "✓", "Approved", "Approved", "The sign-in goes on. You can close this page.")
+        }
+        ChallengeState::Denied => (
+            "denied",
+            "✕",
+            "Denied",
+            "Denied",
+            "The sign-in was refused. If you did not begin it, somebody knows your password: change it and tell your \
+             administrator.",
+        ),
+        ChallengeState::Failed => {
+            ("failed", "✕", "Failed", "Not accepted", "The sign-in was refused. Sign in again to get a new try.")
+        }
+        ChallengeState::Expired => {
+            ("expired", "!", "Expired", "Expired", "There was no answer in time. Sign in again to be asked again.")
+        }
+        ChallengeState::Closed => (
+            "closed",
+            "✕",
+            "Closed",
+            "Closed",
+            "You cancelled this sign-in. If you did not begin it, somebody knows your password: change it and tell your \
+             administrator.",
+        ),
+        ChallengeState::Cancelled => (
+            "cancelled",
+            "–",
+            "Cancelled",
+            "Cancelled",
+            "The application no longer waits for an answer. Sign in again to be asked again.",
+        ),
+    };
+    StateWords { name, icon, short, title, advice }
+}
+
+pub(crate) fn challenge_outcome(outcome: ChallengeOutcome) -> &'static str {
+    match outcome {
+        ChallengeOutcome::Approved => "approved",
+        ChallengeOutcome::Denied => "denied",
+        ChallengeOutcome::Failed => "failed",
+        ChallengeOutcome::Expired => "expired",
+        ChallengeOutcome::Closed => "closed",
+        ChallengeOutcome::NotEnrolled => "not enrolled",
+        ChallengeOutcome::Unavailable => "not available",
+    }
+}
+
+pub(crate) fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Off => "off",
+        Mode::Monitor => "monitor",
+        Mode::Enforce => "enforce",
+    }
+}
+
+pub(crate) fn verdict(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Abstain => "abstain".to_owned(),
+        Verdict::Allow => "allow".to_owned(),
+        Verdict::Block => "block".to_owned(),
+        Verdict::Challenge(request) => format!("challenge through {}", request.connector),
+    }
+}
+
+pub(crate) fn effect(effect: &Effect) -> String {
+    match effect {
+        Effect::RaiseIncident { severity: level, title } => {
+            format!("incident ({}): {title}", severity(*level).word.to_lowercase())
+        }
+        Effect::ResolveIncident => "resolves its incident".to_owned(),
+        Effect::Demote { group, restore_after_seconds: 0 } => format!("takes the account out of {group}"),
+        Effect::Demote { group, restore_after_seconds } => {
+            format!("takes the account out of {group} for {restore_after_seconds} s")
+        }
+        Effect::Notify { channel, .. } => format!("notifies {channel}"),
+        Effect::AddRisk(points) => format!("adds {points} to the risk"),
+    }
+}
+
+pub(crate) fn account_kind(kind: AccountKind) -> &'static str {
+    match kind {
+        AccountKind::Human => "person",
+        AccountKind::Service => "service",
+        AccountKind::Machine => "machine",
+        AccountKind::Unknown => "kind not known",
+    }
+}
+
+/// An operation in a few words.
+pub(crate) fn operation(operation: &Operation) -> String {
+    match operation {
+        Operation::Bind(BindMethod::Anonymous) => "Bind (anonymous)".to_owned(),
+        Operation::Bind(BindMethod::Simple) => "Bind".to_owned(),
+        Operation::Bind(BindMethod::Sasl(mechanism)) => format!("Bind ({mechanism})"),
+        Operation::Search(_) => "Search".to_owned(),
+        Operation::Compare => "Compare".to_owned(),
+        Operation::Add => "Add".to_owned(),
+        Operation::Modify(_) => "Modify".to_owned(),
+        Operation::Delete => "Delete".to_owned(),
+        Operation::Rename => "Rename".to_owned(),
+        Operation::PasswordChange => "Password change".to_owned(),
+        Operation::Extended(oid) => format!("Extended {oid}"),
+        Operation::SignIn => "Sign-in".to_owned(),
+        Operation::AppAccess => "Application access".to_owned(),
+        Operation::Other(name) => name.clone(),
+    }
+}
+
+/// What an operation names beyond its kind.
+pub(crate) fn operation_detail(operation: &Operation) -> Option<String> {
+    match operation {
+        Operation::Search(Some(search)) => {
+            let scope = match search.scope {
+                SearchScope::Base => "base",
+                SearchScope::OneLevel => "one level",
+                SearchScope::Subtree => "subtree",
+            };
+            let attributes =
+                if search.attributes.is_empty() { "all attributes".to_owned() } else { search.attributes.join(", ") };
+            Some(format!("{} under {} ({scope}), {attributes}", search.filter, search.base))
+        }
+        Operation::Modify(attributes) => Some(attributes.join(", ")),
+        _ => None,
+    }
+}

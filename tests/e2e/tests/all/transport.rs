@@ -1,0 +1,88 @@
+//! TLS on both sides, and the same bytes through them.
+
+use anyhow::Result;
+use portcullis_lab::tools::Tools;
+
+use crate::stage::{PATIENCE, Setup, Stage};
+
+fn certificate(tls: &str) -> String {
+    // Issued by the stage under this name.
+    format!("tls = \"{tls}\"\ncertificate = \"pki/gateway.pem\"\nkey = \"pki/gateway.key\"")
+}
+
+fn tools(stage: &Stage, scheme: &str) -> Tools {
+    let tools = Tools::new(format!("{scheme}://{}", stage.ldap)).trust(stage.pki.ca_pem_path());
+    tools.bind(&stage.dn("alice"), "alice-secret").timeout(PATIENCE)
+}
+
+#[tokio::test]
+async fn ldaps_in_front_and_each_protection_behind() -> Result<()> {
+    let before = Stage::without_gateway(Setup::default()).await?;
+    drop(before);
+    for behind in ["ldaps", "start-tls", "clear"] {
+        let mut stage = Stage::without_gateway(Setup { listener: certificate("ldaps"), ..Setup::default() }).await?;
+        let text = std::fs::read_to_string(stage.config_file())?;
+        let url = |uri: String, more: &str| format!("url = \"{uri}\"\n{more}");
+        let wanted = match behind {
+            "ldaps" => url(stage.slapd.ldaps_uri(), ""),
+            "start-tls" => url(stage.slapd.uri(), "start-tls = true"),
+            _ => url(stage.slapd.uri(), "allow-cleartext = true"),
+        };
+        std::fs::write(stage.config_file(), text.replace(&url(stage.slapd.ldaps_uri(), "").trim_end().to_owned(), &wanted))?;
+        stage.start().await?;
+        let whoami = tools(&stage, "ldaps").whoami().await?;
+        assert_eq!(whoami.code, 0, "{behind}: {}", whoami.stderr);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn start_tls_in_front_and_nothing_before_it_where_required() -> Result<()> {
+    let listener = format!("{}\nrequire-tls = true", certificate("start-tls"));
+    let stage = Stage::new(Setup { listener, ..Setup::default() }).await?;
+    assert_eq!(tools(&stage, "ldap").start_tls().whoami().await?.code, 0);
+    assert_eq!(tools(&stage, "ldap").whoami().await?.code, 13, "confidentialityRequired");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_directory_with_a_certificate_that_nobody_vouches_for_is_not_spoken_to() -> Result<()> {
+    let stage = Stage::without_gateway(Setup::default()).await?;
+    let text = std::fs::read_to_string(stage.config_file())?;
+    let ca = format!("ca-file = \"{}\"", stage.slapd.ca_pem_path().display());
+    assert!(text.contains(&ca));
+    std::fs::write(stage.config_file(), text.replacen(&ca, "", 1))?;
+    let mut stage = stage;
+    stage.start().await?;
+    assert_ne!(stage.tools("alice", "alice-secret").whoami().await?.code, 0);
+    stage.wait_for_log("ertificate").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_client_cannot_tell_the_gateway_from_the_directory() -> Result<()> {
+    let stage = Stage::new(Setup { policies: String::new(), ..Setup::default() }).await?;
+    let direct = Tools::new(stage.slapd.uri()).bind(&stage.dn("alice"), "alice-secret").timeout(PATIENCE);
+    let through = stage.tools("alice", "alice-secret");
+    let searches: [(&str, &str, &str, &[&str]); 6] = [
+        ("dc=example,dc=com", "sub", "(objectClass=inetOrgPerson)", &["*", "+"]),
+        ("dc=example,dc=com", "one", "(objectClass=*)", &[]),
+        ("", "base", "(objectClass=*)", &["*", "+"]),
+        ("dc=example,dc=com", "sub", "(&(mail=a*)(!(uid=alice)))", &["mail"]),
+        ("dc=nowhere", "sub", "(objectClass=*)", &[]),
+        ("cn=subschema", "base", "(objectClass=*)", &["attributeTypes"]),
+    ];
+    for (base, scope, filter, attributes) in searches {
+        let (there, here) =
+            (direct.search(base, scope, filter, attributes).await?, through.search(base, scope, filter, attributes).await?);
+        assert_eq!((here.code, &here.stdout, &here.stderr), (there.code, &there.stdout, &there.stderr), "{base} {filter}");
+    }
+    let paged = |tools: &Tools| {
+        let tools = tools.clone();
+        async move { tools.search_with(&["-E", "pr=50/noprompt"], "dc=example,dc=com", "sub", "(uid=*)", &["uid"]).await }
+    };
+    let (there, here) = (paged(&direct).await?, paged(&through).await?);
+    assert_eq!((here.code, here.sorted_ldif().len()), (there.code, there.sorted_ldif().len()));
+    assert_eq!(through.compare(&stage.dn("bob"), "uid:bob").await?.code, direct.compare(&stage.dn("bob"), "uid:bob").await?.code);
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! What the demo looks like in a terminal.
+
+use std::fmt::Display;
+use std::io::{IsTerminal as _, Write as _};
+use std::time::Duration;
+
+/// Text is wrapped to this many columns; the windows of most terminals have 80 or more.
+const WIDTH: usize = 78;
+const INDENT: &str = "    ";
+
+const BOLD: &str = "1";
+const DIM: &str = "2";
+const RED: &str = "31";
+const GREEN: &str = "32";
+const CYAN: &str = "36";
+
+/// Standard output, with colour where that is wanted.
+pub(super) struct Page {
+    colour: bool,
+}
+
+impl Page {
+    /// With colour when standard output is a terminal and nobody asked for none (<https://no-color.org>).
+    pub(super) fn new() -> Self {
+        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+            || std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
+        Self { colour: !unwanted && std::io::stdout().is_terminal() }
+    }
+
+    /// The first line.
+    pub(super) fn title(&self, text: &str) {
+        line(format_args!("\n{}\n", self.paint(BOLD, text)));
+    }
+
+    /// The head of a part.
+    pub(super) fn heading(&self, text: &str) {
+        line(format_args!("\n{}", self.paint(BOLD, text)));
+    }
+
+    /// Prose, wrapped.
+    #[expect(clippy::unused_self, reason = "prose is printed to the page, although it has no colour today")]
+    pub(super) fn text(&self, text: &str) {
+        for wrapped in wrap(text, WIDTH - INDENT.len()) {
+            line(format_args!("{INDENT}{wrapped}"));
+        }
+    }
+
+    /// Something that went as it should, and how long it took.
+    pub(super) fn done(&self, text: &str, took: Option<Duration>) {
+        let time = took.map(|took| self.paint(DIM, &format!("  {}", duration(took)))).unwrap_or_default();
+        let mark = self.paint(GREEN, "✓");
+        let wrapped = wrap(text, WIDTH - INDENT.len() - 2);
+        for (nth, text) in wrapped.iter().enumerate() {
+            let time = if nth + 1 == wrapped.len() { time.as_str() } else { "" };
+            let mark = if nth == 0 { mark.as_str() } else { " " };
+            line(format_args!("{INDENT}{mark} {text}{time}"));
+        }
+    }
+
+    /// Something that went wrong. Lines are left as they are: they may be a program's output.
+    pub(super) fn failed(&self, text: &str) {
+        line(format_args!("\n{INDENT}{} {}", self.paint(RED, "✗"), text.replace('\n', &format!("\n{INDENT}  "))));
+    }
+
+    /// A name and what belongs to it.
+    pub(super) fn row(&self, name: &str, value: &str) {
+        line(format_args!("{INDENT}{}{value}", self.paint(DIM, &format!("{name:<16}"))));
+    }
+
+    /// Something to paste into a shell, in one piece.
+    pub(super) fn command(&self, text: &str) {
+        line(format_args!("{INDENT}{INDENT}{}", self.paint(CYAN, text)));
+    }
+
+    /// An empty line.
+    #[expect(clippy::unused_self, reason = "it belongs to the page like everything else that is printed")]
+    pub(super) fn gap(&self) {
+        line("");
+    }
+
+    fn paint(&self, code: &str, text: &str) -> String {
+        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+/// A reader who has gone away (`portcullis-demo | head`) is no reason to end before everything is cleaned up.
+fn line(text: impl Display) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+}
+
+/// Lines of at most so many columns; a longer word has a line of its own.
+fn wrap(text: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(last) if last.chars().count() + 1 + word.chars().count() <= columns => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+/// A duration as people say it.
+pub(super) fn duration(took: Duration) -> String {
+    if took < Duration::from_secs(1) {
+        format!("{} ms", took.as_millis())
+    } else {
+        format!("{:.1} s", took.as_secs_f64())
+    }
+}
+
+/// `1 push`, `2 pushes`.
+pub(super) fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_kept_whole_and_lines_short() {
+        assert_eq!(wrap("one  two\nthree", 7), ["one two", "three"]);
+        assert_eq!(wrap("a incomprehensibilities b", 5), ["a", "incomprehensibilities", "b"]);
+        assert_eq!(wrap("Zoë Ño", 6), ["Zoë Ño"], "columns are characters, not bytes");
+        assert!(wrap("", 5).is_empty());
+    }
+
+    #[test]
+    fn without_colour_there_is_no_escape() {
+        assert_eq!(Page { colour: false }.paint(RED, "text"), "text");
+        assert_eq!(Page { colour: true }.paint(RED, "text"), "\x1b[31mtext\x1b[0m");
+    }
+
+    #[test]
+    fn durations_and_counts() {
+        assert_eq!(duration(Duration::from_millis(999)), "999 ms");
+        assert_eq!(duration(Duration::from_millis(2_150)), "2.1 s");
+        assert_eq!(counted(1, "push", "pushes"), "1 push");
+        assert_eq!(counted(0, "push", "pushes"), "0 pushes");
+    }
+}
