@@ -9,7 +9,9 @@ use portcullis_behavior as behavior;
 use portcullis_core::store::PluginStateStore;
 use portcullis_core::{ListenerName, Secret};
 use portcullis_guard::{ApplicationRule, Guard, NamedNetwork, Options, Rooms, Surroundings};
-use portcullis_ldap::{BindRules, Limits, Listener, Lookup, LookupOptions, Mode, OpaqueSasl, Schema, Security, Upstream};
+use portcullis_ldap::{
+    BindRules, Limits, Listener, Lookup, LookupOptions, Mode, OpaqueSasl, Schema, Security, Upstream,
+};
 use portcullis_store::{Store, StoreOptions};
 use portcullis_web::{WebOptions, WebState};
 use tracing::{error, info};
@@ -116,8 +118,8 @@ async fn load_plugins(loaded: &Loaded, store: &Store) -> Result<plugins::Plugins
 /// The client for directory look-ups.
 pub(crate) fn lookup(config: &Config) -> Result<Lookup, Problem> {
     let directory = &config.directory;
-    let password: Secret = config::secret(&directory.password)
-        .map_err(|message| Problem::new(["directory", "password"], message))?;
+    let password: Secret =
+        config::secret(&directory.password).map_err(|message| Problem::new(["directory", "password"], message))?;
     let mut options = LookupOptions::new(
         upstream(config)?,
         directory.service_account.clone(),

@@ -1,13 +1,14 @@
 //! `portcullis check`: what would go wrong, said before it does.
-#![expect(clippy::print_stdout, reason = "what a command line is for")]
 
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Result;
 
-use crate::config::{Loaded, Problem};
+use crate::config::{Config, Loaded, Problem};
+use crate::out::say;
 use crate::{assemble, plugins};
 
 pub(crate) fn check(file: &Path, offline: bool) -> Result<ExitCode> {
@@ -33,22 +34,22 @@ pub(crate) fn check(file: &Path, offline: bool) -> Result<ExitCode> {
             match lookup {
                 Err(problem) => problems.push(problem),
                 Ok(lookup) => match lookup.check().await {
-                    Ok(()) => println!("directory: the service account can read it"),
+                    Ok(()) => say("directory: the service account can read it")?,
                     Err(error) => problems.push(Problem::new(["directory"], error.to_string())),
                 },
             }
-            ask_connectors(config, &plugins, &mut problems).await;
-        });
+            ask_connectors(config, &plugins, &mut problems).await
+        })?;
     }
     if problems.is_empty() {
-        println!("{}: no problem was found", file.display());
+        say(format_args!("{}: no problem was found", file.display()))?;
         return Ok(ExitCode::SUCCESS);
     }
     Err(loaded.problems(problems).into())
 }
 
 /// Connectors that were loaded are asked to try their settings.
-async fn ask_connectors(config: &crate::config::Config, plugins: &plugins::Plugins, problems: &mut Vec<Problem>) {
+async fn ask_connectors(config: &Config, plugins: &plugins::Plugins, problems: &mut Vec<Problem>) -> io::Result<()> {
     for (index, connector) in config.connectors.iter().enumerate() {
         let name = portcullis_core::ConnectorName::new(&connector.name);
         let Some(loaded) = plugins.connectors.get(&name).filter(|_| !plugins.is_replaced("connector", index)) else {
@@ -56,10 +57,13 @@ async fn ask_connectors(config: &crate::config::Config, plugins: &plugins::Plugi
         };
         match loaded.check().await {
             Ok(health) => {
-                println!("connector {name}: {}", health.detail);
-                health.warnings.iter().for_each(|warning| println!("connector {name}: warning: {warning}"));
+                say(format_args!("connector {name}: {}", health.detail))?;
+                for warning in &health.warnings {
+                    say(format_args!("connector {name}: warning: {warning}"))?;
+                }
             }
             Err(error) => problems.push(Problem::new(["connector", &index.to_string()], error.to_string())),
         }
     }
+    Ok(())
 }

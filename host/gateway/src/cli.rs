@@ -1,11 +1,13 @@
 //! The command line.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "what a command line is for")]
+#![expect(clippy::print_stderr, reason = "where a command line says what went wrong")]
 
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::out::say;
 use crate::{check, events, plugin, run};
 
 #[derive(Parser)]
@@ -46,13 +48,16 @@ pub(crate) fn main() -> ExitCode {
         Command::Run { config } => run::run(&config),
         Command::Check { file, offline } => check::check(&file, offline),
         Command::SampleConfig => {
-            print!("{}", include_str!("../portcullis.toml"));
-            Ok(ExitCode::SUCCESS)
+            say(include_str!("../portcullis.toml").trim_end()).map(|()| ExitCode::SUCCESS).map_err(Into::into)
         }
         Command::Plugin(command) => plugin::run(command),
         Command::Events(command) => events::run(command),
     };
     done.unwrap_or_else(|error| {
+        // Whoever reads the output has read enough.
+        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+            return ExitCode::SUCCESS;
+        }
         eprintln!("portcullis: {error:#}");
         ExitCode::FAILURE
     })

@@ -1,5 +1,4 @@
 //! `portcullis events`: the event log from the command line.
-#![expect(clippy::print_stdout, reason = "what a command line is for")]
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,6 +9,7 @@ use portcullis_core::store::EventStore as _;
 use portcullis_store::{Head, Store, StoreOptions};
 
 use crate::config::Loaded;
+use crate::out::say;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -71,16 +71,16 @@ async fn verify(config: &Path, kept: Option<&str>) -> Result<ExitCode> {
     };
     store.close().await;
     if let Some(damage) = report.damage {
-        println!("damaged: {damage}");
+        say(format_args!("damaged: {damage}"))?;
         return Ok(ExitCode::FAILURE);
     }
     if !kept_is_there {
-        println!("damaged: the chain does not hold the head that was kept; it was cut off or made anew");
+        say("damaged: the chain does not hold the head that was kept; it was cut off or made anew")?;
         return Ok(ExitCode::FAILURE);
     }
-    println!("intact: {} events in {} batches", report.events, report.batches);
+    say(format_args!("intact: {} events in {} batches", report.events, report.batches))?;
     if let Some(head) = report.head {
-        println!("head: {head}");
+        say(format_args!("head: {head}"))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -90,7 +90,7 @@ async fn list(config: &Path, limit: u32) -> Result<ExitCode> {
     let events = store.recent(None, limit.min(10_000)).await?;
     store.close().await;
     for stored in events.iter().rev() {
-        println!("{}", serde_json::to_string(&stored.event)?);
+        say(serde_json::to_string(&stored.event)?)?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -6,6 +6,7 @@ mod check;
 mod cli;
 mod config;
 mod events;
+mod out;
 mod plugin;
 mod plugins;
 mod run;

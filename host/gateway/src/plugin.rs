@@ -1,5 +1,4 @@
 //! `portcullis plugin`: keys and signatures.
-#![expect(clippy::print_stdout, reason = "what a command line is for")]
 
 use std::fs::OpenOptions;
 use std::io::{Cursor, Write as _};
@@ -12,6 +11,7 @@ use clap::Subcommand;
 use minisign::{KeyPair, PublicKey, SecretKey, SecretKeyBox};
 use portcullis_engine::CONTRACT;
 
+use crate::out::say;
 use crate::plugins;
 
 #[derive(Subcommand)]
@@ -67,7 +67,7 @@ fn keygen(out: &Path) -> Result<()> {
     file.write_all(secret.as_bytes()).with_context(|| format!("{} cannot be written", secret_file.display()))?;
     let public = pair.pk.to_box().context("the public key could not be written down")?.to_string();
     std::fs::write(&public_file, public).with_context(|| format!("{} cannot be written", public_file.display()))?;
-    println!("{}\n{}", secret_file.display(), public_file.display());
+    say(format_args!("{}\n{}", secret_file.display(), public_file.display()))?;
     Ok(())
 }
 
@@ -97,8 +97,9 @@ fn sign_one(public: &PublicKey, secret: &SecretKey, file: &Path) -> Result<()> {
     let signature = minisign::sign(Some(public), secret, Cursor::new(bytes), Some(&comment), Some("portcullis plugin"))
         .with_context(|| format!("{} could not be signed", file.display()))?;
     let target = file.with_added_extension("minisig");
-    std::fs::write(&target, signature.to_string()).with_context(|| format!("{} cannot be written", target.display()))?;
-    println!("{}", target.display());
+    std::fs::write(&target, signature.to_string())
+        .with_context(|| format!("{} cannot be written", target.display()))?;
+    say(target.display())?;
     Ok(())
 }
 
@@ -106,10 +107,10 @@ fn inspect(file: &Path, key: PathBuf) -> Result<()> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = file.file_name().and_then(|name| name.to_str()).context("the file has no name")?;
     let info = plugins::inspect(folder, name, key)?;
-    println!("{} {} ({})", info.manifest.name, info.manifest.version, info.world);
-    println!("{}", info.manifest.summary);
-    println!("signed:   {}", info.signed.text);
-    println!("imports:  {}", info.imports.join(", "));
-    println!("settings: {:#}", info.manifest.settings_schema);
+    say(format_args!("{} {} ({})", info.manifest.name, info.manifest.version, info.world))?;
+    say(&info.manifest.summary)?;
+    say(format_args!("signed:   {}", info.signed.text))?;
+    say(format_args!("imports:  {}", info.imports.join(", ")))?;
+    say(format_args!("settings: {:#}", info.manifest.settings_schema))?;
     Ok(())
 }

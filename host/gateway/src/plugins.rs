@@ -11,8 +11,8 @@ use portcullis_core::plugin::{Authenticator, Policy};
 use portcullis_core::store::{PluginStateStore, StoreError};
 use portcullis_core::{ConnectorName, PolicyName};
 use portcullis_engine::{
-    ConnectorLimits, ConnectorSpec, Engine, EngineError, EngineOptions, Grants, HostGrant, LoadedPolicy, PluginInfo, PolicyLimits,
-    PolicySpec, SecretGrant, TrustedKeys,
+    ConnectorLimits, ConnectorSpec, Engine, EngineError, EngineOptions, Grants, HostGrant, LoadedPolicy, PluginInfo,
+    PolicyLimits, PolicySpec, SecretGrant, TrustedKeys,
 };
 use portcullis_guard::PolicyEntry;
 
@@ -135,8 +135,7 @@ fn load_connector(connector: &config::Connector, engine: &Engine) -> Result<Arc<
         concurrency: connector.limits.concurrent_calls.unwrap_or(defaults.concurrency),
         ..defaults
     };
-    let spec =
-        ConnectorSpec { name: connector.name.clone(), file: connector.plugin.clone(), settings, grants, limits };
+    let spec = ConnectorSpec { name: connector.name.clone(), file: connector.plugin.clone(), settings, grants, limits };
     Ok(Arc::new(engine.load_authenticator(spec)?))
 }
 
@@ -158,7 +157,8 @@ fn unmet_needs(config: &Config, path: &[String], policy: &LoadedPolicy) -> Vec<P
     let needs = policy.needs();
     let known: Vec<&str> = config.connectors.iter().map(|connector| connector.name.as_str()).collect();
     let connectors = needs.connectors.iter().filter(|name| !known.contains(&name.as_str())).map(|name| {
-        let advice = if known.is_empty() { "none is configured".to_owned() } else { format!("there are: {}", known.join(", ")) };
+        let advice =
+            if known.is_empty() { "none is configured".to_owned() } else { format!("there are: {}", known.join(", ")) };
         format!("challenges through the connector `{name}`, which does not exist; {advice}")
     });
     let channels = needs

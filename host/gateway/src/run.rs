@@ -1,5 +1,4 @@
 //! `portcullis run`: from a configuration to a gateway that serves, and its end.
-#![expect(clippy::print_stdout, reason = "the first password and the ready line are for whoever starts the gateway")]
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -19,6 +18,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::assemble::{self, Gateway};
 use crate::config::{Config, Loaded, LogFormat, LogLevel};
+use crate::out::say;
 use crate::system::System;
 
 pub(crate) fn run(config: &Path) -> Result<ExitCode> {
@@ -46,13 +46,13 @@ async fn serve(loaded: Loaded) -> Result<ExitCode> {
         .await
         .with_context(|| format!("the console cannot listen on {}", config.web.address))?;
     if let Some(password) = portcullis_web::ensure_first_administrator(&store, &System).await? {
-        println!("console first sign-in: {} {}", portcullis_web::FIRST_LOGIN, password.reveal());
+        say(format_args!("console first sign-in: {} {}", portcullis_web::FIRST_LOGIN, password.reveal()))?;
     }
     note(&store, "gateway-started", &format!("Version {} started.", env!("CARGO_PKG_VERSION"))).await?;
 
     let shutdown = CancellationToken::new();
     let mut tasks = start(gateway, sockets, web_socket, &shutdown);
-    println!("portcullis is ready");
+    say("portcullis is ready")?;
     let ended_early = tokio::select! {
         signal = asked_to_end() => { info!(signal = signal?, "ending"); false }
         _ = tasks.join_next() => { error!("a server ended by itself"); true }

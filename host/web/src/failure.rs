@@ -1,5 +1,6 @@
 //! Answers for what was not done.
 
+use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::html;
@@ -78,6 +79,19 @@ impl Failure {
     }
 }
 
+impl Failure {
+    fn with_headers(self, mut response: Response) -> Response {
+        let (name, value) = match self {
+            // RFC 9110, section 15.5.2, wants a challenge; this scheme is none that a browser would ask a password for.
+            Self::NoSession => (header::WWW_AUTHENTICATE, "Session realm=\"portcullis\""),
+            Self::Busy => (header::RETRY_AFTER, "5"),
+            _ => return response,
+        };
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        response
+    }
+}
+
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         if self == Self::SignInFirst {
@@ -95,18 +109,23 @@ impl IntoResponse for Failure {
                 p { a.button.quiet href=(link.0) { (link.1) } }
             }
         };
-        let mut response = page::simple(status, title, None, &body);
-        let headers = response.headers_mut();
-        match self {
-            // RFC 9110, section 15.5.2, wants a challenge; this scheme is none that a browser would ask a password for.
-            Self::NoSession => {
-                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Session realm=\"portcullis\""));
-            }
-            Self::Busy => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
-            }
-            _ => {}
-        }
-        response
+        self.with_headers(page::simple(status, title, None, &body))
+    }
+}
+
+/// The same for a program: JSON with one sentence in `error`.
+#[derive(Debug)]
+pub(crate) struct ClientFailure(Failure);
+
+impl<F: Into<Failure>> From<F> for ClientFailure {
+    fn from(failure: F) -> Self {
+        Self(failure.into())
+    }
+}
+
+impl IntoResponse for ClientFailure {
+    fn into_response(self) -> Response {
+        let (status, title, _) = self.0.words();
+        self.0.with_headers((status, Json(serde_json::json!({ "error": title }))).into_response())
     }
 }

@@ -4,8 +4,8 @@
 //! the implementations and the socket ([`serve`]).
 //!
 //! [`routes`] lists everything that can be asked for, each with the authority that it takes. The router is built from
-//! that same list. A handler that acts for a person can only be called with a [`session::SignedIn`] value, and one that
-//! changes something with a [`session::Confirmed`] value; neither can be made but by checking the request.
+//! that same list. A handler that acts for a person can only be called with a `SignedIn` value, and one that
+//! changes something with a `Confirmed` value; neither can be made but by checking the request.
 
 mod app;
 mod assets;

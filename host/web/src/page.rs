@@ -40,7 +40,7 @@ pub(crate) fn console(title: &str, signed_in: &SignedIn, body: &Markup) -> Respo
             header.bar {
                 (wordmark())
                 nav aria-label="Console" { a href="/activity" aria-current="page" { "Activity" } }
-                form.who method="post" action="/sign-out" {
+                form.session method="post" action="/sign-out" {
                     input type="hidden" name="csrf" value=(signed_in.csrf());
                     span.login { (signed_in.login()) }
                     button.button.quiet.small type="submit" { "Sign out" }

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use crate::app::{App, Peer};
-use crate::failure::Failure;
+use crate::failure::{ClientFailure, Failure};
 use crate::origin;
 
 /// How long a session lasts.
@@ -75,10 +75,10 @@ impl FromRequestParts<App> for SignedIn {
 pub(crate) struct SignedInClient(pub(crate) SignedIn);
 
 impl FromRequestParts<App> for SignedInClient {
-    type Rejection = Failure;
+    type Rejection = ClientFailure;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
-        of(app, &parts.headers).await?.map(Self).ok_or(Failure::NoSession)
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ClientFailure> {
+        Ok(of(app, &parts.headers).await?.map(Self).ok_or(Failure::NoSession)?)
     }
 }
 

@@ -62,7 +62,10 @@ fn everything_that_the_sample_explains_can_be_switched_on() {
         text.push('\n');
     }
     assert!(toml::from_str::<Config>(&text).is_ok(), "{:?}", toml::from_str::<Config>(&text).err());
-    assert!(text.contains("\nstart-tls = true") && text.contains("\nnumber-challenge = true"), "nothing was switched on");
+    assert!(
+        text.contains("\nstart-tls = true") && text.contains("\nnumber-challenge = true"),
+        "nothing was switched on"
+    );
 }
 
 #[test]
@@ -76,7 +79,12 @@ fn a_mistyped_key_is_named_with_its_line_and_the_right_one() {
 #[test]
 fn each_mistake_is_named_with_line_setting_and_advice() {
     let cases = [
-        ("\"ldaps://dc1.example.com\"", "\"http://dc1.example.com\"", "url = ", "has to begin with ldap:// or ldaps://"),
+        (
+            "\"ldaps://dc1.example.com\"",
+            "\"http://dc1.example.com\"",
+            "url = ",
+            "has to begin with ldap:// or ldaps://",
+        ),
         ("\"ldaps://dc1.example.com\"", "\"ldap://dc1.example.com\"", "url = ", "set start-tls = true"),
         ("tls/gateway.pem", "tls/missing.pem", "certificate = ", "tls/missing.pem cannot be opened"),
         ("tls = \"ldaps\"", "tls = \"none\"", "tls = \"ldaps\"", "is \"none\", yet there is a certificate"),
@@ -111,7 +119,9 @@ fn a_file_that_is_not_there_says_where_to_begin() {
 #[test]
 fn the_domain_is_understood_however_it_is_typed() {
     let folder = folder();
-    for typed in ["company.okta.com", "https://company.okta.com", " HTTPS://Company.Okta.com/ ", "https://company.okta.com/"] {
+    for typed in
+        ["company.okta.com", "https://company.okta.com", " HTTPS://Company.Okta.com/ ", "https://company.okta.com/"]
+    {
         let path = folder.path().join("portcullis.toml");
         std::fs::write(&path, sample().replace("\"company.okta.com\"", &format!("\"{typed}\""))).unwrap();
         let loaded = Loaded::read(&path).unwrap_or_else(|problems| panic!("{typed}: {problems}"));

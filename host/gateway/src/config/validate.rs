@@ -39,9 +39,11 @@ pub(super) fn validate(config: &Config) -> Vec<Problem> {
             problems.push(Problem::new(["application", &index.to_string(), "listener"], text));
         }
     }
-    if config.challenge.timeout_seconds == 0 || config.challenge.timeout_seconds > config.challenge.timeout_limit_seconds
+    if config.challenge.timeout_seconds == 0
+        || config.challenge.timeout_seconds > config.challenge.timeout_limit_seconds
     {
-        let text = format!("has to be between 1 and timeout-limit-seconds ({})", config.challenge.timeout_limit_seconds);
+        let text =
+            format!("has to be between 1 and timeout-limit-seconds ({})", config.challenge.timeout_limit_seconds);
         problems.push(Problem::new(["challenge", "timeout-seconds"], text));
     }
     problems
@@ -107,7 +109,8 @@ fn directory(problems: &mut Vec<Problem>, directory: &Directory) {
             ));
         }
         Ok(address) if address.ldaps && directory.start_tls => {
-            problems.push(Problem::new(["directory", "start-tls"], "goes with ldap://, not with ldaps://: leave it out"));
+            problems
+                .push(Problem::new(["directory", "start-tls"], "goes with ldap://, not with ldaps://: leave it out"));
         }
         Ok(_) => {}
     }
@@ -115,7 +118,10 @@ fn directory(problems: &mut Vec<Problem>, directory: &Directory) {
         file(problems, &["directory", "ca-file"], path);
     }
     if directory.base.is_empty() {
-        problems.push(Problem::new(["directory", "base"], "is empty; name the entry above all accounts, e.g. dc=example,dc=com"));
+        problems.push(Problem::new(
+            ["directory", "base"],
+            "is empty; name the entry above all accounts, e.g. dc=example,dc=com",
+        ));
     }
     secret_source(problems, &["directory", "password"], &directory.password);
 }
@@ -130,7 +136,9 @@ fn listener(problems: &mut Vec<Problem>, position: &str, listener: &Listener) {
         (ListenerTls::Ldaps, ..) if listener.require_tls => {
             at("require-tls", "goes with tls = \"start-tls\"; with \"ldaps\" there is nothing but TLS: leave it out");
         }
-        (ListenerTls::None, ..) => at("tls", "is \"none\", yet there is a certificate or key: set \"start-tls\" or \"ldaps\""),
+        (ListenerTls::None, ..) => {
+            at("tls", "is \"none\", yet there is a certificate or key: set \"start-tls\" or \"ldaps\"")
+        }
         (_, Some(certificate), Some(key)) => {
             file(problems, &["listener", position, "certificate"], certificate);
             file(problems, &["listener", position, "key"], key);

@@ -145,6 +145,6 @@ impl Here {
                 return;
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

@@ -9,7 +9,7 @@ use portcullis_core::store::Sequence;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
-use crate::failure::Failure;
+use crate::failure::{ClientFailure, Failure};
 use crate::session::SignedInClient;
 
 const USUAL_LIMIT: u32 = 50;
@@ -51,7 +51,7 @@ pub(crate) async fn events(
     State(app): State<App>,
     _: SignedInClient,
     query: Result<Query<Page>, QueryRejection>,
-) -> Result<Json<Events>, Failure> {
+) -> Result<Json<Events>, ClientFailure> {
     let Query(page) = query.map_err(|_| Failure::Malformed)?;
     let limit = page.limit()?;
     let found = app.state.events.recent(page.before.map(Sequence), limit).await?;
@@ -73,7 +73,7 @@ pub(crate) async fn incidents(
     State(app): State<App>,
     _: SignedInClient,
     query: Result<Query<Page>, QueryRejection>,
-) -> Result<Json<Incidents>, Failure> {
+) -> Result<Json<Incidents>, ClientFailure> {
     let Query(page) = query.map_err(|_| Failure::Malformed)?;
     let incidents = app.state.incidents.incidents(page.limit()?).await?;
     Ok(Json(Incidents { incidents }))

@@ -62,8 +62,10 @@ fn badge(badge: Badge, kind: &str) -> Markup {
 }
 
 fn incidents(incidents: &[Incident], signed_in: &SignedIn) -> Markup {
-    let (resolved, open): (Vec<_>, Vec<_>) =
+    let (resolved, mut open): (Vec<_>, Vec<_>) =
         incidents.iter().partition(|incident| incident.state == IncidentState::Resolved);
+    // The sort is stable: those of one severity stay in the order of their latest change.
+    open.sort_by_key(|incident| std::cmp::Reverse(incident.severity));
     html! {
         section.incidents aria-labelledby="incidents-title" {
             h2 id="incidents-title" { "Incidents " span.count { (open.len()) " open" } }

@@ -34,7 +34,7 @@ async fn conditions_see_groups_units_departments_and_applications_as_the_directo
         ("group = [\"Engineers\"]", true, false),
         ("group = [\"CN = engineers , ou=groups,dc=example,dc=com\"]", true, false),
         ("unit = [\"sales\"]", false, true),
-        ("entry-under = [\"ou=engineering,ou=people,dc=example,dc=com\"]", false, false),
+        ("entry-under = [\"ou=engineering,ou=people,dc=example,dc=com\"]", true, false),
         ("attribute = { name = \"mail\", values = [\"bob@example.com\"] }", false, true),
         ("login = [\"alice\"]", true, false),
         ("application = [\"payroll\"]", true, true),

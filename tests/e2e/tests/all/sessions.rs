@@ -46,10 +46,15 @@ async fn a_search_behind_a_waiting_bind_waits_and_runs_as_whoever_was_let_in() -
         let (stage, mut client, bind) = waiting_bind().await?;
         let search = client.send_search(&stage.dn("bob"), LdapSearchScope::Base, "(objectClass=*)", &["mail"]).await?;
         nothing_comes(&mut client).await;
-        if approve { stage.okta.approve(ALICE)? } else { stage.okta.reject(ALICE)? };
+        if approve {
+            stage.okta.approve(ALICE)?
+        } else {
+            stage.okta.reject(ALICE)?
+        };
         let answer = next(&mut client).await?;
         assert_eq!(answer.msgid, bind);
-        let (code, entries) = if approve { (LdapResultCode::Success, 1) } else { (LdapResultCode::InvalidCredentials, 0) };
+        let (code, entries) =
+            if approve { (LdapResultCode::Success, 1) } else { (LdapResultCode::InvalidCredentials, 0) };
         assert_eq!(bind_code(&answer), Some(code));
         let mut seen = 0;
         loop {
@@ -103,7 +108,11 @@ async fn an_abandon_does_not_free_a_waiting_bind() -> Result<()> {
 async fn a_client_that_leaves_takes_the_push_back() -> Result<()> {
     for polite in [true, false] {
         let (stage, client, _) = waiting_bind().await?;
-        if polite { client.unbind().await? } else { drop(client) };
+        if polite {
+            client.unbind().await?
+        } else {
+            drop(client)
+        };
         let begun = std::time::Instant::now();
         while !stage.okta.journal().iter().any(|entry| entry.method == "DELETE") {
             assert!(begun.elapsed() < PATIENCE, "the push was not cancelled (polite: {polite})");

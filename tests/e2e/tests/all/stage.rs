@@ -87,6 +87,8 @@ impl Stage {
 
     /// Everything but the gateway, with its configuration written.
     pub(crate) async fn without_gateway(setup: Setup) -> Result<Self> {
+        // For reqwest; a second time it is there already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir()?;
         let company = Company::generate();
         let slapd = {
@@ -94,7 +96,9 @@ impl Stage {
             tokio::task::spawn_blocking(move || Slapd::start(&company)).await??
         };
         let okta = Okta::start(&company, setup.okta.clone()).await?;
-        let pki = Pki::create(&folder.path().join("pki"))?;
+        let certificates = folder.path().join("pki");
+        std::fs::create_dir(&certificates)?;
+        let pki = Pki::create(&certificates)?;
         let own: IpAddr = own_address().into();
         let port = || portcullis_lab::net::free_port(own).map(|port| SocketAddr::new(own, port));
         let (ldap, web) = (port()?, port()?);
@@ -251,7 +255,12 @@ timeout-seconds = 20
 
     /// Runs the binary with these arguments and the configuration.
     pub(crate) async fn portcullis(&self, arguments: &[&str]) -> Result<(i32, String, String)> {
-        run(arguments.iter().map(|a| (*a).to_owned()).chain(["--config".to_owned(), self.config_file().display().to_string()]).collect()).await
+        run(arguments
+            .iter()
+            .map(|a| (*a).to_owned())
+            .chain(["--config".to_owned(), self.config_file().display().to_string()])
+            .collect())
+        .await
     }
 
     /// All events, the oldest first, read from the file with the gateway running or not.

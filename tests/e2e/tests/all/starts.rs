@@ -27,7 +27,8 @@ async fn a_connector_that_does_not_exist_is_named_with_its_line() -> Result<()> 
     let (code, _, err) = check(&stage, &["--offline"]).await?;
     assert_eq!(code, 1);
     assert!(err.contains("the connector `okta-verfiy`, which does not exist; there are: okta-verify"), "{err}");
-    let line = std::fs::read_to_string(stage.config_file())?.lines().position(|l| l.contains("policy.settings")).unwrap() + 1;
+    let line =
+        std::fs::read_to_string(stage.config_file())?.lines().position(|l| l.contains("policy.settings")).unwrap() + 1;
     assert!(err.contains(&format!("portcullis.toml:{line}: policy.0.settings")), "{err}");
     assert!(stage.start().await.is_err(), "and it does not start with it");
     Ok(())
@@ -42,7 +43,10 @@ async fn a_wrong_setting_of_a_policy_is_named_to_the_line() -> Result<()> {
     assert_eq!(code, 1);
     let text = std::fs::read_to_string(stage.config_file())?;
     let line = text.lines().position(|l| l.contains("timeout-secs")).unwrap() + 1;
-    assert!(err.contains(&format!("portcullis.toml:{line}: policy.0.settings.rules.0.then.challenge.timeout-secs")), "{err}");
+    assert!(
+        err.contains(&format!("portcullis.toml:{line}: policy.0.settings.rules.0.then.challenge.timeout-secs")),
+        "{err}"
+    );
     Ok(())
 }
 

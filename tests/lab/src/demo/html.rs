@@ -25,17 +25,10 @@ pub(super) fn has_word(text: &str, word: &str) -> bool {
     text.split_whitespace().any(|found| found.trim_matches(['.', ',', ';', '!', '?', '(', ')', '“', '”', '"']) == word)
 }
 
-/// Names and values of the hidden fields of the page's forms.
-pub(super) fn hidden_fields(page: &str) -> Vec<(String, String)> {
-    let tags = page.split("<input").skip(1).filter_map(|after| after.split_once('>')).map(|(tag, _)| tag);
-    tags.filter(|tag| attribute(tag, "type").as_deref() == Some("hidden"))
-        .filter_map(|tag| Some((attribute(tag, "name")?, attribute(tag, "value").unwrap_or_default())))
-        .collect()
-}
-
-fn attribute(tag: &str, name: &str) -> Option<String> {
-    let (_, after) = tag.split_once(&format!(" {name}=\""))?;
-    Some(unescaped(after.split_once('"')?.0))
+/// The number that a challenge page shows to be picked on the phone.
+pub(super) fn number(page: &str) -> Option<u8> {
+    let (_, after) = page.split_once("class=\"number\">")?;
+    after.split_once('<')?.0.trim().parse().ok()
 }
 
 fn unescaped(text: &str) -> String {
@@ -60,8 +53,9 @@ mod tests {
     }
 
     #[test]
-    fn hidden_fields_are_found_and_others_are_not() {
-        let page = r#"<input type="hidden" name="csrf" value="a&amp;b"><input name="login" type="text" value="x">"#;
-        assert_eq!(hidden_fields(page), [("csrf".to_owned(), "a&b".to_owned())]);
+    fn the_number_is_read_where_there_is_one() {
+        assert_eq!(number(r#"<p class="advice">Pick 17</p><p class="number">42</p>"#), Some(42));
+        assert_eq!(number(r#"<p class="number">soon</p>"#), None);
+        assert_eq!(number("<p>42</p>"), None);
     }
 }

@@ -1,0 +1,89 @@
+//! In-memory fakes of the core's traits, and a server that shows what is in them.
+#![allow(dead_code, missing_docs, reason = "shared by the tests and the preview, each of which uses a part of it")]
+
+mod desk;
+pub mod sample;
+mod store;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use portcullis_core::{Clock, EventId, Ids, Timestamp};
+use portcullis_web::WebState;
+
+pub use desk::FakeDesk;
+pub use store::FakeStore;
+
+/// 2026-11-24T10:00:00Z.
+pub const BEGIN: u64 = 1_795_514_400_000;
+
+/// A clock that only goes when it is told to.
+pub struct FakeClock(pub AtomicU64);
+
+impl Clock for FakeClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::SeqCst))
+    }
+}
+
+impl FakeClock {
+    pub fn forward(&self, seconds: u64) {
+        self.0.fetch_add(seconds * 1_000, Ordering::SeqCst);
+    }
+}
+
+/// Identifiers that are counted instead of random.
+#[derive(Default)]
+pub struct FakeIds(AtomicU64);
+
+impl Ids for FakeIds {
+    fn event_id(&self, at: Timestamp) -> EventId {
+        let random = self.random();
+        let tail = std::array::from_fn(|index| random[index]);
+        EventId(uuid::Builder::from_unix_timestamp_millis(at.0, &tail).into_uuid())
+    }
+
+    fn random(&self) -> [u8; 16] {
+        let count = self.0.fetch_add(1, Ordering::SeqCst) + 1;
+        // Spreads the count over all bytes.
+        (u128::from(count).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)).to_be_bytes()
+    }
+}
+
+/// Everything behind a server.
+pub struct World {
+    pub desk: Arc<FakeDesk>,
+    pub store: Arc<FakeStore>,
+    pub clock: Arc<FakeClock>,
+    pub ids: Arc<FakeIds>,
+    pub healthy: Arc<AtomicBool>,
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self {
+            desk: Arc::default(),
+            store: Arc::default(),
+            clock: Arc::new(FakeClock(AtomicU64::new(BEGIN))),
+            ids: Arc::default(),
+            healthy: Arc::new(AtomicBool::new(true)),
+        }
+    }
+
+    pub fn state(&self) -> WebState {
+        let healthy = Arc::clone(&self.healthy);
+        WebState {
+            desk: self.desk.clone(),
+            events: self.store.clone(),
+            incidents: self.store.clone(),
+            settings: self.store.clone(),
+            clock: self.clock.clone(),
+            ids: self.ids.clone(),
+            healthy: Arc::new(move || healthy.load(Ordering::SeqCst)),
+        }
+    }
+}
+
+/// Any free port of the loopback interface.
+pub const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
