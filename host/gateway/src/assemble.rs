@@ -192,6 +192,7 @@ fn options(config: &Config) -> Options {
     let days = |days: u32| Duration::from_secs(u64::from(days) * 86_400);
     Options {
         surroundings: surroundings(config),
+        accounts_without_entry: config.directory.accounts_without_entry.clone(),
         behavior: behavior::Settings {
             learning_time: days(config.behavior.learning_days),
             learning_accesses: config.behavior.learning_accesses,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use portcullis_behavior as behavior;
 use portcullis_core::gate::{Asked, Claim};
 use portcullis_core::learned::AccountHistory;
-use portcullis_core::{Access, Account, AccountFacts, AccountId, AccountKind, Endpoint, Target};
+use portcullis_core::{Access, Account, AccountFacts, AccountId, AccountKind, Endpoint, Outcome, Target};
 use tracing::warn;
 
 use crate::Guard;
@@ -23,7 +23,7 @@ impl Guard {
     pub(crate) async fn enrich(&self, asked: &Asked) -> Enriched {
         let at = self.rooms.clock.now();
         let address = asked.connection.client.ip().to_canonical();
-        let (account, mut facts) = self.account(&asked.claim).await;
+        let (account, mut facts) = self.account(&asked.claim, asked.outcome).await;
         let noticed = match self.notice(account.as_ref(), address, at).await {
             Ok(noticed) => noticed,
             Err(problem) => {
@@ -57,20 +57,34 @@ impl Guard {
     }
 
     /// The account behind a claim. Where the directory has no such entry, or cannot say, the name itself is the identity.
-    async fn account(&self, claim: &Claim) -> (Option<Account>, Result<Arc<AccountFacts>, String>) {
+    async fn account(&self, claim: &Claim, outcome: Outcome) -> (Option<Account>, Result<Arc<AccountFacts>, String>) {
         let name = match claim {
-            Claim::Anonymous => return (None, Ok(Arc::default())),
-            Claim::Unreadable => return (None, Ok(Arc::default())),
+            Claim::Anonymous | Claim::Unreadable => return (None, Ok(Arc::default())),
             Claim::Name(name) => name,
         };
         match self.rooms.directory.find(name).await {
             Ok(Some(found)) => (Some(found.account), Ok(found.facts)),
-            Ok(None) => (Some(nameless(name)), Ok(Arc::default())),
+            // A refused name may well be nobody's.
+            Ok(None) if outcome == Outcome::Failure => (Some(nameless(name)), Ok(Arc::default())),
+            Ok(None) => (Some(nameless(name)), self.without_entry(name)),
             Err(error) => {
                 warn!(%error, "the account of an access could not be looked up");
                 (Some(nameless(name)), Err(error.to_string()))
             }
         }
+    }
+
+    /// Somebody was let in whom the directory does not show. Were that an account without groups, another way of writing a
+    /// name would lead around every policy about groups.
+    fn without_entry(&self, name: &str) -> Result<Arc<AccountFacts>, String> {
+        if self.options.accounts_without_entry.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            return Ok(Arc::default());
+        }
+        warn!(name, "the directory let an account in that it does not show to the service account");
+        Err(format!(
+            "the directory let {name} in, but shows no such entry to the service account; let the service account read it, or \
+             name it in accounts-without-entry"
+        ))
     }
 
     async fn notice(

@@ -59,6 +59,9 @@ pub struct Rooms {
 pub struct Options {
     /// Names of endpoints, sites and applications.
     pub surroundings: Surroundings,
+    /// Names that the directory lets in although there is no entry of that name, such as its own administrator. Nobody else
+    /// can be let in whom the directory does not show: what policies would ask about such an account is not known.
+    pub accounts_without_entry: Vec<String>,
     /// Learning and thresholds.
     pub behavior: behavior::Settings,
     /// How long an access waits for a second factor when the policy does not say.

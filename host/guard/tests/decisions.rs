@@ -89,6 +89,17 @@ async fn a_directory_that_cannot_tell_the_facts_closes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whom_the_directory_lets_in_and_does_not_show_is_let_through_by_name_only() {
+    let scene = scene(vec![always("abstain", Mode::Enforce, Verdict::Abstain)]);
+    let mut asked = bind_from("10.0.0.1");
+    asked.claim = Claim::Name("example.com/people/alice".to_owned());
+    assert_eq!(scene.decide(asked.clone()).await, Err(String::new()));
+    assert!(scene.last().rulings[0].fault.as_ref().unwrap().contains("accounts-without-entry"));
+    asked.claim = Claim::Name("CN=admin,dc=example,dc=com".to_owned());
+    assert_eq!(scene.decide(asked).await, Ok("held"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_cannot_be_stored_is_not_allowed_unless_chosen() {
     for (choice, expected) in [(FailMode::Closed, Err(String::new())), (FailMode::Open, Ok("held"))] {
         let scene = scene_with(vec![], choice);

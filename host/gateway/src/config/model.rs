@@ -86,6 +86,8 @@ pub(crate) struct Directory {
     pub(crate) service_accounts_under: Vec<String>,
     #[serde(default)]
     pub(crate) service_account_groups: Vec<String>,
+    #[serde(default)]
+    pub(crate) accounts_without_entry: Vec<String>,
 }
 
 fn sixty() -> u32 {

@@ -270,6 +270,7 @@ pub fn scene_with(policies: Vec<PolicyEntry>, without_store: FailMode) -> Scene 
     };
     let options = Options {
         surroundings: Surroundings::default(),
+        accounts_without_entry: vec!["cn=admin,dc=example,dc=com".to_owned()],
         behavior: portcullis_behavior::Settings {
             learning_time: Duration::ZERO,
             learning_accesses: 1,

@@ -133,7 +133,7 @@ impl<G: Gate> Session<'_, G> {
                     client = %self.connection.client,
                     mechanism = %mechanism.escape_debug(),
                     "a SASL mechanism was refused that may hide everything behind it from the gateway; \
-                     set opaque_sasl to \"relay\" on this listener to let it through unseen",
+                     relay-opaque-sasl = true on this listener lets it through unseen",
                 );
                 Some((Code::AuthMethodNotSupported, "this SASL mechanism is not supported here"))
             }

@@ -15,6 +15,10 @@ use crate::proto::LdapResultCode;
 const PATIENCE: Duration = Duration::from_millis(700);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
+/// Where the demo's gateway is as long as nothing else is there.
+pub(super) const DEFAULT_GATEWAY: &str = "127.0.0.1:3389";
+pub(super) const DEFAULT_WEB: &str = "http://127.0.0.1:8080";
+
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// Machine to come from: any address of 127.0.0.0/8.
@@ -27,10 +31,10 @@ pub(super) struct Arguments {
     #[arg(long)]
     password: Option<String>,
     /// Where the demo's gateway listens.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:3389")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = DEFAULT_GATEWAY)]
     gateway: SocketAddr,
     /// Where its challenge page is.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    #[arg(long, value_name = "URL", default_value = DEFAULT_WEB)]
     web: String,
 }
 
@@ -63,8 +67,10 @@ pub(super) async fn run(arguments: Arguments, page: &Page) -> anyhow::Result<Exi
     if code == LdapResultCode::Success {
         page.done(&format!("{login} is bound from {from}"), Some(bound.took));
     } else {
-        let took = duration(bound.took);
-        page.failed(&format!("refused after {took}: {code:?} ({}) {}", code.clone() as i32, bound.result.message));
+        let (took, number) = (duration(bound.took), code.clone() as i32);
+        let message = Some(bound.result.message).filter(|message| !message.is_empty());
+        let message = message.map(|message| format!(": {message}")).unwrap_or_default();
+        page.failed(&format!("refused after {took}: {code:?} ({number}){message}"));
     }
     Ok(ExitCode::from(u8::try_from(code as i32).unwrap_or(u8::MAX)))
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::EndSignals;
+use super::bind::{DEFAULT_GATEWAY, DEFAULT_WEB};
 use super::machines::{LAPTOP, UNKNOWN};
 use super::print::{Page, counted};
 use super::waiting::Waiting;
@@ -26,6 +27,7 @@ pub(super) async fn run(world: &mut World, page: &Page, end: &mut EndSignals) ->
     let mut ringing = Vec::new();
     loop {
         tokio::select! {
+            biased;
             () = end.arrived() => break,
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
@@ -78,8 +80,13 @@ fn introduce(world: &World, page: &Page) -> anyhow::Result<()> {
     page.command(&format!("curl -X POST '{control}/reject?login=alice'"));
     page.heading("3. Play other machines, without any tools; each has a challenge page of its own");
     let program = std::env::current_exe()?;
-    let places = format!("--gateway {} --web {}", gateway.ldap, gateway.web_url);
-    let bind = format!("{} bind {places}", program.display());
+    let mut bind = format!("{} bind", program.display());
+    if gateway.ldap.to_string() != DEFAULT_GATEWAY {
+        bind.push_str(&format!(" --gateway {}", gateway.ldap));
+    }
+    if gateway.web_url != DEFAULT_WEB {
+        bind.push_str(&format!(" --web {}", gateway.web_url));
+    }
     page.command(&format!("{bind} --as alice --from {LAPTOP}"));
     page.command(&format!("{bind} --as alice --from {UNKNOWN}"));
     page.command(&format!("{bind} --as alice --from 127.0.0.9 --password wrong"));
@@ -98,10 +105,10 @@ fn show_phones(world: &World, page: &Page, before: &[Pending]) -> Vec<Pending> {
     let rings = |pushes: &[Pending], login: &str| pushes.iter().any(|push| push.login == login);
     for push in now.iter().filter(|push| !rings(before, &push.login)) {
         let asks = if push.number.is_some() { "pick the number that the challenge page shows" } else { "is it you?" };
-        page.text(&format!("📱 {} rings: {asks}", push.device));
+        page.text(&format!("{} rings: {asks}", push.device));
     }
     for push in before.iter().filter(|push| !rings(&now, &push.login)) {
-        page.text(&format!("📱 {} is quiet again", push.device));
+        page.text(&format!("{} is quiet again", push.device));
     }
     now
 }

@@ -86,18 +86,19 @@ async fn run(arguments: Arguments, page: &Page) -> anyhow::Result<ExitCode> {
     } else {
         interactive::run(&mut world, page, &mut end).await.map(|()| ExitCode::SUCCESS)
     };
-    let played = played.map_err(|error| error.context(last_lines(&world)).context("the demo failed"));
+    if played.is_err() {
+        page.heading("The gateway's last words");
+        page.quoted(&last_lines(&world));
+    }
     let ended = world.end().await.context("the demo did not end as it should");
     let code = played?;
     ended?;
     Ok(code)
 }
 
-fn last_lines(world: &World) -> String {
+fn last_lines(world: &World) -> Vec<String> {
     let lines = world.log();
-    let from = lines.len().saturating_sub(LAST_LINES);
-    let last = lines.get(from..).unwrap_or_default().join("\n");
-    format!("the gateway's last words were:\n{last}\n")
+    lines.get(lines.len().saturating_sub(LAST_LINES)..).unwrap_or_default().to_vec()
 }
 
 /// What a person or the system ends a program with.

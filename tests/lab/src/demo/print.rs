@@ -7,6 +7,8 @@ use std::time::Duration;
 /// Text is wrapped to this many columns; the windows of most terminals have 80 or more.
 const WIDTH: usize = 78;
 const INDENT: &str = "    ";
+/// Columns for the name in a row.
+const NAME: usize = 16;
 
 const BOLD: &str = "1";
 const DIM: &str = "2";
@@ -64,12 +66,28 @@ impl Page {
 
     /// A name and what belongs to it.
     pub(super) fn row(&self, name: &str, value: &str) {
-        line(format_args!("{INDENT}{}{value}", self.paint(DIM, &format!("{name:<16}"))));
+        for (nth, value) in wrap(value, WIDTH - INDENT.len() - NAME).iter().enumerate() {
+            let name = if nth == 0 { name } else { "" };
+            line(format_args!("{INDENT}{}{value}", self.paint(DIM, &format!("{name:<NAME$}"))));
+        }
     }
 
-    /// Something to paste into a shell, in one piece.
+    /// Something to paste into a shell. What is too long goes on after a backslash, as shells have it; no argument with
+    /// blanks inside quotes may be in it.
     pub(super) fn command(&self, text: &str) {
-        line(format_args!("{INDENT}{INDENT}{}", self.paint(CYAN, text)));
+        let lines = wrap(text, WIDTH - 3 * INDENT.len() - 2);
+        for (nth, text) in lines.iter().enumerate() {
+            let indent = if nth == 0 { "" } else { INDENT };
+            let more = if nth + 1 == lines.len() { "" } else { " \\" };
+            line(format_args!("{INDENT}{INDENT}{indent}{}", self.paint(CYAN, &format!("{text}{more}"))));
+        }
+    }
+
+    /// Lines of a program's output, as they are.
+    pub(super) fn quoted(&self, lines: &[String]) {
+        for text in lines {
+            line(format_args!("{INDENT}{}", self.paint(DIM, text)));
+        }
     }
 
     /// An empty line.
@@ -106,7 +124,9 @@ fn wrap(text: &str, columns: usize) -> Vec<String> {
 
 /// A duration as people say it.
 pub(super) fn duration(took: Duration) -> String {
-    if took < Duration::from_secs(1) {
+    if took < Duration::from_millis(1) {
+        "under 1 ms".to_owned()
+    } else if took < Duration::from_secs(1) {
         format!("{} ms", took.as_millis())
     } else {
         format!("{:.1} s", took.as_secs_f64())
@@ -138,6 +158,7 @@ mod tests {
 
     #[test]
     fn durations_and_counts() {
+        assert_eq!(duration(Duration::from_micros(999)), "under 1 ms");
         assert_eq!(duration(Duration::from_millis(999)), "999 ms");
         assert_eq!(duration(Duration::from_millis(2_150)), "2.1 s");
         assert_eq!(counted(1, "push", "pushes"), "1 push");

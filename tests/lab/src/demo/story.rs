@@ -10,7 +10,7 @@ use super::html;
 use super::http::Browser;
 use super::machines::{LAPTOP, STRANGER, UNKNOWN};
 use super::print::Page;
-use super::summary;
+use super::summary::{self, Seen, Summary};
 use super::waiting::{Bound, Waiting};
 use super::world::World;
 use crate::company::{BASE_DN, Person};
@@ -48,14 +48,14 @@ async fn acts(world: &mut World, page: &Page, began: Instant) -> anyhow::Result<
          of at the directory; nothing else was changed.",
     );
     let story = Story::new(world, page)?;
-    story.usual_machine().await.context("act 1, alice at her own machine")?;
+    let usual = story.usual_machine().await.context("act 1, alice at her own machine")?;
     story.wrong_password().await.context("act 2, a guessed password")?;
-    story.approved().await.context("act 3, a second factor that is confirmed")?;
+    let confirmed = story.approved().await.context("act 3, a second factor that is confirmed")?;
     story.denied().await.context("act 4, a second factor that is denied")?;
     story.search().await.context("act 5, work goes on")?;
     let calls = summary::Calls::of(&world.okta.journal());
-    record(world, page).await.context("act 6, the record")?;
-    summary::print(page, &calls, began.elapsed());
+    let seen = record(world, page).await.context("act 6, the record")?;
+    summary::print(page, &Summary { seen, calls, usual, confirmed, all: began.elapsed() });
     Ok(())
 }
 
@@ -70,17 +70,20 @@ impl<'a> Story<'a> {
         Ok(Self { world, page, alice: world.alice()? })
     }
 
-    async fn usual_machine(&self) -> anyhow::Result<()> {
+    /// Gives how long the second bind took.
+    async fn usual_machine(&self) -> anyhow::Result<Duration> {
         self.page.heading("1  Alice at her own machine, 127.0.0.2");
+        let mut took = Duration::ZERO;
         for words in ["The first time: the gateway learns the machine", "The second time: nothing is unusual"] {
             let bound = self.bind(LAPTOP, &self.alice.password).answer().await?;
             expect(&bound.result, &LdapResultCode::Success)?;
             anyhow::ensure!(bound.took < AT_ONCE, "a bind that asks nobody took {:?}", bound.took);
             self.page.done(&format!("{words}. She is in"), Some(bound.took));
+            took = bound.took;
         }
         self.expect_pushes(0)?;
         self.page.done("Her phone was not asked", None);
-        Ok(())
+        Ok(took)
     }
 
     async fn wrong_password(&self) -> anyhow::Result<()> {
@@ -94,7 +97,8 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
-    async fn approved(&self) -> anyhow::Result<()> {
+    /// Gives how long it took from the phone's answer to the gateway's.
+    async fn approved(&self) -> anyhow::Result<Duration> {
         self.page.heading("3  Alice herself on that new machine, with the right password");
         let waiting = self.bind(UNKNOWN, &self.alice.password);
         let (push, took) = self.push(&waiting).await?;
@@ -108,14 +112,15 @@ impl<'a> Story<'a> {
         anyhow::ensure!(self.world.okta.pick("alice", number)? == 1, "the phone had no push to answer");
         let mut bound = answered(waiting).await?;
         expect(&bound.result, &LdapResultCode::Success)?;
-        self.page.done(&format!("She picks {number} on her phone, and is in"), Some(picked.elapsed()));
+        let took = picked.elapsed();
+        self.page.done(&format!("She picks {number} on her phone, and is in"), Some(took));
         let name = bound.client.whoami().await?;
         anyhow::ensure!(name.eq_ignore_ascii_case(&format!("dn:{}", self.alice.dn)), "the directory says {name:?}");
         self.expect_pushes(1)?;
         let incidents = self.incidents(&mut self.console().await?).await?;
         anyhow::ensure!(incidents.is_empty(), "a confirmed second factor left incidents: {incidents:?}");
         self.page.done("There is no incident: it was she", None);
-        Ok(())
+        Ok(took)
     }
 
     async fn denied(&self) -> anyhow::Result<()> {
@@ -236,7 +241,7 @@ impl<'a> Story<'a> {
 }
 
 /// Act 6: ends the gateway and looks at what it leaves.
-async fn record(world: &mut World, page: &Page) -> anyhow::Result<()> {
+async fn record(world: &mut World, page: &Page) -> anyhow::Result<Seen> {
     page.heading("6  The record");
     let log = world.log();
     let began = Instant::now();
@@ -246,9 +251,13 @@ async fn record(world: &mut World, page: &Page) -> anyhow::Result<()> {
     let first = verified.lines().next().unwrap_or_default();
     page.done(&format!("The chain of events is whole: {first}"), None);
     let events = world.command(&["events", "list", "--limit", "10000"], SOON).await?;
+    let seen = Seen::of(&events)?;
+    let due = Seen { allowed: 4, refused: 1, blocked: 1, approved: 1, denied: 1 };
+    anyhow::ensure!(seen == due, "the recorded binds are not those that were made: {seen:?} instead of {due:?}");
+    page.done("Every bind is recorded, with what was decided and why", None);
     summary::no_secrets(world, &log, &events)?;
     page.done("Neither the API token nor a password is in its log, its events or its database", None);
-    Ok(())
+    Ok(seen)
 }
 
 async fn answered(waiting: Waiting) -> anyhow::Result<Bound> {

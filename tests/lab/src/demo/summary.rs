@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use serde_json::Value;
 
 use super::print::{Page, counted, duration};
 use super::world::World;
@@ -49,23 +50,80 @@ impl Calls {
     }
 }
 
+/// What the event log says about binds.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) allowed: usize,
+    /// By the directory.
+    pub(super) refused: usize,
+    /// By the gateway.
+    pub(super) blocked: usize,
+    /// Challenges that were confirmed.
+    pub(super) approved: usize,
+    /// Challenges that were denied.
+    pub(super) denied: usize,
+}
+
+impl Seen {
+    /// Counts in what `portcullis events list` prints.
+    ///
+    /// # Errors
+    /// When a line is not JSON.
+    pub(super) fn of(events: &str) -> anyhow::Result<Self> {
+        let mut seen = Self::default();
+        for line in events.lines() {
+            let event: Value = serde_json::from_str(line).context("an event is not JSON")?;
+            if event.pointer("/access/operation/bind").is_none() {
+                continue;
+            }
+            match event.get("decision").and_then(Value::as_str) {
+                Some("allow") => seen.allowed += 1,
+                Some("refused") => seen.refused += 1,
+                Some("block") => seen.blocked += 1,
+                other => anyhow::bail!("a bind was decided as {other:?}"),
+            }
+            for challenge in event.get("challenges").and_then(Value::as_array).into_iter().flatten() {
+                match challenge.get("outcome").and_then(Value::as_str) {
+                    Some("approved") => seen.approved += 1,
+                    Some("denied") => seen.denied += 1,
+                    other => anyhow::bail!("a challenge ended as {other:?}"),
+                }
+            }
+        }
+        Ok(seen)
+    }
+}
+
 /// The end of the story.
-pub(super) fn print(page: &Page, calls: &Calls, took: Duration) {
+pub(super) struct Summary {
+    pub(super) seen: Seen,
+    pub(super) calls: Calls,
+    /// A bind that nobody was asked about.
+    pub(super) usual: Duration,
+    /// From the phone's answer to the gateway's.
+    pub(super) confirmed: Duration,
+    pub(super) all: Duration,
+}
+
+pub(super) fn print(page: &Page, summary: &Summary) {
+    let Summary { seen, calls, usual, confirmed, all } = summary;
+    let Seen { allowed, refused, blocked, approved, denied } = seen;
     let Calls { people, phones, pushes, polls, cancelled, other } = *calls;
     page.heading("Summary");
-    page.row("as it should be", &format!("all six acts, in {}", duration(took)));
-    page.row("binds", "5 let through or refused by the directory, 1 confirmed, 1 denied");
-    page.row("incidents", "1, of the denied one");
+    page.row("story", &format!("everything was as it should be, in {}", duration(*all)));
+    page.row("binds", &format!("{allowed} allowed, {refused} refused by the directory, {blocked} blocked"));
+    page.row("second factor", &format!("{approved} confirmed, {denied} denied"));
+    page.row("time", &format!("{} for a bind that nobody is asked about", duration(*usual)));
+    page.row("", &format!("{} from the phone's answer to the gateway's", duration(*confirmed)));
     let asked = [
         counted(people, "look-up of a person", "look-ups of a person"),
-        counted(phones, "of phones", "of phones"),
+        counted(phones, "list of phones", "lists of phones"),
         counted(pushes, "push", "pushes"),
         counted(polls, "look for an answer", "looks for an answer"),
+        counted(cancelled, "push taken back", "pushes taken back"),
+        format!("{other} other"),
     ];
     page.row("asked of Okta", &asked.join(", "));
-    if cancelled + other > 0 {
-        page.row("", &format!("{cancelled} taken back, {other} other"));
-    }
     page.gap();
 }
 
@@ -82,17 +140,20 @@ pub(super) fn no_secrets(world: &World, log: &[String], events: &str) -> anyhow:
         ("a guessed password", super::story::GUESS),
         ("the service account's password", service.password.as_str()),
     ];
-    let log = log.join("\n");
-    anyhow::ensure!(events.contains(&alice.dn) || events.contains("alice"), "the events do not even name alice");
-    let mut places = vec![("log".to_owned(), log.into_bytes()), ("events".to_owned(), events.as_bytes().to_vec())];
+    let mut places = vec![("log".to_owned(), log.join("\n").into_bytes()), ("events".to_owned(), events.into())];
     places.extend(files(&world.data_folder())?);
-    for (place, content) in &places {
-        for (what, secret) in secrets {
-            let found = content.windows(secret.len()).any(|window| window == secret.as_bytes());
-            anyhow::ensure!(!found, "{what} is in the gateway's {place}");
-        }
+    match leak(&places, &secrets) {
+        Some((place, what)) => anyhow::bail!("{what} is in the gateway's {place}"),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// The first place that holds a secret, and which.
+fn leak<'a>(places: &'a [(String, Vec<u8>)], secrets: &[(&'a str, &str)]) -> Option<(&'a str, &'a str)> {
+    places.iter().find_map(|(place, content)| {
+        let is_inside = |secret: &str| content.windows(secret.len()).any(|window| window == secret.as_bytes());
+        secrets.iter().find(|(_, secret)| is_inside(secret)).map(|(what, _)| (place.as_str(), *what))
+    })
 }
 
 /// Files right in the folder: the database, and nothing that was compiled.
@@ -127,5 +188,26 @@ mod tests {
             *calls.kind(method, path) += 1;
         }
         assert_eq!(calls, Calls { people: 1, phones: 1, pushes: 1, polls: 1, cancelled: 1, other: 2 });
+    }
+
+    #[test]
+    fn recorded_binds_are_counted_and_nothing_else() {
+        let bind = r#"{"type":"access","access":{"operation":{"bind":"simple"}},"decision":"#;
+        let events = format!(
+            "{bind}\"allow\",\"challenges\":[{{\"outcome\":\"approved\"}}]}}\n{bind}\"refused\",\"challenges\":[]}}\n\
+             {{\"type\":\"access\",\"access\":{{\"operation\":{{\"search\":null}}}},\"decision\":\"allow\"}}\n\
+             {{\"type\":\"administration\"}}\n"
+        );
+        let seen = Seen::of(&events).unwrap();
+        assert_eq!(seen, Seen { allowed: 1, refused: 1, approved: 1, ..Seen::default() });
+        assert!(Seen::of(&format!("{bind}\"abandoned\"}}")).is_err());
+        assert!(Seen::of("no JSON").is_err());
+    }
+
+    #[test]
+    fn a_secret_is_found_wherever_it_is() {
+        let places = [("log".to_owned(), b"all is well".to_vec()), ("file".to_owned(), b"\0\xffa s3cret b".to_vec())];
+        assert_eq!(leak(&places, &[("one", "absent"), ("two", "s3cret")]), Some(("file", "two")));
+        assert_eq!(leak(&places, &[("one", "absent")]), None);
     }
 }

@@ -2,7 +2,8 @@
 
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
@@ -88,7 +89,9 @@ impl World {
     /// What could not be started, with the gateway's own words where it is the gateway.
     pub(super) async fn start(programs: Programs) -> anyhow::Result<Self> {
         machines::are_ours()?;
-        let folder = tempfile::Builder::new().prefix("portcullis-demo-").tempdir().context("no temporary folder")?;
+        let owner_only = std::fs::Permissions::from_mode(0o700);
+        let folder = tempfile::Builder::new().prefix("portcullis-demo-").permissions(owner_only).tempdir();
+        let folder = folder.context("no temporary folder")?;
         let company = Company::generate();
         let directory = Directory::start(&company, preferred(DIRECTORY_PORT)).await?;
         let pki = Pki::create(folder.path())?;
@@ -193,6 +196,8 @@ impl Gateway {
             std::fs::write(config_in(folder), config.text()?)?;
             let mut command = Command::new(&programs.gateway);
             command.arg("run").arg("--config").arg(config_in(folder));
+            // Ctrl-C goes to the demo alone, which then ends the gateway before what the gateway is connected to.
+            command.process_group(0);
             let mut child = Child::spawn("the gateway", command)?;
             match child.wait_for_line("portcullis is ready", READY).await {
                 Ok(_) => {
