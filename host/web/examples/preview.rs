@@ -49,7 +49,9 @@ async fn main() {
     println!("cookie {cookie}\npassword {}", password.reveal());
     if !empty {
         fill(&world, now);
-        for (name, number) in [("number", 1), ("plain", 2), ("approved", 3), ("denied", 4), ("expired", 5), ("hostile", 6)] {
+        for (name, number) in
+            [("number", 1), ("plain", 2), ("approved", 3), ("denied", 4), ("expired", 5), ("hostile", 6)]
+        {
             println!("{name} {base}/challenge/{}", sample::link(number).reveal());
         }
     }
@@ -81,6 +83,12 @@ fn fill(world: &World, now: u64) {
             view.login = "<script>alert('login')</script>".repeat(4);
             view.application = "a-very-long-name-without-a-single-blank-".repeat(5);
         }
+        world.desk.put(view);
+    }
+    // Two on the machine that the preview is looked at from, so that there is a list.
+    for (number, application) in [(7, "wiki"), (8, "mail")] {
+        let mut view = sample::challenge(number, Ipv4Addr::LOCALHOST.into(), ago(5));
+        view.application = application.to_owned();
         world.desk.put(view);
     }
     world.desk.end(&sample::link(3), ChallengeState::Approved);

@@ -15,16 +15,17 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use crate::seats::{Seat, Seats};
 
-/// A client that takes nothing of an answer for so long is cut off: it would hold the answer in memory.
-const WRITE_STALL: Duration = Duration::from_secs(30);
-
 /// Lets connections in as long as there are seats.
 #[derive(Debug, Clone)]
-pub(crate) struct Door(Arc<Seats>);
+pub(crate) struct Door {
+    seats: Arc<Seats>,
+    patience: Duration,
+}
 
 impl Door {
-    pub(crate) fn new(in_all: usize, per_address: usize) -> Self {
-        Self(Seats::new(in_all, per_address))
+    /// A client that takes nothing of an answer for `patience` is cut off: it would hold the answer in memory.
+    pub(crate) fn new(in_all: usize, per_address: usize, patience: Duration) -> Self {
+        Self { seats: Seats::new(in_all, per_address), patience }
     }
 }
 
@@ -40,10 +41,19 @@ impl<S> Accept<TcpStream, S> for Door {
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
         ready(stream.peer_addr().and_then(|peer| {
-            let seat = self.0.take(canonical(peer.ip()));
+            let seat = self.seats.take(canonical(peer.ip()));
             let seat = seat.ok_or_else(|| io::Error::new(io::ErrorKind::QuotaExceeded, "too many connections"))?;
             stream.set_nodelay(true)?;
-            Ok((Watched { stream, stall: Box::pin(sleep(WRITE_STALL)), stalled: false, _seat: seat }, service))
+            Ok((
+                Watched {
+                    stream,
+                    stall: Box::pin(sleep(self.patience)),
+                    stalled: false,
+                    patience: self.patience,
+                    _seat: seat,
+                },
+                service,
+            ))
         }))
     }
 }
@@ -54,6 +64,7 @@ pub(crate) struct Watched {
     stream: TcpStream,
     stall: Pin<Box<Sleep>>,
     stalled: bool,
+    patience: Duration,
     _seat: Seat,
 }
 
@@ -66,7 +77,7 @@ impl Watched {
         }
         if !self.stalled {
             self.stalled = true;
-            self.stall.as_mut().reset(Instant::now() + WRITE_STALL);
+            self.stall.as_mut().reset(Instant::now() + self.patience);
         }
         ready_or_return!(self.stall.as_mut().poll(context));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
@@ -113,7 +124,27 @@ impl AsyncWrite for Watched {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_does_not_read_is_cut_off_and_one_that_pauses_is_not() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let door = Door::new(1, 1, Duration::from_millis(300));
+        let (mut watched, ()) = door.accept(stream, ()).await.unwrap();
+        // What the client does not read yet finds room on its way.
+        watched.write_all(b"hello").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        watched.write_all(b"again").await.unwrap();
+        let endless = vec![0; 64 * 1024 * 1024];
+        let cut_off = tokio::time::timeout(Duration::from_secs(10), watched.write_all(&endless)).await.unwrap();
+        assert_eq!(cut_off.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        drop(client);
+    }
 
     #[test]
     fn an_ipv4_client_of_an_ipv6_socket_keeps_its_ipv4_address() {

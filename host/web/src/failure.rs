@@ -67,9 +67,11 @@ impl Failure {
                 (StatusCode::BAD_REQUEST, "Not understood", "The request is incomplete. Go back and try again.")
             }
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Too large", "The request is larger than any of ours."),
-            Self::Busy => {
-                (StatusCode::SERVICE_UNAVAILABLE, "Too busy", "There are too many requests just now. Try again shortly.")
-            }
+            Self::Busy => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Too busy",
+                "There are too many requests just now. Try again shortly.",
+            ),
             Self::Unavailable => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "Not available",

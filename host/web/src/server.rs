@@ -21,6 +21,8 @@ use crate::routes::router;
 
 /// A client has so long for its TLS handshake, and again for the head of a request; also how long a connection may idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// A client may refuse to read an answer for so long.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Requests that are being answered when the server ends have so long.
 const DRAIN: Duration = Duration::from_secs(5);
 /// The largest head of a request, in bytes.
@@ -86,7 +88,7 @@ pub async fn serve(
     let mut server = Server::from_listener(listener);
     server.http_builder().http1().header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_LIMIT);
     let server = server.http1_only().first_request_timeout(HEAD_TIMEOUT).handle(handle.clone());
-    let door = Door::new(CONNECTIONS, CONNECTIONS_PER_ADDRESS);
+    let door = Door::new(CONNECTIONS, CONNECTIONS_PER_ADDRESS, WRITE_TIMEOUT);
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let serving = async {
         match options.tls {

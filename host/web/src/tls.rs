@@ -15,8 +15,8 @@ use crate::WebError;
 /// # Errors
 /// A file cannot be read or holds nothing of the kind, or the two do not go together. Blocks while it reads.
 pub fn server_tls(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, WebError> {
-    let chain = read_chain(certificate)
-        .map_err(|reason| WebError::Certificate { path: certificate.to_owned(), reason })?;
+    let chain =
+        read_chain(certificate).map_err(|reason| WebError::Certificate { path: certificate.to_owned(), reason })?;
     let private = PrivateKeyDer::from_pem_file(key)
         .map_err(|error| WebError::Key { path: key.to_owned(), reason: error.to_string() })?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -137,7 +137,7 @@ fn listener(problems: &mut Vec<Problem>, position: &str, listener: &Listener) {
             at("require-tls", "goes with tls = \"start-tls\"; with \"ldaps\" there is nothing but TLS: leave it out");
         }
         (ListenerTls::None, ..) => {
-            at("tls", "is \"none\", yet there is a certificate or key: set \"start-tls\" or \"ldaps\"")
+            at("tls", "is \"none\", yet there is a certificate or key: set \"start-tls\" or \"ldaps\"");
         }
         (_, Some(certificate), Some(key)) => {
             file(problems, &["listener", position, "certificate"], certificate);

@@ -57,7 +57,8 @@ pub(crate) async fn events(
     let found = app.state.events.recent(page.before.map(Sequence), limit).await?;
     let full = u32::try_from(found.len()).is_ok_and(|count| count == limit);
     let next_before = found.last().filter(|_| full).map(|stored| stored.sequence.0);
-    let events = found.into_iter().map(|stored| Numbered { sequence: stored.sequence.0, event: stored.event }).collect();
+    let events =
+        found.into_iter().map(|stored| Numbered { sequence: stored.sequence.0, event: stored.event }).collect();
     Ok(Json(Events { events, next_before }))
 }
 

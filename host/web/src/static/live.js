@@ -47,6 +47,10 @@
   dress();
   setInterval(count, 500);
   if (!address) return;
+  // A page that comes out of the browser's cache has no stream any more.
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted) window.location.reload();
+  });
 
   // A stream that the server refuses does not come back by itself.
   function listen(onMessage, onLost) {

@@ -96,11 +96,8 @@ pub fn challenged(number: u64, login: &str, at: Timestamp, outcome: ChallengeOut
         effects,
         fault: None,
     };
-    let request = ChallengeRequest {
-        connector: ConnectorName::new("okta-verify"),
-        remember_seconds: 28_800,
-        timeout_seconds: 0,
-    };
+    let request =
+        ChallengeRequest { connector: ConnectorName::new("okta-verify"), remember_seconds: 28_800, timeout_seconds: 0 };
     let (verdict, reason, effects) = if approved {
         (Verdict::Allow, "A person on an unusual machine: approved on the phone.", vec![Effect::ResolveIncident])
     } else {

@@ -89,8 +89,7 @@ async fn a_wrong_password_never_rings_a_phone() -> Result<()> {
     let stage = with_alice_elsewhere(Setup::default()).await?;
     stage.okta.clear_journal();
     let through = stage.tools("alice", "wrong").whoami().await?;
-    let direct =
-        portcullis_lab::tools::Tools::new(stage.slapd.uri()).bind(&stage.dn("alice"), "wrong").whoami().await?;
+    let direct = portcullis_lab::tools::Tools::new(stage.slapd.uri()).bind(stage.dn("alice"), "wrong").whoami().await?;
     assert_eq!((through.code, &through.stderr), (49, &direct.stderr), "the directory's own answer");
     assert!(stage.okta.journal().is_empty(), "Okta was not asked anything");
     let event = stage.last_access().await?;

@@ -109,9 +109,9 @@ async fn a_client_that_leaves_takes_the_push_back() -> Result<()> {
     for polite in [true, false] {
         let (stage, client, _) = waiting_bind().await?;
         if polite {
-            client.unbind().await?
+            client.unbind().await?;
         } else {
-            drop(client)
+            drop(client);
         };
         let begun = std::time::Instant::now();
         while !stage.okta.journal().iter().any(|entry| entry.method == "DELETE") {

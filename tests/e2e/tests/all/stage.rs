@@ -250,7 +250,7 @@ timeout-seconds = 20
 
     /// OpenLDAP's command line clients at the gateway; they come from 127.0.0.1.
     pub(crate) fn tools(&self, uid: &str, password: &str) -> Tools {
-        Tools::new(format!("ldap://{}", self.ldap)).bind(&self.dn(uid), password).timeout(PATIENCE)
+        Tools::new(format!("ldap://{}", self.ldap)).bind(self.dn(uid), password).timeout(PATIENCE)
     }
 
     /// Runs the binary with these arguments and the configuration.

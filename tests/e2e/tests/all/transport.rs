@@ -12,7 +12,7 @@ fn certificate(tls: &str) -> String {
 
 fn tools(stage: &Stage, scheme: &str) -> Tools {
     let tools = Tools::new(format!("{scheme}://{}", stage.ldap)).trust(stage.pki.ca_pem_path());
-    tools.bind(&stage.dn("alice"), "alice-secret").timeout(PATIENCE)
+    tools.bind(stage.dn("alice"), "alice-secret").timeout(PATIENCE)
 }
 
 #[tokio::test]
@@ -65,7 +65,7 @@ async fn a_client_cannot_tell_the_gateway_from_the_directory() -> Result<()> {
     let stage = Stage::new(Setup { policies: String::new(), ..Setup::default() }).await?;
     // Over TLS, as the gateway itself is connected: the root DSE tells which mechanisms go with it.
     let direct = Tools::new(stage.slapd.ldaps_uri()).trust(stage.slapd.ca_pem_path());
-    let direct = direct.bind(&stage.dn("alice"), "alice-secret").timeout(PATIENCE);
+    let direct = direct.bind(stage.dn("alice"), "alice-secret").timeout(PATIENCE);
     let through = stage.tools("alice", "alice-secret");
     let searches: [(&str, &str, &str, &[&str]); 6] = [
         ("dc=example,dc=com", "sub", "(objectClass=inetOrgPerson)", &["*", "+"]),

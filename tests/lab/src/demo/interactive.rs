@@ -65,9 +65,9 @@ fn introduce(world: &World, page: &Page) -> anyhow::Result<()> {
     page.row("configuration", &world.config().display().to_string());
     page.gap();
     page.text(
-        "The gateway lets everybody in whom the directory lets in. Only when a person comes from a machine that this person \
-         has not used before, it asks for a push on the person's phone first. Alice has used her laptop, 127.0.0.2, once. \
-         This terminal is 127.0.0.1, which is new for her.",
+        "The gateway lets everybody in whom the directory lets in. Only when a person comes from a machine that this \
+         person has not used before, it asks on the person's phone first. Alice has used her laptop, 127.0.0.2, once. \
+         This terminal is 127.0.0.1, which is new for her; once she has confirmed it, it is hers too.",
     );
 
     let alice = world.alice()?;
@@ -91,15 +91,13 @@ fn introduce(world: &World, page: &Page) -> anyhow::Result<()> {
     page.command(&format!("{bind} --as alice --from {UNKNOWN}"));
     page.command(&format!("{bind} --as alice --from 127.0.0.9 --password wrong"));
     page.gap();
-    page.text(
-        "Passwords are LOGIN-secret; alice, bob, carol and dave have phones, erin has none. Ctrl-C ends the demo.",
-    );
+    page.text("Passwords are LOGIN-secret. Alice, bob, carol and dave have phones; erin is not known to Okta.");
+    page.text("Ctrl-C ends the demo.");
     page.gap();
     Ok(())
 }
 
-/// Says which phones have begun or ceased to ring. A push is told from the next one by the person alone, because a
-/// second one at the same time is for the same sign-in.
+/// Says which phones have begun or ceased to ring. Gives what rings now.
 fn show_phones(world: &World, page: &Page, before: &[Pending]) -> Vec<Pending> {
     let now = world.okta.pending();
     let rings = |pushes: &[Pending], login: &str| pushes.iter().any(|push| push.login == login);

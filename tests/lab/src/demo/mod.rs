@@ -70,10 +70,11 @@ async fn run(arguments: Arguments, page: &Page) -> anyhow::Result<ExitCode> {
     if let Some(Command::Bind(arguments)) = arguments.command {
         return bind::run(arguments, page).await;
     }
+    let programs = Programs::from_environment()?;
     let mut end = EndSignals::listen()?;
     page.title("Portcullis demo");
     page.text("Starting a sample company, an Okta and a gateway; the first start compiles plugins …");
-    let starting = World::start(Programs::from_environment()?);
+    let starting = World::start(programs);
     let mut world = tokio::select! {
         world = starting => world?,
         () = end.arrived() => return Ok(ExitCode::from(INTERRUPTED)),

@@ -43,9 +43,10 @@ pub(super) async fn play(world: &mut World, page: &Page) -> anyhow::Result<()> {
 }
 
 async fn acts(world: &mut World, page: &Page, began: Instant) -> anyhow::Result<()> {
+    page.gap();
     page.text(
-        "Alice works with an application, “wiki”, that logs its people in over LDAP. It was pointed at the gateway instead \
-         of at the directory; nothing else was changed.",
+        "Alice works with an application, “wiki”, that logs its people in over LDAP. It was pointed at the gateway \
+         instead of at the directory; nothing else was changed.",
     );
     let story = Story::new(world, page)?;
     let usual = story.usual_machine().await.context("act 1, alice at her own machine")?;
@@ -118,7 +119,8 @@ impl<'a> Story<'a> {
         anyhow::ensure!(name.eq_ignore_ascii_case(&format!("dn:{}", self.alice.dn)), "the directory says {name:?}");
         self.expect_pushes(1)?;
         let incidents = self.incidents(&mut self.console().await?).await?;
-        anyhow::ensure!(incidents.is_empty(), "a confirmed second factor left incidents: {incidents:?}");
+        let left = Value::from(incidents.as_slice());
+        anyhow::ensure!(incidents.is_empty(), "a confirmed second factor left incidents: {left}");
         self.page.done("There is no incident: it was she", None);
         Ok(took)
     }
@@ -138,7 +140,8 @@ impl<'a> Story<'a> {
         self.expect_pushes(2)?;
         let mut console = self.console().await?;
         let incidents = self.incidents(&mut console).await?;
-        let [incident] = incidents.as_slice() else { anyhow::bail!("one incident was due, there are {incidents:?}") };
+        let found = Value::from(incidents.as_slice());
+        let [incident] = incidents.as_slice() else { anyhow::bail!("one incident was due, there are {found}") };
         let field = |name: &str| incident.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let (login, severity, state, title) = (field("login"), field("severity"), field("state"), field("title"));
         let right = login == "alice" && severity == "high" && state == "open" && !title.is_empty();

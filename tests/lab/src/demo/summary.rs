@@ -13,6 +13,8 @@ use crate::okta::{DEFAULT_TOKEN, Entry};
 /// How often Okta was asked for what.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Calls {
+    /// To try the connection, whenever the gateway starts.
+    tries: usize,
     /// Who somebody is.
     people: usize,
     /// Which phones somebody has.
@@ -38,8 +40,14 @@ impl Calls {
 
     fn kind(&mut self, method: &str, path: &str) -> &mut usize {
         let path = path.split('?').next().unwrap_or_default();
-        let Some(below) = path.strip_prefix("/api/v1/users/") else { return &mut self.other };
-        match (method, below.split('/').collect::<Vec<_>>().as_slice()) {
+        let below = path.strip_prefix("/api/v1/").unwrap_or_default();
+        let (kind, rest) = below.split_once('/').unwrap_or((below, ""));
+        let rest: Vec<&str> = rest.split('/').collect();
+        if kind != "users" {
+            return if (method, kind) == ("GET", "org") { &mut self.tries } else { &mut self.other };
+        }
+        match (method, rest.as_slice()) {
+            ("GET", ["me"]) => &mut self.tries,
             ("GET", [_]) => &mut self.people,
             ("GET", [_, "factors"]) => &mut self.phones,
             ("POST", [_, "factors", _, "verify"]) => &mut self.pushes,
@@ -108,7 +116,7 @@ pub(super) struct Summary {
 pub(super) fn print(page: &Page, summary: &Summary) {
     let Summary { seen, calls, usual, confirmed, all } = summary;
     let Seen { allowed, refused, blocked, approved, denied } = seen;
-    let Calls { people, phones, pushes, polls, cancelled, other } = *calls;
+    let Calls { tries, people, phones, pushes, polls, cancelled, other } = *calls;
     page.heading("Summary");
     page.row("story", &format!("everything was as it should be, in {}", duration(*all)));
     page.row("binds", &format!("{allowed} allowed, {refused} refused by the directory, {blocked} blocked"));
@@ -116,12 +124,13 @@ pub(super) fn print(page: &Page, summary: &Summary) {
     page.row("time", &format!("{} for a bind that nobody is asked about", duration(*usual)));
     page.row("", &format!("{} from the phone's answer to the gateway's", duration(*confirmed)));
     let asked = [
+        counted(tries, "try of the connection", "tries of the connection"),
         counted(people, "look-up of a person", "look-ups of a person"),
         counted(phones, "list of phones", "lists of phones"),
         counted(pushes, "push", "pushes"),
         counted(polls, "look for an answer", "looks for an answer"),
         counted(cancelled, "push taken back", "pushes taken back"),
-        format!("{other} other"),
+        counted(other, "other", "others"),
     ];
     page.row("asked of Okta", &asked.join(", "));
     page.gap();
@@ -178,16 +187,18 @@ mod tests {
         let mut calls = Calls::default();
         for (method, path) in [
             ("GET", "/api/v1/users/me"),
+            ("GET", "/api/v1/users/alice%40example.com"),
             ("GET", "/api/v1/users/00u1/factors"),
             ("POST", "/api/v1/users/00u1/factors/opf1/verify"),
             ("GET", "/api/v1/users/00u1/factors/opf1/transactions/v2mst.a?x=/y"),
             ("DELETE", "/api/v1/users/00u1/factors/opf1/transactions/v2mst.a"),
             ("GET", "/api/v1/org"),
             ("PUT", "/api/v1/users/00u1"),
+            ("GET", "/elsewhere"),
         ] {
             *calls.kind(method, path) += 1;
         }
-        assert_eq!(calls, Calls { people: 1, phones: 1, pushes: 1, polls: 1, cancelled: 1, other: 2 });
+        assert_eq!(calls, Calls { tries: 2, people: 1, phones: 1, pushes: 1, polls: 1, cancelled: 1, other: 2 });
     }
 
     #[test]

@@ -60,7 +60,8 @@ impl Programs {
     }
 }
 
-/// The running demo. Dropping it ends everything and removes the folder; [`World::end`] does so and looks at the result.
+/// The running demo. Dropping it ends everything and removes the folder, as [`World::end`] does, which also says when
+/// something did not end well.
 pub(super) struct World {
     // Dropped in this order: the gateway before what it is connected to, the folder last.
     gateway: Gateway,

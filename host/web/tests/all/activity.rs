@@ -1,0 +1,183 @@
+use portcullis_core::event::{AdministrationEvent, Decision, Event};
+use portcullis_core::incident::IncidentState;
+use portcullis_core::policy::{ChallengeOutcome, Severity};
+use portcullis_core::{Ids as _, Timestamp};
+
+use crate::stage::{Stage, Stream, header};
+use crate::support::{BEGIN, sample};
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp(BEGIN + seconds * 1_000)
+}
+
+fn put(stage: &Stage, event: portcullis_core::event::AccessEvent) {
+    stage.world.store.put_event(Event::Access(Box::new(event)));
+}
+
+#[tokio::test]
+async fn the_page_shows_events_with_what_was_decided_and_why() {
+    let stage = Stage::new().await;
+    put(&stage, sample::search(1, at(1)));
+    put(&stage, sample::challenged(2, "bob", at(2), ChallengeOutcome::Denied));
+    let mut refused = sample::allowed(3, "carol", at(3));
+    refused.decision = Decision::Refused;
+    put(&stage, refused);
+    let browser = stage.signed_in().await;
+    let page = browser.text("/activity").await;
+    for expected in [
+        "2026-11-24T10:00:02.000Z",
+        ">bob<",
+        "meeting-room-3",
+        "title=\"10.1.9.3\"",
+        "unusual-endpoint",
+        "Blocked",
+        "Refused by directory",
+        "Allowed",
+        "the second factor was denied.",
+        "bob has not used meeting-room-3 before.",
+        "challenge through okta-verify",
+        "incident (high): Second factor denied",
+        "after 8.4 s",
+        "uid=bob,ou=people,dc=example,dc=com",
+        "userAccountControl:1.2.840.113556.1.4.803:=4194304",
+        "console-sign-in",
+    ] {
+        assert!(page.contains(expected), "{expected} is not on the page");
+    }
+    let position = |text: &str| page.find(text).unwrap();
+    assert!(position("10:00:03") < position("10:00:02") && position("10:00:02") < position("10:00:01"));
+}
+
+#[tokio::test]
+async fn empty_pages_are_friendly() {
+    let stage = Stage::new().await;
+    let browser = stage.signed_in().await;
+    let page = browser.text("/activity?before=1").await;
+    assert!(page.contains("No events yet") && page.contains("No open incidents"), "{page}");
+}
+
+#[tokio::test]
+async fn older_events_are_on_the_pages_before() {
+    let stage = Stage::new().await;
+    for number in 1..=120 {
+        put(&stage, sample::allowed(number, &format!("user-{number}-"), at(number)));
+    }
+    let browser = stage.signed_in().await;
+    let newest = browser.text("/activity").await;
+    assert!(newest.contains("user-120-") && !newest.contains("user-70-"), "fifty, one of which is the sign-in");
+    assert!(newest.contains("/activity?before=72") && newest.contains("data-events"));
+    let older = browser.text("/activity?before=72").await;
+    assert!(older.contains("user-71-") && older.contains("user-22-") && !older.contains("user-72-"));
+    assert!(!older.contains("data-events"), "only the newest page is live");
+    let oldest = browser.text("/activity?before=22").await;
+    assert!(oldest.contains("user-1-") && !oldest.contains("Older events"));
+    assert_eq!(browser.get("/activity?before=x").await.status(), 400);
+}
+
+#[tokio::test]
+async fn an_incident_is_resolved_by_a_person_who_is_on_record() {
+    let stage = Stage::new().await;
+    let mut incident = sample::incident(1, "bob", Severity::High, "Second factor denied", at(1));
+    incident.count = 3;
+    stage.world.store.put_incident(incident.clone());
+    let critical = sample::incident(2, "svc", Severity::Critical, "Hunting", at(0));
+    stage.world.store.put_incident(critical);
+    let browser = stage.signed_in().await;
+    let page = browser.text("/activity").await;
+    for expected in ["Second factor denied", "High", "×3", "2 open"] {
+        assert!(page.contains(expected), "{expected}");
+    }
+    assert!(page.find("Hunting") < page.find("Second factor denied"), "the worst first");
+
+    let (csrf, path) = (browser.csrf().await, format!("/incidents/{}/resolve", incident.id));
+    let answer = browser.post(&path, &format!("csrf={csrf}")).await;
+    assert_eq!((answer.status().as_u16(), header(&answer, "location")), (303, "/activity".to_owned()));
+    let resolved = stage.world.store.incident(incident.id);
+    assert_eq!(resolved.state, IncidentState::Resolved);
+    assert_eq!(resolved.resolved_by_person.as_deref(), Some("admin"));
+    let event = stage.world.store.administration().pop().unwrap();
+    assert_eq!((event.actor.as_str(), event.action.as_str()), ("admin", "incident-resolved"));
+    assert!(event.detail.contains(&incident.id.to_string()));
+    // A second time there is nothing to do and nothing to record.
+    assert_eq!(browser.post(&path, &format!("csrf={csrf}")).await.status(), 303);
+    assert_eq!(stage.world.store.administration().len(), 2);
+    assert_eq!(browser.post("/incidents/x/resolve", &format!("csrf={csrf}")).await.status(), 404);
+    assert!(browser.text("/activity").await.contains("resolved by admin"));
+}
+
+#[tokio::test]
+async fn the_stream_says_that_there_is_something_new_and_the_fragment_has_it() {
+    let stage = Stage::new().await;
+    let browser = stage.signed_in().await;
+    let mut stream = Stream::open(&browser, "/activity/events").await;
+    assert_eq!(stream.next().await.as_deref(), Some("ready"));
+    put(&stage, sample::allowed(5, "mallory", at(5)));
+    assert_eq!(stream.next().await.as_deref(), Some("changed"));
+    let fragment = browser.text("/activity/fragment").await;
+    assert!(fragment.contains("mallory") && !fragment.contains("<html"));
+}
+
+#[tokio::test]
+async fn the_stream_ends_with_the_session() {
+    let stage = Stage::new().await;
+    let browser = stage.signed_in().await;
+    let mut stream = Stream::open(&browser, "/activity/events").await;
+    assert_eq!(stream.next().await.as_deref(), Some("ready"));
+    let csrf = browser.csrf().await;
+    assert_eq!(browser.post("/sign-out", &format!("csrf={csrf}")).await.status(), 303);
+    // Signing out is an event, so the stream looks.
+    assert_eq!(stream.next().await.as_deref(), Some("signed-out"));
+    assert_eq!(stream.next().await, None);
+}
+
+#[tokio::test]
+async fn programs_get_the_same_as_json() {
+    let stage = Stage::new().await;
+    for number in 1..=5 {
+        put(&stage, sample::allowed(number, &format!("user-{number}"), at(number)));
+    }
+    stage.world.store.put_incident(sample::incident(1, "bob", Severity::High, "Second factor denied", at(1)));
+    let browser = stage.signed_in().await;
+    let first = browser.json("/api/v1/events?limit=3").await;
+    assert_eq!(first["events"][0]["event"]["action"], "console-sign-in");
+    assert_eq!(first["events"][1]["event"]["access"]["account"]["login"], "user-5");
+    assert_eq!((first["events"][2]["sequence"].as_u64(), first["next_before"].as_u64()), (Some(4), Some(4)));
+    let next = browser.json("/api/v1/events?limit=10&before=4").await;
+    assert_eq!(next["events"].as_array().unwrap().len(), 3);
+    assert!(next["next_before"].is_null());
+    let incidents = browser.json("/api/v1/incidents").await;
+    assert_eq!(incidents["incidents"][0]["title"], "Second factor denied");
+    for wrong in ["limit=0", "limit=501", "limit=x", "before=-1"] {
+        let answer = browser.get(&format!("/api/v1/events?{wrong}")).await;
+        assert_eq!(answer.status(), 400, "{wrong}");
+        assert_eq!(header(&answer, "content-type"), "application/json");
+    }
+}
+
+#[tokio::test]
+async fn what_comes_from_outside_is_text_and_nothing_else() {
+    let stage = Stage::new().await;
+    let hostile = "\"'><script>alert(1)</script>";
+    let mut event = sample::challenged(1, hostile, at(1), ChallengeOutcome::Denied);
+    event.reason = hostile.to_owned();
+    event.access.target.application = hostile.to_owned();
+    event.access.target.entry = Some(hostile.to_owned());
+    event.access.source = hostile.to_owned();
+    event.access.operation = portcullis_core::Operation::Other(hostile.to_owned());
+    event.rulings[0].fault = Some(hostile.to_owned());
+    event.rulings[0].reason = hostile.to_owned();
+    event.challenges[0].detail = hostile.to_owned();
+    event.access.signals[0].name = hostile.to_owned();
+    put(&stage, event);
+    stage.world.store.put_incident(sample::incident(1, hostile, Severity::Low, hostile, at(1)));
+    stage.world.store.put_event(Event::Administration(AdministrationEvent {
+        id: stage.world.ids.event_id(at(2)),
+        at: at(2),
+        actor: hostile.to_owned(),
+        action: hostile.to_owned(),
+        detail: hostile.to_owned(),
+    }));
+    let page = stage.signed_in().await.text("/activity").await;
+    assert!(!page.contains("<script>alert") && !page.contains("\"'>"), "{page}");
+    assert!(page.matches("&lt;script&gt;alert(1)&lt;/script&gt;").count() >= 13, "it is shown, as text");
+}

@@ -1,0 +1,13 @@
+//! Everything over real sockets, with fakes behind the pages.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "this is all test code")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod activity;
+mod challenge;
+mod limits;
+mod routes;
+mod sign_in;
+mod stage;
+mod tls;

@@ -1,0 +1,192 @@
+//! Every route with the authority that it takes. A route that is not in this file fails a test.
+
+use portcullis_web::{Authority, Route, routes};
+
+use crate::stage::{Browser, Stage, header};
+use crate::support::{BEGIN, sample};
+use portcullis_core::Timestamp;
+use portcullis_core::policy::Severity;
+
+/// What was decided on by hand.
+const EXPECTED: [(&str, &str, Authority); 19] = [
+    ("GET", "/", Authority::Anybody),
+    ("GET", "/healthz", Authority::Anybody),
+    ("GET", "/static/console.css", Authority::Anybody),
+    ("GET", "/static/live.js", Authority::Anybody),
+    ("GET", "/static/mark.svg", Authority::Anybody),
+    ("GET", "/challenge", Authority::Anybody),
+    ("GET", "/challenge/events", Authority::Anybody),
+    ("GET", "/challenge/{token}", Authority::Link),
+    ("GET", "/challenge/{token}/events", Authority::Link),
+    ("POST", "/challenge/{token}/dismiss", Authority::LinkAndOwnForm),
+    ("GET", "/sign-in", Authority::Anybody),
+    ("POST", "/sign-in", Authority::OwnForm),
+    ("POST", "/sign-out", Authority::SessionForm),
+    ("GET", "/activity", Authority::Session),
+    ("GET", "/activity/fragment", Authority::ClientSession),
+    ("GET", "/activity/events", Authority::ClientSession),
+    ("POST", "/incidents/{id}/resolve", Authority::SessionForm),
+    ("GET", "/api/v1/events", Authority::ClientSession),
+    ("GET", "/api/v1/incidents", Authority::ClientSession),
+];
+
+#[test]
+fn every_route_has_the_authority_that_was_decided_on() {
+    let found: Vec<_> = routes().into_iter().map(|route| (route.method, route.path, route.authority)).collect();
+    assert_eq!(found, EXPECTED);
+}
+
+/// The route with parameters that exist.
+fn real(route: Route) -> String {
+    let incident = sample::incident(1, "bob", Severity::Low, "title", Timestamp(BEGIN)).id;
+    route.path.replace("{token}", sample::link(1).reveal()).replace("{id}", &incident.to_string())
+}
+
+/// A stage on which every route has something to show.
+async fn full_stage() -> Stage {
+    let stage = Stage::new().await;
+    stage.world.desk.put(sample::challenge(1, "127.0.0.1".parse().unwrap(), Timestamp(BEGIN)));
+    stage.world.store.put_incident(sample::incident(1, "bob", Severity::Low, "title", Timestamp(BEGIN)));
+    stage
+}
+
+/// A request with nothing but the address, from the machine itself.
+async fn bare(browser: &Browser, route: Route, path: &str) -> u16 {
+    let answer = if route.method == "GET" { browser.get(path).await } else { browser.post(path, "").await };
+    answer.status().as_u16()
+}
+
+#[tokio::test]
+async fn every_route_refuses_whoever_lacks_its_authority() {
+    let stage = full_stage().await;
+    let nobody = stage.browser();
+    let mut impostor = stage.browser();
+    impostor.cookie = Some("portcullis=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".to_owned());
+    let signed_in = stage.signed_in().await;
+    for route in routes() {
+        let path = real(route);
+        match route.authority {
+            Authority::Anybody => {
+                let status = bare(&nobody, route, &path).await;
+                assert!(status == 200 || status == 303, "{path} gave {status}");
+            }
+            Authority::OwnForm => {
+                let answer = nobody.post_from(&path, "", &[("sec-fetch-site", "cross-site")]).await;
+                assert_eq!(answer.status(), 403, "{path}");
+            }
+            Authority::Link | Authority::LinkAndOwnForm => {
+                let wrong = path.replace(sample::link(1).reveal(), sample::link(9).reveal());
+                assert_eq!(bare(&nobody, route, &wrong).await, 404, "{path}");
+                assert_eq!(bare(&nobody, route, &path.replace(sample::link(1).reveal(), "x")).await, 404, "{path}");
+                // A session is no link.
+                assert_eq!(bare(&signed_in, route, &wrong).await, 404, "{path}");
+                if route.authority == Authority::LinkAndOwnForm {
+                    let answer = nobody.post_from(&path, "", &[("sec-fetch-site", "cross-site")]).await;
+                    assert_eq!(answer.status(), 403, "{path}");
+                }
+            }
+            Authority::Session => {
+                for browser in [&nobody, &impostor] {
+                    let answer = browser.get(&path).await;
+                    assert_eq!(answer.status(), 303, "{path}");
+                    assert_eq!(header(&answer, "location"), "/sign-in", "{path}");
+                }
+            }
+            Authority::ClientSession => {
+                assert_eq!(bare(&nobody, route, &path).await, 401, "{path}");
+                assert_eq!(bare(&impostor, route, &path).await, 401, "{path}");
+            }
+            Authority::SessionForm => {
+                assert_eq!(bare(&nobody, route, &path).await, 303, "{path}: to the sign-in page");
+                assert_eq!(bare(&impostor, route, &path).await, 303, "{path}: to the sign-in page");
+                let csrf = signed_in.csrf().await;
+                for wrong in ["", "csrf=", "csrf=wrong", &format!("csrf={csrf}x"), &format!("csrf={}", &csrf[1..])] {
+                    assert_eq!(signed_in.post(&path, wrong).await.status(), 403, "{path} with {wrong:?}");
+                }
+                let answer =
+                    signed_in.post_from(&path, &format!("csrf={csrf}"), &[("sec-fetch-site", "cross-site")]).await;
+                assert_eq!(answer.status(), 403, "{path} from another site");
+            }
+        }
+    }
+    // Nothing of all this has had an effect.
+    let incidents = signed_in.json("/api/v1/incidents").await;
+    assert_eq!(incidents["incidents"][0]["state"], "open");
+    let view = stage.world.desk.view(&sample::link(1)).unwrap();
+    assert_eq!(view.state, portcullis_core::challenge::ChallengeState::Open);
+}
+
+#[tokio::test]
+async fn every_answer_has_the_security_headers() {
+    let stage = full_stage().await;
+    let (nobody, signed_in) = (stage.browser(), stage.signed_in().await);
+    let mut answers = Vec::new();
+    for route in routes() {
+        let path = real(route);
+        for browser in [&nobody, &signed_in] {
+            let answer = if route.method == "GET" { browser.get(&path).await } else { browser.post(&path, "").await };
+            answers.push((path.clone(), answer));
+        }
+    }
+    answers.push(("/nowhere".to_owned(), nobody.get("/nowhere").await));
+    answers.push(("/challenge/x/events".to_owned(), nobody.get("/challenge/x/events").await));
+    answers.push(("/activity".to_owned(), nobody.post("/activity", "").await));
+    for (path, answer) in answers {
+        assert_eq!(
+            header(&answer, "content-security-policy"),
+            "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; \
+             form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+            "{path}"
+        );
+        assert_eq!(header(&answer, "referrer-policy"), "no-referrer", "{path}");
+        assert_eq!(header(&answer, "x-content-type-options"), "nosniff", "{path}");
+        let cached = if path.starts_with("/static/") { "public, max-age=31536000, immutable" } else { "no-store" };
+        assert!(header(&answer, "cache-control") == cached || path.ends_with("/events"), "{path}");
+        assert_eq!(header(&answer, "strict-transport-security"), "", "{path}: there is no TLS");
+        let status = answer.status().as_u16();
+        assert!(status < 500, "{path} gave {status}");
+    }
+}
+
+#[tokio::test]
+async fn pages_have_no_inline_script_or_style_and_nothing_from_elsewhere() {
+    let stage = full_stage().await;
+    stage.world.store.put_event(portcullis_core::event::Event::Access(Box::new(sample::challenged(
+        7,
+        "bob",
+        Timestamp(BEGIN),
+        portcullis_core::policy::ChallengeOutcome::Denied,
+    ))));
+    let signed_in = stage.signed_in().await;
+    for path in ["/challenge", "/activity"] {
+        let page = signed_in.text(path).await;
+        for forbidden in ["<style", " style=", "onclick", "onload", "javascript:", "http://", "https://", "//cdn"] {
+            assert!(!page.contains(forbidden), "{path} contains {forbidden}");
+        }
+        assert_eq!(page.matches("<script").count(), 1, "{path}: our one script");
+        assert!(page.contains("<script src=\"/static/live.js?v="), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn health_says_a_word_and_nothing_else() {
+    let stage = Stage::new().await;
+    assert_eq!(stage.browser().text("/healthz").await, "ok");
+    stage.world.healthy.store(false, std::sync::atomic::Ordering::SeqCst);
+    let answer = stage.browser().get("/healthz").await;
+    assert_eq!(answer.status(), 503);
+    assert_eq!(answer.text().await.unwrap(), "degraded");
+}
+
+#[tokio::test]
+async fn a_broken_store_is_no_way_in_and_tells_nobody_about_itself() {
+    let stage = full_stage().await;
+    let signed_in = stage.signed_in().await;
+    stage.world.store.broken.store(true, std::sync::atomic::Ordering::SeqCst);
+    for path in ["/activity", "/activity/fragment", "/activity/events", "/api/v1/events", "/api/v1/incidents"] {
+        let answer = signed_in.get(path).await;
+        assert_eq!(answer.status(), 503, "{path}");
+        assert!(!answer.text().await.unwrap().contains("secret-path"), "{path}");
+    }
+    assert_eq!(signed_in.sign_in("admin", &stage.password).await.status(), 503);
+}

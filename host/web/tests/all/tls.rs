@@ -1,0 +1,78 @@
+use std::path::PathBuf;
+
+use portcullis_web::{WebError, WebOptions, server_tls};
+use reqwest::Certificate;
+use tempfile::TempDir;
+
+use crate::stage::{Stage, header};
+
+struct Files {
+    _folder: TempDir,
+    certificate: PathBuf,
+    key: PathBuf,
+    pem: String,
+}
+
+fn files() -> Files {
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+    let (certificate, key) = (folder.path().join("server.pem"), folder.path().join("server.key"));
+    let pem = made.cert.pem();
+    std::fs::write(&certificate, &pem).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    Files { _folder: folder, certificate, key, pem }
+}
+
+#[tokio::test]
+async fn over_tls_cookies_are_secure_and_browsers_are_told_to_come_back_by_tls() {
+    let files = files();
+    let tls = Some(server_tls(&files.certificate, &files.key).unwrap());
+    let stage = Stage::with(WebOptions { tls, public_url: None }).await;
+    let mut browser = stage.browser();
+    browser.http = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .tls_certs_only([Certificate::from_pem(files.pem.as_bytes()).unwrap()])
+        .build()
+        .unwrap();
+    let body = format!("login=admin&password={}", stage.password);
+    let answer = browser.post_from("/sign-in", &body, &[("origin", &stage.base)]).await;
+    assert_eq!(answer.status(), 303);
+    assert_eq!(header(&answer, "strict-transport-security"), "max-age=31536000");
+    let cookie = header(&answer, "set-cookie");
+    assert!(cookie.starts_with("__Host-portcullis="), "{cookie}");
+    assert!(cookie.ends_with("; Path=/; Max-Age=28800; HttpOnly; SameSite=Strict; Secure"), "{cookie}");
+    browser.cookie = Some(cookie.split(';').next().unwrap().to_owned());
+    assert_eq!(browser.get("/activity").await.status(), 200);
+    // A cookie that could have been set over clear text does not count.
+    browser.cookie = browser.cookie.map(|cookie| cookie.replace("__Host-", ""));
+    assert_eq!(browser.get("/activity").await.status(), 303);
+}
+
+#[tokio::test]
+async fn behind_a_proxy_the_public_address_counts() {
+    let public_url = Some("https://portcullis.example.com/".to_owned());
+    let stage = Stage::with(WebOptions { tls: None, public_url }).await;
+    let body = format!("login=admin&password={}", stage.password);
+    let from = |origin| [("origin", origin)];
+    let answer = stage.browser().post_from("/sign-in", &body, &from("https://portcullis.example.com")).await;
+    assert_eq!(answer.status(), 303);
+    assert!(header(&answer, "set-cookie").ends_with("; Secure"));
+    let answer = stage.browser().post_from("/sign-in", &body, &from("http://portcullis.example.com")).await;
+    assert_eq!(answer.status(), 403);
+}
+
+#[test]
+fn unusable_files_are_named() {
+    let files = files();
+    let missing = files.certificate.with_extension("missing");
+    let empty = files.certificate.with_extension("empty");
+    std::fs::write(&empty, "").unwrap();
+    let error = server_tls(&missing, &files.key).unwrap_err();
+    assert!(matches!(&error, WebError::Certificate { path, .. } if *path == missing), "{error}");
+    let error = server_tls(&empty, &files.key).unwrap_err();
+    assert!(error.to_string().contains("there is no certificate in it"), "{error}");
+    let error = server_tls(&files.certificate, &files.certificate).unwrap_err();
+    assert!(matches!(&error, WebError::Key { path, .. } if *path == files.certificate), "{error}");
+    let other = self::files();
+    assert!(matches!(server_tls(&files.certificate, &other.key), Err(WebError::Tls(_))), "they do not go together");
+}
