@@ -138,7 +138,7 @@ mod tests {
         let (mut watched, ()) = door.accept(stream, ()).await.unwrap();
         // What the client does not read yet finds room on its way.
         watched.write_all(b"hello").await.unwrap();
-        tokio::time::sleep(Duration::from_millis(600)).await;
+        sleep(Duration::from_millis(600)).await;
         watched.write_all(b"again").await.unwrap();
         let endless = vec![0; 64 * 1024 * 1024];
         let cut_off = tokio::time::timeout(Duration::from_secs(10), watched.write_all(&endless)).await.unwrap();

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 /// Text is wrapped to this many columns; the windows of most terminals have 80 or more.
 const WIDTH: usize = 78;
+/// Commands may be wider: they are easier to paste in one piece.
+const WIDTH_OF_COMMANDS: usize = 98;
 const INDENT: &str = "    ";
 /// Columns for the name in a row.
 const NAME: usize = 16;
@@ -75,7 +77,7 @@ impl Page {
     /// Something to paste into a shell. What is too long goes on after a backslash, as shells have it; no argument with
     /// blanks inside quotes may be in it.
     pub(super) fn command(&self, text: &str) {
-        let lines = wrap(text, WIDTH - 3 * INDENT.len() - 2);
+        let lines = wrap_words(&with_values(text), WIDTH_OF_COMMANDS - 3 * INDENT.len() - 2);
         for (nth, text) in lines.iter().enumerate() {
             let indent = if nth == 0 { "" } else { INDENT };
             let more = if nth + 1 == lines.len() { "" } else { " \\" };
@@ -107,16 +109,35 @@ fn line(text: impl Display) {
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 
+/// The words of a command, each option in one piece with its value.
+fn with_values(command: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    for word in command.split_whitespace() {
+        match words.last_mut() {
+            Some(last) if last.starts_with('-') && !last.contains(' ') && !word.starts_with('-') => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => words.push(word.to_owned()),
+        }
+    }
+    words
+}
+
 /// Lines of at most so many columns; a longer word has a line of its own.
 fn wrap(text: &str, columns: usize) -> Vec<String> {
+    wrap_words(&text.split_whitespace().map(str::to_owned).collect::<Vec<_>>(), columns)
+}
+
+fn wrap_words(words: &[String], columns: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
+    for word in words {
         match lines.last_mut() {
             Some(last) if last.chars().count() + 1 + word.chars().count() <= columns => {
                 last.push(' ');
                 last.push_str(word);
             }
-            _ => lines.push(word.to_owned()),
+            _ => lines.push(word.clone()),
         }
     }
     lines
@@ -148,6 +169,12 @@ mod tests {
         assert_eq!(wrap("a incomprehensibilities b", 5), ["a", "incomprehensibilities", "b"]);
         assert_eq!(wrap("Zoë Ño", 6), ["Zoë Ño"], "columns are characters, not bytes");
         assert!(wrap("", 5).is_empty());
+    }
+
+    #[test]
+    fn options_keep_their_values() {
+        let words = with_values("tool -x -D name --as alice file 'a&b'");
+        assert_eq!(words, ["tool", "-x", "-D name", "--as alice", "file", "'a&b'"]);
     }
 
     #[test]

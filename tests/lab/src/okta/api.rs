@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::TokenRights;
 use super::answer::Answer;
@@ -110,12 +110,30 @@ fn no_session() -> Answer {
     Answer::error(403, "E0000005", "Invalid session")
 }
 
+/// Whom the API token belongs to. Not one of the company's people: it can neither be asked nor bind.
+fn token_owner() -> Value {
+    let login = "portcullis-connector@example.com";
+    json!({
+        "id": "00uLabTokenOwner0001",
+        "status": "ACTIVE",
+        "type": { "id": "otyLabType0000000001" },
+        "profile": { "login": login, "email": login, "firstName": "Portcullis", "lastName": "Connector" },
+        "credentials": { "provider": { "type": "OKTA", "name": "OKTA" } },
+    })
+}
+
 fn route(state: &mut State, base: &str, request: &Request, links: Links) -> Answer {
     let segments: Vec<&str> = request.segments.iter().map(String::as_str).collect();
+    let method = request.method.as_str();
+    if let ("GET", ["api", "v1", "org"]) = (method, segments.as_slice()) {
+        return Answer::json(200, json!({ "companyName": "Acme", "subdomain": "acme", "status": "ACTIVE" }));
+    }
     let ["api", "v1", "users", name, rest @ ..] = segments.as_slice() else {
         return Answer::error(404, "E0000008", "The requested path was not found");
     };
-    let method = request.method.as_str();
+    if let ("GET", "me", []) = (method, *name, rest) {
+        return Answer::older_json(200, token_owner());
+    }
     if rest.is_empty() {
         let found = state.user(name).and_then(|at| state.users.get(at));
         return match (method, found) {
