@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use portcullis_behavior as behavior;
 use portcullis_core::store::PluginStateStore;
 use portcullis_core::{ListenerName, Secret};
-use portcullis_guard::{ApplicationRule, Guard, NamedNetwork, Options, Rooms, Surroundings};
+use portcullis_guard::{ApplicationRule, ChallengeBudget, Guard, NamedNetwork, Options, Rooms, Surroundings};
 use portcullis_ldap::{
     BindRules, Limits, Listener, Lookup, LookupOptions, Mode, OpaqueSasl, Schema, Security, Upstream,
 };
@@ -201,6 +201,10 @@ fn options(config: &Config) -> Options {
         },
         challenge_timeout: seconds(config.challenge.timeout_seconds),
         challenge_timeout_limit: seconds(config.challenge.timeout_limit_seconds),
+        challenge_budget: ChallengeBudget {
+            per_hour: config.challenge.per_account_and_hour,
+            denials_in_a_row: config.challenge.denials_in_a_row,
+        },
         without_store: config.events.without_store,
         store_timeout: seconds(config.events.store_timeout_seconds),
         challenge_page: config.web.public_url.as_ref().map(|url| format!("{}/challenge", url.trim_end_matches('/'))),

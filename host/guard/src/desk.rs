@@ -1,5 +1,6 @@
 //! Challenges: asked once for everybody who waits for the same answer, followed until they end, shown on their page.
 
+mod fatigue;
 mod follow;
 mod live;
 
@@ -17,6 +18,8 @@ use portcullis_core::policy::ChallengeOutcome;
 use portcullis_core::store::ChallengeStore;
 use portcullis_core::{Account, ChallengeId, Clock, ConnectorName, Endpoint, Ids, PolicyName, Timestamp};
 
+pub use fatigue::ChallengeBudget;
+use fatigue::Fatigue;
 use live::{Ending, Live, Waiter};
 
 /// How long a challenge that has ended is still shown to whoever has its link.
@@ -76,6 +79,7 @@ struct Shared {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
     connectors: BTreeMap<ConnectorName, Arc<dyn Authenticator>>,
+    fatigue: Fatigue,
     table: Mutex<Table>,
 }
 
@@ -95,8 +99,10 @@ impl Desk {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
         connectors: BTreeMap<ConnectorName, Arc<dyn Authenticator>>,
+        budget: ChallengeBudget,
     ) -> Self {
-        Self { shared: Arc::new(Shared { store, clock, ids, connectors, table: Mutex::default() }) }
+        let fatigue = Fatigue::new(budget);
+        Self { shared: Arc::new(Shared { store, clock, ids, connectors, fatigue, table: Mutex::default() }) }
     }
 
     /// Asks, or joins whoever is asking the same, and waits for the answer. Dropping the future gives up; when everybody
@@ -127,17 +133,26 @@ impl Desk {
             let detail = format!("There is no connector named {}.", question.connector);
             return Answered::without_asking(ChallengeOutcome::Unavailable, detail, now);
         };
-        let mut waiter = self.join_or_open(key, question, Arc::clone(connector));
-        waiter.ending().await
+        match self.join_or_open(key, question, Arc::clone(connector)) {
+            Ok(mut waiter) => waiter.ending().await,
+            // Not "unavailable": a policy that lets people in while the service is down would be opened by asking often.
+            Err(why) => Answered::without_asking(ChallengeOutcome::Failed, why, now),
+        }
     }
 
-    fn join_or_open(&self, key: RememberKey, question: Question, connector: Arc<dyn Authenticator>) -> Waiter {
+    fn join_or_open(
+        &self,
+        key: RememberKey,
+        question: Question,
+        connector: Arc<dyn Authenticator>,
+    ) -> Result<Waiter, String> {
         let mut table = self.shared.table();
         if let Some(live) = table.open.get(&key) {
-            return Waiter::join(&self.shared, live);
+            return Ok(Waiter::join(&self.shared, live));
         }
-        let link = LinkToken::from_random(self.shared.ids.random());
         let now = self.shared.clock.now();
+        self.shared.fatigue.take(&key.account, now)?;
+        let link = LinkToken::from_random(self.shared.ids.random());
         let live = Arc::new(Live::new(self.shared.new_challenge_id(now), link.clone(), key.clone(), &question, now));
         table.forget_old(now);
         table.open.insert(key, Arc::clone(&live));
@@ -145,7 +160,7 @@ impl Desk {
         let waiter = Waiter::join(&self.shared, &live);
         drop(table);
         tokio::spawn(follow::follow(Arc::clone(&self.shared), live, question, connector));
-        waiter
+        Ok(waiter)
     }
 }
 

@@ -20,7 +20,7 @@ use portcullis_core::policy::{FailMode, Mode};
 use portcullis_core::store::{ChallengeStore, EventStore, LearnedStore};
 use portcullis_core::{Clock, ConnectorName, Ids, PolicyName};
 
-pub use desk::Desk;
+pub use desk::{ChallengeBudget, Desk};
 pub use permitted::Permitted;
 pub use surroundings::{ApplicationRule, NamedNetwork, Surroundings};
 
@@ -68,6 +68,8 @@ pub struct Options {
     pub challenge_timeout: Duration,
     /// How long it waits at most, whatever the policy says.
     pub challenge_timeout_limit: Duration,
+    /// How often a person is asked.
+    pub challenge_budget: ChallengeBudget,
     /// Whether accesses go on while events cannot be stored.
     pub without_store: FailMode,
     /// How long an answer waits for its event to be stored.
@@ -97,6 +99,7 @@ impl Guard {
             Arc::clone(&rooms.clock),
             Arc::clone(&rooms.ids),
             connectors,
+            options.challenge_budget,
         ));
         Self { rooms, options, policies: RwLock::default(), desk }
     }

@@ -263,6 +263,28 @@ async fn a_challenge_dismissed_on_its_page_is_closed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_phone_does_not_ring_until_somebody_gives_in() {
+    let denied = scene(vec![push_policy(0)]);
+    denied.phone.answer(Progress::Denied);
+    for _ in 0..5 {
+        assert!(denied.bind("10.0.0.1").await.is_err());
+    }
+    assert_eq!(denied.phone.starts.load(Ordering::SeqCst), 2, "two refusals are an answer");
+    assert_eq!(denied.last().challenges[0].outcome, ChallengeOutcome::Failed);
+    denied.phone.answer(Progress::Approved);
+    assert!(denied.bind("10.0.0.1").await.is_err(), "nobody is asked, so nobody can say yes");
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert!(denied.bind("10.0.0.1").await.is_ok());
+
+    // Going away before the answer, to ring again.
+    let restless = scene(vec![push_policy(0)]);
+    for _ in 0..20 {
+        let _ = tokio::time::timeout(Duration::from_secs(2), restless.bind("10.0.0.1")).await;
+    }
+    assert_eq!(restless.phone.starts.load(Ordering::SeqCst), 6);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_panic_while_asking_ends_the_challenge_and_blocks() {
     let scene = scene(vec![push_policy(0)]);
     scene.phone.panics.store(true, Ordering::SeqCst);

@@ -251,11 +251,13 @@ impl Default for Behavior {
 pub(crate) struct Challenge {
     pub(crate) timeout_seconds: u32,
     pub(crate) timeout_limit_seconds: u32,
+    pub(crate) per_account_and_hour: u32,
+    pub(crate) denials_in_a_row: u32,
 }
 
 impl Default for Challenge {
     fn default() -> Self {
-        Self { timeout_seconds: 60, timeout_limit_seconds: 300 }
+        Self { timeout_seconds: 60, timeout_limit_seconds: 300, per_account_and_hour: 10, denials_in_a_row: 2 }
     }
 }
 

@@ -46,6 +46,14 @@ pub(super) fn validate(config: &Config) -> Vec<Problem> {
             format!("has to be between 1 and timeout-limit-seconds ({})", config.challenge.timeout_limit_seconds);
         problems.push(Problem::new(["challenge", "timeout-seconds"], text));
     }
+    for (key, value) in [
+        ("per-account-and-hour", config.challenge.per_account_and_hour),
+        ("denials-in-a-row", config.challenge.denials_in_a_row),
+    ] {
+        if value == 0 {
+            problems.push(Problem::new(["challenge", key], "is 0, with which nobody could ever be asked"));
+        }
+    }
     problems
 }
 

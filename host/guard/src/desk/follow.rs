@@ -35,6 +35,7 @@ pub(super) async fn follow(
         ending =
             live.ending(ChallengeOutcome::Unavailable, format!("The answer could not be stored: {error}"), ending.at);
     }
+    shared.fatigue.ended(&live.key.account, ending.outcome, ending.was_asked, ending.at);
     info!(login = %question.account.login, outcome = ?ending.outcome, "challenge ended");
     live.end(ending);
     drop(unfinished);

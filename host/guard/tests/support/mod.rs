@@ -18,7 +18,7 @@ use portcullis_core::plugin::{
 use portcullis_core::policy::*;
 use portcullis_core::store::*;
 use portcullis_core::*;
-use portcullis_guard::{Guard, Options, PolicyEntry, Rooms, Surroundings};
+use portcullis_guard::{ChallengeBudget, Guard, Options, PolicyEntry, Rooms, Surroundings};
 use tokio::sync::Notify;
 
 #[derive(Default)]
@@ -278,6 +278,7 @@ pub fn scene_with(policies: Vec<PolicyEntry>, without_store: FailMode) -> Scene 
         },
         challenge_timeout: Duration::from_secs(60),
         challenge_timeout_limit: Duration::from_secs(120),
+        challenge_budget: ChallengeBudget { per_hour: 6, denials_in_a_row: 2 },
         without_store,
         store_timeout: Duration::from_secs(5),
         challenge_page: Some("https://gateway.example/challenge".to_owned()),

@@ -185,7 +185,7 @@ impl<G: Gate> Session<'_, G> {
                 let earlier = self.earlier_step(&bind);
                 let claim = said(&bind, earlier);
                 let asked = bind_asked(&self.connection, &bind, claim, Outcome::Failure, Some(failure.code()));
-                self.note(asked, "the directory refused the bind".to_owned(), Refused::ByDirectory(failure));
+                self.note(asked, "The directory refused the bind.".to_owned(), Refused::ByDirectory(failure));
             }
             BindAnswer::Success(held) => self.bind_accepted(id, bind, held),
         }

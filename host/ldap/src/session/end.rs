@@ -183,7 +183,7 @@ async fn last_note<G: Gate>(gate: &G, connection: &Connection, stage: Stage<'_, 
         Stage::Sent { bind, .. } => {
             let claim = said(&bind, None);
             let asked = bind_asked(connection, &bind, claim, Outcome::Failure, None);
-            let why = "the client left before the directory had answered";
+            let why = "The client left before the directory had answered.";
             let _ = timeout(LAST_NOTE, gate.note(asked, why)).await;
         }
         Stage::Noting { noting, .. } => {
