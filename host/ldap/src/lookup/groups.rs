@@ -60,24 +60,36 @@ async fn upwards(link: &Link, options: &LookupOptions, entry: &SearchEntry) -> R
     )))
 }
 
+/// Groups that hold one of these names. `member` is indexed wherever groups are used for access control. The other two
+/// attributes often are not, and one unindexed alternative makes a directory look at all its entries; with the object class
+/// beside it, which always is indexed, it looks at the groups of that kind (RFC 4519, sections 3.6 and 2.40; RFC 2307,
+/// section 4).
 fn holding(names: &[String], member_uid: Option<&str>) -> String {
-    let mut filter = "(|".to_owned();
-    let mut either = |attribute: &str, value: &str| {
-        filter.push('(');
-        filter.push_str(attribute);
-        filter.push('=');
-        escape(&mut filter, value.as_bytes());
-        filter.push(')');
+    let alternatives = |filter: &mut String, attribute: &str| {
+        for name in names {
+            equals(filter, attribute, name);
+        }
     };
-    for name in names {
-        either("member", name);
-        either("uniqueMember", name);
-    }
+    let mut filter = "(|".to_owned();
+    alternatives(&mut filter, "member");
+    filter.push_str("(&(objectClass=groupOfUniqueNames)(|");
+    alternatives(&mut filter, "uniqueMember");
+    filter.push_str("))");
     if let Some(uid) = member_uid {
-        either("memberUid", uid);
+        filter.push_str("(&(objectClass=posixGroup)");
+        equals(&mut filter, "memberUid", uid);
+        filter.push(')');
     }
     filter.push(')');
     filter
+}
+
+fn equals(filter: &mut String, attribute: &str, value: &str) {
+    filter.push('(');
+    filter.push_str(attribute);
+    filter.push('=');
+    escape(filter, value.as_bytes());
+    filter.push(')');
 }
 
 /// The directory follows the chain itself; only the primary group, which is no member's attribute, needs a second step.
@@ -161,7 +173,8 @@ mod tests {
     fn names_cannot_break_out_of_the_filter() {
         assert_eq!(
             holding(&["cn=a\\2a(b".to_owned()], Some("u*")),
-            "(|(member=cn=a\\5c2a\\28b)(uniqueMember=cn=a\\5c2a\\28b)(memberUid=u\\2a))"
+            "(|(member=cn=a\\5c2a\\28b)(&(objectClass=groupOfUniqueNames)(|(uniqueMember=cn=a\\5c2a\\28b)))\
+             (&(objectClass=posixGroup)(memberUid=u\\2a)))"
         );
     }
 }
