@@ -25,6 +25,7 @@ mod events;
 mod fault;
 mod incidents;
 mod learned;
+mod memory;
 mod numbers;
 mod open;
 mod plugin_state;

@@ -8,6 +8,7 @@ use sqlx::SqlitePool;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::fault::{closed, store_error};
+use crate::memory::Memory;
 use crate::numbers::unsigned;
 use crate::open::{Database, StoreOptions};
 use crate::work::{Answer, Work};
@@ -24,6 +25,7 @@ struct Shared {
     jobs: Mutex<Option<mpsc::Sender<Job>>>,
     readers: SqlitePool,
     status: Arc<Status>,
+    memory: Arc<Memory>,
     running: watch::Receiver<()>,
 }
 
@@ -57,6 +59,7 @@ impl Store {
 
         let readers = database.readers(options.readers);
         let status = Arc::new(Status::new(unsigned(events), options.max_bytes));
+        let memory = Arc::new(Memory::default());
         let (jobs, queue) = mpsc::channel(options.queue.clamp(1, 1_000_000));
         let (ended, running) = watch::channel(());
         let writer = Writer {
@@ -65,10 +68,12 @@ impl Store {
             connection: Some(connection),
             readers: readers.clone(),
             status: Arc::clone(&status),
+            memory: Arc::clone(&memory),
+            data_version: None,
             running: ended,
         };
         tokio::spawn(writer.run());
-        Ok(Self { shared: Arc::new(Shared { jobs: Mutex::new(Some(jobs)), readers, status, running }) })
+        Ok(Self { shared: Arc::new(Shared { jobs: Mutex::new(Some(jobs)), readers, status, memory, running }) })
     }
 
     /// Writes what is still queued and closes the database. Everything that is asked afterwards, through any clone, is
@@ -116,6 +121,10 @@ impl Store {
 
     pub(crate) fn readers(&self) -> &SqlitePool {
         &self.shared.readers
+    }
+
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.shared.memory
     }
 
     pub(crate) fn mark(&self) -> watch::Receiver<u64> {

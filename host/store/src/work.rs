@@ -9,6 +9,7 @@ use sqlx::SqliteConnection;
 
 use crate::events::{Batch, EventRow};
 use crate::fault::Fault;
+use crate::memory::Learned;
 use crate::{challenges, incidents, learned, open, plugin_state, settings};
 
 /// A write.
@@ -33,14 +34,22 @@ pub(crate) struct Entry {
     pub(crate) incidents: Vec<IncidentChange>,
 }
 
+/// What a transaction has learned, and whether that was new.
+pub(crate) type Lessons<'a> = Vec<Learned<'a>>;
+
 /// What the writer answers: how many rows it was about, or why it did nothing.
 pub(crate) type Answer = Result<u64, StoreError>;
 
 impl Work {
     /// Does it. An error in the outer result spoils the transaction; one in the inner result has written nothing.
-    pub(crate) async fn apply(&self, connection: &mut SqliteConnection, batch: &mut Batch) -> Result<Answer, Fault> {
+    pub(crate) async fn apply<'a>(
+        &'a self,
+        connection: &mut SqliteConnection,
+        batch: &mut Batch,
+        lessons: &mut Lessons<'a>,
+    ) -> Result<Answer, Fault> {
         let rows = match self {
-            Self::Append(entry) => append(connection, batch, entry).await?,
+            Self::Append(entry) => append(connection, batch, entry, lessons).await?,
             Self::ResolveIncident { id, person, event } => {
                 let resolved = incidents::resolve_by_person(connection, *id, person, event.at).await?;
                 // The event says that the person resolved it, so it is only true together with that.
@@ -65,10 +74,16 @@ impl Work {
     }
 }
 
-async fn append(connection: &mut SqliteConnection, batch: &mut Batch, entry: &Entry) -> Result<u64, Fault> {
+async fn append<'a>(
+    connection: &mut SqliteConnection,
+    batch: &mut Batch,
+    entry: &'a Entry,
+    lessons: &mut Lessons<'a>,
+) -> Result<u64, Fault> {
     batch.append(connection, &entry.row).await?;
     if let Some(observation) = &entry.learned {
-        learned::learn(connection, observation).await?;
+        let is_new = learned::learn(connection, observation).await?;
+        lessons.push(Learned { observation, is_new });
     }
     for change in &entry.incidents {
         incidents::change(connection, &entry.row, change).await?;

@@ -8,9 +8,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::events::Batch;
 use crate::fault::{Fault, Scope};
+use crate::memory::Memory;
 use crate::open::Database;
 use crate::store::Status;
-use crate::work::{Answer, Work};
+use crate::work::{Answer, Lessons, Work};
 
 /// The most writes in one transaction. More would make the first of them wait for longer than the disk takes anyway.
 const MOST_PER_TRANSACTION: usize = 256;
@@ -31,6 +32,9 @@ pub(crate) struct Writer {
     pub(crate) connection: Option<SqliteConnection>,
     pub(crate) readers: SqlitePool,
     pub(crate) status: Arc<Status>,
+    pub(crate) memory: Arc<Memory>,
+    /// What the connection last said about others' writes; none for a connection that was not asked yet.
+    pub(crate) data_version: Option<i64>,
     /// Dropped when the writer has ended, which is what [`crate::Store::close`] waits for.
     pub(crate) running: watch::Sender<()>,
 }
@@ -80,21 +84,35 @@ impl Writer {
     async fn commit(&mut self, jobs: &[Job]) -> Result<Vec<Answer>, Fault> {
         let connected = match self.connection.take() {
             Some(connection) => Ok(connection),
-            None => self.database.connect_writer(self.status.max_bytes()).await,
+            None => {
+                // What was written while there was no connection is not known.
+                self.memory.forget();
+                self.data_version = None;
+                self.database.connect_writer(self.status.max_bytes()).await
+            }
         };
+        self.memory.begin();
         let outcome = match connected {
             Ok(mut connection) => match transaction(&mut connection, jobs).await {
                 Ok(done) => {
                     self.connection = Some(connection);
+                    if self.data_version.replace(done.data_version).is_some_and(|before| before != done.data_version) {
+                        self.memory.forget();
+                    }
+                    self.memory.end(&done.lessons);
                     Ok(done)
                 }
                 Err(fault) => {
+                    self.memory.end(&[]);
                     // Closing rolls back. When even that fails, the database does it as soon as the file is closed.
                     let _ = connection.close().await;
                     Err(fault)
                 }
             },
-            Err(fault) => Err(fault),
+            Err(fault) => {
+                self.memory.end(&[]);
+                Err(fault)
+            }
         };
         match outcome {
             Ok(done) => {
@@ -129,24 +147,28 @@ fn tell(job: Job, answer: Answer) {
 }
 
 /// What a transaction has done.
-struct Done {
+struct Done<'a> {
     answers: Vec<Answer>,
+    lessons: Lessons<'a>,
+    /// Changes when somebody else has written (SQLite, `PRAGMA data_version`).
+    data_version: i64,
     /// Sequence of its last event, if it has any.
     last_sequence: Option<u64>,
     /// How much has changed in the log and in the incidents. An incident never changes without an event.
     changes: u64,
 }
 
-async fn transaction(connection: &mut SqliteConnection, jobs: &[Job]) -> Result<Done, Fault> {
+async fn transaction<'a>(connection: &mut SqliteConnection, jobs: &'a [Job]) -> Result<Done<'a>, Fault> {
     // Takes the write lock at once: a transaction that starts as a reader can fail halfway when somebody else writes.
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let data_version = sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut *transaction).await?;
     let mut batch = Batch::begin(&mut transaction).await?;
-    let mut answers = Vec::with_capacity(jobs.len());
+    let (mut answers, mut lessons) = (Vec::with_capacity(jobs.len()), Vec::with_capacity(jobs.len()));
     for job in jobs {
-        answers.push(job.work.apply(&mut transaction, &mut batch).await?);
+        answers.push(job.work.apply(&mut transaction, &mut batch, &mut lessons).await?);
     }
     let changes = batch.count;
     let last_sequence = batch.seal(&mut transaction).await?;
     transaction.commit().await?;
-    Ok(Done { answers, last_sequence, changes })
+    Ok(Done { answers, lessons, data_version, last_sequence, changes })
 }

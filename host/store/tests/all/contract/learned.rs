@@ -47,3 +47,56 @@ pub async fn what_is_learned_survives_reopening<P: Place>(place: &P) {
     };
     assert_eq!((association.first_seen, association.count), (Timestamp(50), 2));
 }
+
+/// Whoever asks while others teach makes nothing wrong: what is answered in the end is what a store that was opened anew reads.
+pub async fn asking_meanwhile_changes_nothing<P: Place>(place: &P) {
+    const ACCOUNTS: u128 = 7;
+    let account = |number: u128| AccountId::new(format!("account-{}", number % ACCOUNTS));
+    let place_of = |number: u128| address(u8::try_from(number % 5).unwrap());
+    let store = place.open().await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for writer in 0..8_u128 {
+        let store = store.clone();
+        tasks.spawn(async move {
+            for step in 0..40 {
+                let number = writer * 1_000 + step + 1;
+                let name = account(number);
+                store.append(seen(number, name.as_str(), place_of(number * 3), 50)).await.unwrap();
+            }
+        });
+    }
+    for asker in 0..4_u128 {
+        let store = store.clone();
+        tasks.spawn(async move {
+            for step in 0..200 {
+                store.account_history(&account(asker + step)).await.unwrap();
+                store.endpoint_history(place_of(step)).await.unwrap();
+            }
+        });
+    }
+    while let Some(task) = tasks.join_next().await {
+        task.unwrap();
+    }
+    let sorted = |mut associations: Vec<Association>| {
+        associations.sort_by_key(|association| association.address);
+        associations
+    };
+    let mut remembered = Vec::new();
+    for number in 0..ACCOUNTS {
+        remembered.push(sorted(store.account_history(&account(number)).await.unwrap().associations));
+    }
+    let mut endpoints = Vec::new();
+    for number in 0..5 {
+        endpoints.push(store.endpoint_history(place_of(number)).await.unwrap());
+    }
+    let total: u64 = remembered.iter().flatten().map(|association| association.count).sum();
+    assert_eq!(total, 320);
+    P::close(store).await;
+    let store = place.open().await;
+    for (number, remembered) in (0..).zip(remembered) {
+        assert_eq!(sorted(store.account_history(&account(number)).await.unwrap().associations), remembered);
+    }
+    for (number, endpoint) in (0..).zip(endpoints) {
+        assert_eq!(store.endpoint_history(place_of(number)).await.unwrap(), endpoint);
+    }
+}

@@ -56,7 +56,10 @@ contract! { sqlite: crate::sqlite::Folder =>
         resolving_what_is_not_there_changes_nothing, accounts_and_policies_are_apart, one_record_can_do_both,
         a_person_resolves_once_and_with_an_event, concurrent_raising_makes_one, unresolved_come_first,
     }
-    learned { associations_are_counted, endpoints_count_accounts, what_is_learned_survives_reopening }
+    learned {
+        associations_are_counted, endpoints_count_accounts, what_is_learned_survives_reopening,
+        asking_meanwhile_changes_nothing,
+    }
     challenges {
         only_an_approval_for_the_same_key_counts, the_newest_approval_counts, a_challenge_is_replaced,
         open_ones_are_cancelled,
