@@ -5,7 +5,7 @@ use portcullis_core::BoxFuture;
 use portcullis_core::event::{Decision, Event, Record};
 use portcullis_core::store::{EventStore, Sequence, StoreError, StoredEvent};
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 
 use crate::Store;
 use crate::chain::{BatchHash, START, event_digest};
@@ -88,16 +88,17 @@ fn decision_text(decision: Decision) -> &'static str {
     }
 }
 
-/// The events of one transaction, on their way into the log.
-pub(crate) struct Batch {
+/// The events of one transaction, on their way into the log. They are written together when the batch is sealed: each
+/// statement is handed to the database's thread and back, which costs more than writing a row.
+pub(crate) struct Batch<'a> {
     number: u64,
     previous: [u8; 32],
     hash: BatchHash,
     next_sequence: u64,
-    pub(crate) count: u64,
+    rows: Vec<(u64, &'a EventRow)>,
 }
 
-impl Batch {
+impl<'a> Batch<'a> {
     /// Goes on where the log ends. It is asked anew for each transaction, so that the chain also holds when a second
     /// process has written.
     pub(crate) async fn begin(connection: &mut SqliteConnection) -> Result<Self, Fault> {
@@ -113,37 +114,46 @@ impl Batch {
             sqlx::query_scalar("SELECT COALESCE(MAX(sequence), 0) FROM events").fetch_one(&mut *connection).await?;
         let number = unsigned(number) + 1;
         let next_sequence = unsigned(i64::max(covered, highest)) + 1;
-        Ok(Self { number, previous, hash: BatchHash::new(&previous, number), next_sequence, count: 0 })
+        Ok(Self { number, previous, hash: BatchHash::new(&previous, number), next_sequence, rows: Vec::new() })
     }
 
-    pub(crate) async fn append(&mut self, connection: &mut SqliteConnection, row: &EventRow) -> Result<(), Fault> {
-        let sequence = self.next_sequence;
-        sqlx::query(
-            "INSERT INTO events (sequence, id, at, account, endpoint, decision, json, digest, batch)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        )
-        .bind(signed(sequence))
-        .bind(row.id.as_slice())
-        .bind(row.at)
-        .bind(row.account.as_deref())
-        .bind(row.endpoint.as_deref())
-        .bind(row.decision)
-        .bind(row.json.as_str())
-        .bind(event_digest(sequence, &row.json).as_slice())
-        .bind(signed(self.number))
-        .execute(connection)
-        .await?;
-        self.hash.add(sequence, &row.json);
+    pub(crate) fn append(&mut self, row: &'a EventRow) {
+        self.hash.add(self.next_sequence, &row.json);
+        self.rows.push((self.next_sequence, row));
         self.next_sequence += 1;
-        self.count += 1;
+    }
+
+    /// How many events there are.
+    pub(crate) fn count(&self) -> u64 {
+        u64::try_from(self.rows.len()).unwrap_or(u64::MAX)
+    }
+
+    async fn write(&self, connection: &mut SqliteConnection) -> Result<(), Fault> {
+        let head = "INSERT INTO events (sequence, id, at, account, endpoint, decision, json, digest, batch) ";
+        let mut insert = QueryBuilder::<Sqlite>::new(head);
+        insert.push_values(&self.rows, |mut values, (sequence, row)| {
+            values
+                .push_bind(signed(*sequence))
+                .push_bind(row.id.as_slice())
+                .push_bind(row.at)
+                .push_bind(row.account.as_deref())
+                .push_bind(row.endpoint.as_deref())
+                .push_bind(row.decision)
+                .push_bind(row.json.as_str())
+                .push_bind(event_digest(*sequence, &row.json).to_vec())
+                .push_bind(signed(self.number));
+        });
+        insert.build().execute(connection).await?;
         Ok(())
     }
 
     /// Adds the batch to the chain, if it has events. Returns the sequence of the last one.
     pub(crate) async fn seal(self, connection: &mut SqliteConnection) -> Result<Option<u64>, Fault> {
-        if self.count == 0 {
+        let count = self.count();
+        if count == 0 {
             return Ok(None);
         }
+        self.write(&mut *connection).await?;
         let last = self.next_sequence - 1;
         sqlx::query(
             "INSERT INTO batches (number, previous, hash, count, first_sequence, last_sequence)
@@ -152,8 +162,8 @@ impl Batch {
         .bind(signed(self.number))
         .bind(self.previous.as_slice())
         .bind(self.hash.finish().as_slice())
-        .bind(signed(self.count))
-        .bind(signed(self.next_sequence - self.count))
+        .bind(signed(count))
+        .bind(signed(self.next_sequence - count))
         .bind(signed(last))
         .execute(connection)
         .await?;

@@ -1,15 +1,17 @@
 //! Learned behaviour: which account uses which endpoint.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use async_trait::async_trait;
 use portcullis_core::AccountId;
 use portcullis_core::learned::{AccountHistory, Association, EndpointHistory, Observation};
 use portcullis_core::store::{LearnedStore, StoreError};
-use sqlx::SqliteConnection;
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use crate::Store;
 use crate::fault::{Fault, damaged, store_error};
+use crate::memory::Learned;
 use crate::numbers::{millis, timestamp, unsigned};
 
 #[async_trait]
@@ -56,20 +58,39 @@ impl LearnedStore for Store {
     }
 }
 
-/// Says whether the account had not used the endpoint before.
-pub(crate) async fn learn(connection: &mut SqliteConnection, observation: &Observation) -> Result<bool, Fault> {
-    let count: i64 = sqlx::query_scalar(
-        "INSERT INTO associations (account, address, first_seen, last_seen, count) VALUES (?1, ?2, ?3, ?3, 1)
-         ON CONFLICT (account, address) DO UPDATE SET
+/// Writes all observations of a transaction with one statement and says which associations they began.
+pub(crate) async fn learn<'a>(
+    connection: &mut SqliteConnection,
+    observations: &[&'a Observation],
+) -> Result<Vec<Learned<'a>>, Fault> {
+    if observations.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut upsert =
+        QueryBuilder::<Sqlite>::new("INSERT INTO associations (account, address, first_seen, last_seen, count) ");
+    upsert.push_values(observations, |mut values, observation| {
+        let at = millis(observation.at);
+        values
+            .push_bind(observation.account.as_str())
+            .push_bind(observation.address.to_string())
+            .push_bind(at)
+            .push_bind(at)
+            .push("1");
+    });
+    upsert.push(
+        " ON CONFLICT (account, address) DO UPDATE SET
              first_seen = MIN(first_seen, excluded.first_seen),
              last_seen = MAX(last_seen, excluded.last_seen),
              count = count + 1
-         RETURNING count",
-    )
-    .bind(observation.account.as_str())
-    .bind(observation.address.to_string())
-    .bind(millis(observation.at))
-    .fetch_one(connection)
-    .await?;
-    Ok(count == 1)
+         RETURNING account, address, count",
+    );
+    let rows: Vec<(String, String, i64)> = upsert.build_query_as().fetch_all(connection).await?;
+    // In no certain order (SQLite, RETURNING, limitation 3).
+    let mut begun: HashSet<_> =
+        rows.into_iter().filter(|(.., count)| *count == 1).map(|(account, address, _)| (account, address)).collect();
+    let learned = observations.iter().map(|observation| {
+        let key = (observation.account.as_str().to_owned(), observation.address.to_string());
+        Learned { observation, is_new: begun.remove(&key) }
+    });
+    Ok(learned.collect())
 }

@@ -9,8 +9,7 @@ use sqlx::SqliteConnection;
 
 use crate::events::{Batch, EventRow};
 use crate::fault::Fault;
-use crate::memory::Learned;
-use crate::{challenges, incidents, learned, open, plugin_state, settings};
+use crate::{challenges, incidents, open, plugin_state, settings};
 
 /// A write.
 pub(crate) enum Work {
@@ -34,8 +33,8 @@ pub(crate) struct Entry {
     pub(crate) incidents: Vec<IncidentChange>,
 }
 
-/// What a transaction has learned, and whether that was new.
-pub(crate) type Lessons<'a> = Vec<Learned<'a>>;
+/// What a transaction has to learn; written together at its end.
+pub(crate) type Lessons<'a> = Vec<&'a Observation>;
 
 /// What the writer answers: how many rows it was about, or why it did nothing.
 pub(crate) type Answer = Result<u64, StoreError>;
@@ -45,7 +44,7 @@ impl Work {
     pub(crate) async fn apply<'a>(
         &'a self,
         connection: &mut SqliteConnection,
-        batch: &mut Batch,
+        batch: &mut Batch<'a>,
         lessons: &mut Lessons<'a>,
     ) -> Result<Answer, Fault> {
         let rows = match self {
@@ -54,7 +53,7 @@ impl Work {
                 let resolved = incidents::resolve_by_person(connection, *id, person, event.at).await?;
                 // The event says that the person resolved it, so it is only true together with that.
                 if resolved > 0 {
-                    batch.append(connection, event).await?;
+                    batch.append(event);
                 }
                 resolved
             }
@@ -76,15 +75,12 @@ impl Work {
 
 async fn append<'a>(
     connection: &mut SqliteConnection,
-    batch: &mut Batch,
+    batch: &mut Batch<'a>,
     entry: &'a Entry,
     lessons: &mut Lessons<'a>,
 ) -> Result<u64, Fault> {
-    batch.append(connection, &entry.row).await?;
-    if let Some(observation) = &entry.learned {
-        let is_new = learned::learn(connection, observation).await?;
-        lessons.push(Learned { observation, is_new });
-    }
+    batch.append(&entry.row);
+    lessons.extend(&entry.learned);
     for change in &entry.incidents {
         incidents::change(connection, &entry.row, change).await?;
     }

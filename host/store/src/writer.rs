@@ -8,7 +8,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::events::Batch;
 use crate::fault::{Fault, Scope};
-use crate::memory::Memory;
+use crate::learned;
+use crate::memory::{Learned, Memory};
 use crate::open::Database;
 use crate::store::Status;
 use crate::work::{Answer, Lessons, Work};
@@ -149,7 +150,7 @@ fn tell(job: Job, answer: Answer) {
 /// What a transaction has done.
 struct Done<'a> {
     answers: Vec<Answer>,
-    lessons: Lessons<'a>,
+    lessons: Vec<Learned<'a>>,
     /// Changes when somebody else has written (SQLite, `PRAGMA data_version`).
     data_version: i64,
     /// Sequence of its last event, if it has any.
@@ -163,11 +164,12 @@ async fn transaction<'a>(connection: &mut SqliteConnection, jobs: &'a [Job]) -> 
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let data_version = sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut *transaction).await?;
     let mut batch = Batch::begin(&mut transaction).await?;
-    let (mut answers, mut lessons) = (Vec::with_capacity(jobs.len()), Vec::with_capacity(jobs.len()));
+    let (mut answers, mut lessons) = (Vec::with_capacity(jobs.len()), Lessons::with_capacity(jobs.len()));
     for job in jobs {
         answers.push(job.work.apply(&mut transaction, &mut batch, &mut lessons).await?);
     }
-    let changes = batch.count;
+    let changes = batch.count();
+    let lessons = learned::learn(&mut transaction, &lessons).await?;
     let last_sequence = batch.seal(&mut transaction).await?;
     transaction.commit().await?;
     Ok(Done { answers, lessons, data_version, last_sequence, changes })
