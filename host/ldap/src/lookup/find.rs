@@ -88,6 +88,12 @@ async fn entry(link: &Link, options: &LookupOptions, name: &str) -> Result<Optio
             return Ok(found);
         }
     }
+    if options.schema == Schema::ActiveDirectory
+        && let Some(leaf) = canonical_leaf(name)
+        && let Some(found) = by_canonical_name(link, options, name, &leaf, &wanted).await?
+    {
+        return Ok(Some(found));
+    }
     for filter in filters(options.schema, name) {
         match single(link.search(&options.base, Scope::Subtree, &filter, &wanted, 2).await?) {
             Some(None) => {}
@@ -97,6 +103,50 @@ async fn entry(link: &Link, options: &LookupOptions, name: &str) -> Result<Optio
         }
     }
     Ok(None)
+}
+
+/// The entry with this canonical name, such as `corp.example/People/Alice`. Active Directory takes it in a simple bind, also
+/// with a line feed for the last slash, so whoever uses it must not be a stranger to the policies. No filter can ask for
+/// `canonicalName`, which is computed, so entries with the same last part are asked for theirs.
+async fn by_canonical_name(
+    link: &Link,
+    options: &LookupOptions,
+    name: &str,
+    leaf: &str,
+    wanted: &[&str],
+) -> Result<Option<SearchEntry>, DirectoryError> {
+    let mut filter = "(&(objectClass=user)(name=".to_owned();
+    escape(&mut filter, leaf.as_bytes());
+    filter.push_str("))");
+    let mut wanted = wanted.to_vec();
+    wanted.push("canonicalName");
+    let Searched::Entries(entries) = link.search(&options.base, Scope::Subtree, &filter, &wanted, 0).await? else {
+        return Ok(None);
+    };
+    let folded = |name: &str| cache::key(&name.replace('\n', "/"));
+    let is_meant = |entry: &SearchEntry| text(entry, "canonicalName").is_some_and(|own| folded(own) == folded(name));
+    let mut found: Vec<_> = entries.into_iter().filter(is_meant).collect();
+    let first = found.pop();
+    Ok(first.filter(|_| found.is_empty()))
+}
+
+/// The last part of a canonical name (MS-ADTS, section 3.1.1.4.5.7), with its escaped slashes and backslashes undone. None
+/// for a name that is not of this form.
+fn canonical_leaf(name: &str) -> Option<String> {
+    let (mut escaped, mut leaf) = (false, None);
+    for letter in name.trim().chars() {
+        match (&mut leaf, letter) {
+            (_, '\\') if !escaped => {
+                escaped = true;
+                continue;
+            }
+            (_, '/' | '\n') if !escaped => leaf = Some(String::new()),
+            (Some(leaf), letter) => leaf.push(letter),
+            (None, _) => {}
+        }
+        escaped = false;
+    }
+    leaf.filter(|leaf| !leaf.is_empty())
 }
 
 /// The one entry that was found; an inner none for no entry, an outer none for several.
@@ -275,6 +325,17 @@ mod tests {
     fn names_cannot_break_out_of_their_filter() {
         assert_eq!(filters(Schema::Rfc2307, "a)(uid=*"), ["(uid=a\\29\\28uid=\\2a)"]);
         assert_eq!(filters(Schema::ActiveDirectory, "CORP\\a*"), ["(&(objectClass=user)(sAMAccountName=a\\2a))"]);
+    }
+
+    #[test]
+    fn the_last_part_of_a_canonical_name_is_told() {
+        let leaf = |name| canonical_leaf(name);
+        assert_eq!(leaf("corp.example/People/Alice Adams").as_deref(), Some("Alice Adams"));
+        assert_eq!(leaf("corp.example/People\nAlice").as_deref(), Some("Alice"));
+        assert_eq!(leaf("corp.example/People/A\\/B\\\\C").as_deref(), Some("A/B\\C"));
+        for other in ["", "alice", "CORP\\alice", "alice@corp.example", "CORP\\/alice", "corp.example/"] {
+            assert_eq!(leaf(other), None, "{other}");
+        }
     }
 
     #[test]
