@@ -12,16 +12,15 @@ struct Package {
     programs: &'static [&'static str],
 }
 
-const FOR_TESTS: [Package; 8] = [
+const FOR_TESTS: [Package; 7] = [
     Package { name: "slapd", programs: &["slapd"] },
     Package { name: "ldap-utils", programs: &["ldapsearch"] },
     Package { name: "chromium", programs: &["chromium", "chromium-browser", "google-chrome"] },
-    // Samba as an Active Directory domain controller; without its recommendations it is useless as one.
-    Package { name: "samba", programs: &["/usr/sbin/samba"] },
+    // Samba as an Active Directory domain controller; without what it only recommends it cannot make a domain.
+    Package { name: "samba", programs: &["samba"] },
     Package { name: "samba-ad-provision", programs: &["/usr/share/doc/samba-ad-provision/copyright"] },
     Package { name: "samba-dsdb-modules", programs: &["/usr/share/doc/samba-dsdb-modules/copyright"] },
     Package { name: "samba-vfs-modules", programs: &["/usr/share/doc/samba-vfs-modules/copyright"] },
-    Package { name: "winbind", programs: &["/usr/sbin/winbindd"] },
 ];
 
 /// Installs the servers and clients that the tests start, where they are missing.

@@ -2,8 +2,8 @@
 //!
 //! Only its LDAP service runs, so nothing but LDAP can be asked of it: no Kerberos, no DNS, no files.
 //!
-//! Who is in it: the people [`ALICE`] and [`BOB`], the service account [`SERVICE`] and the machine [`COMPUTER`], all with
-//! the password that [`password`] tells. Bob is in the group `engineers`, which is in `staff`; alice is in neither.
+//! Who is in it: the people [`ALICE`], [`BOB`] and [`NAMESAKE`], the service account [`SERVICE`] and the machine [`COMPUTER`], all with
+//! the password that [`password`] tells. Bob is in the group `engineers`, which is in `staff`; nobody else is in either.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
@@ -32,6 +32,8 @@ pub const ALICE: &str = "alice";
 pub const BOB: &str = "bob";
 /// The account for look-ups. As everybody who is bound, it reads everything but passwords.
 pub const SERVICE: &str = "svc-portcullis";
+/// A person who has bob's name, but in another place, and not his groups.
+pub const NAMESAKE: &str = "bob.guest";
 /// A machine that has joined the domain.
 pub const COMPUTER: &str = "WS1$";
 
@@ -40,7 +42,7 @@ const SAMBA_TOOL: &str = "/usr/bin/samba-tool";
 const LDAPADD: &str = "/usr/bin/ldapadd";
 /// The schema that a domain is made from; Debian has a package for it alone.
 const PROVISION: &str = "/usr/share/samba/setup/ad-schema";
-const PACKAGES: &str = "samba samba-ad-provision samba-dsdb-modules samba-vfs-modules winbind ldap-utils";
+const PACKAGES: &str = "samba samba-ad-provision samba-dsdb-modules samba-vfs-modules ldap-utils";
 const ADMIN_PASSWORD: &str = "Administrator-Secret1";
 /// Samba's configuration has no way to choose other ports.
 const PORTS: [u16; 2] = [389, 636];
@@ -63,7 +65,7 @@ pub struct Samba {
 
 impl Samba {
     /// Makes a new domain, starts its controller on a loopback address of its own, at the usual ports 389 (plain, with
-    /// StartTLS) and 636 (TLS), and creates the accounts. Takes about ten seconds, in which the thread sleeps.
+    /// StartTLS) and 636 (TLS), and creates the accounts. Takes some five seconds, in which the thread sleeps.
     ///
     /// # Errors
     /// When a Debian package is missing, when the ports cannot be bound, which only root can do on most systems, or when
@@ -140,7 +142,9 @@ fn provision(folder: &Path) -> anyhow::Result<()> {
     command.arg(format!("--realm={}", DNS_DOMAIN.to_uppercase())).arg(format!("--domain={NETBIOS_DOMAIN}"));
     command.arg(format!("--configfile={}", seed.display()));
     command.arg(format!("--targetdir={}", folder.join("dc").display()));
-    finish("samba-tool domain provision", command)
+    finish("samba-tool domain provision", command).with_context(|| {
+        format!("the domain cannot be made, perhaps because one of these packages is missing: {PACKAGES}")
+    })
 }
 
 fn config_text(folder: &Path, pki: &Pki, ip: IpAddr) -> anyhow::Result<String> {
@@ -217,7 +221,7 @@ fn finish(name: &str, mut command: Command) -> anyhow::Result<()> {
 
 /// Everybody, in LDIF.
 fn accounts() -> String {
-    let mut text = String::new();
+    let mut text = format!("dn: OU=Guests,{BASE_DN}\nobjectClass: organizationalUnit\n\n");
     let mut account = |dn: &str, login: &str, class: &str, more: &str| {
         // 512 is a normal account, 4096 a machine's (MS-ADTS, section 2.2.16).
         let control = if class == "computer" { 4096 } else { 512 };
@@ -233,6 +237,7 @@ fn accounts() -> String {
                  department: Engineering\ntitle: Engineer\n";
     account("CN=Alice Adams,CN=Users", ALICE, "user", alice);
     account("CN=Bob Brown,CN=Users", BOB, "user", "displayName: Bob Brown\nuserPrincipalName: bob@example.test\n");
+    account("CN=Bob Brown,OU=Guests", NAMESAKE, "user", "displayName: Bob Brown\n");
     account("CN=svc-portcullis,CN=Users", SERVICE, "user", "");
     account("CN=WS1,CN=Computers", COMPUTER, "computer", "");
     for (group, member) in [("engineers", "CN=Bob Brown"), ("staff", "CN=engineers")] {

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use portcullis_lab::client::LdapClient;
-use portcullis_lab::samba::{ALICE, BASE_DN, BOB, COMPUTER, SERVICE, Samba, password};
+use portcullis_lab::samba::{ALICE, BASE_DN, BOB, COMPUTER, NAMESAKE, SERVICE, Samba, password};
 use portcullis_lab::tools::{ToolOutput, Tools};
 use serde_json::Value;
 
@@ -26,11 +26,11 @@ when = { group = ["Domain Computers"] }
 then = "block"
 "#;
 
-async fn stage(samba: &Samba) -> Result<Stage> {
+async fn stage(samba: &Samba, base: &str) -> Result<Stage> {
     let directory = format!("url = \"{}\"\nca-file = \"{}\"", samba.ldaps_uri(), samba.ca_pem_path().display());
     let accounts = format!(
         r#"
-base = "{BASE_DN}"
+base = "{base}"
 schema = "active-directory"
 service-account = "{SERVICE}@example.test"
 password = {{ plain-text = "{secret}" }}
@@ -80,7 +80,7 @@ async fn search(tools: Tools) -> Result<ToolOutput> {
 #[tokio::test]
 async fn accounts_groups_and_answers_are_those_of_a_real_domain_controller() -> Result<()> {
     let samba = tokio::task::spawn_blocking(Samba::start).await??;
-    let stage = stage(&samba).await?;
+    let stage = stage(&samba, BASE_DN).await?;
     let id = object_guid(&samba).await?;
 
     // Every form of a name that this domain controller takes in a simple bind.
@@ -115,6 +115,9 @@ async fn accounts_groups_and_answers_are_those_of_a_real_domain_controller() -> 
         assert_eq!(stage.last_access().await?["decision"], "block", "{form:?}");
     }
 
+    let (code, account) = bind(&stage, "example.test/Guests/Bob Brown", &password(NAMESAKE)).await?;
+    assert_eq!((code, &account["login"]), (0, &NAMESAKE.into()), "{account}");
+
     // A machine, whose only group is its primary one, which no `member` attribute names.
     let (code, account) = bind(&stage, "EXAMPLE\\WS1$", &password(COMPUTER)).await?;
     assert_eq!((code, &account["kind"]), (49, &"machine".into()), "{account}");
@@ -136,5 +139,11 @@ async fn accounts_groups_and_answers_are_those_of_a_real_domain_controller() -> 
     let through = search(gateway).await?;
     assert_eq!((direct.code, direct.sorted_ldif().len() > 10), (0, true), "{}", direct.stderr);
     assert!(through == direct, "through the gateway:\n{}\ndirect:\n{}", through.stdout, direct.stdout);
+    drop(stage);
+
+    // Whom the directory knows, but not below the base, is nobody whom the policies could judge.
+    let stage = self::stage(&samba, "OU=Guests,DC=example,DC=test").await?;
+    let (code, account) = bind(&stage, "alice@example.test", &password(ALICE)).await?;
+    assert_eq!((code, &account["kind"]), (49, &"unknown".into()), "{account}");
     Ok(())
 }
