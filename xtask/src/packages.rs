@@ -6,16 +6,21 @@ use anyhow::{Result, bail};
 
 use crate::run;
 
-/// A package and the programs by which to tell that it is there; one is enough.
+/// A package and the programs by which to tell that it is there; one is enough. A path names a file of a package without programs.
 struct Package {
     name: &'static str,
     programs: &'static [&'static str],
 }
 
-const FOR_TESTS: [Package; 3] = [
+const FOR_TESTS: [Package; 7] = [
     Package { name: "slapd", programs: &["slapd"] },
     Package { name: "ldap-utils", programs: &["ldapsearch"] },
     Package { name: "chromium", programs: &["chromium", "chromium-browser", "google-chrome"] },
+    // Samba as an Active Directory domain controller; without what it only recommends it cannot make a domain.
+    Package { name: "samba", programs: &["samba"] },
+    Package { name: "samba-ad-provision", programs: &["/usr/share/doc/samba-ad-provision/copyright"] },
+    Package { name: "samba-dsdb-modules", programs: &["/usr/share/doc/samba-dsdb-modules/copyright"] },
+    Package { name: "samba-vfs-modules", programs: &["/usr/share/doc/samba-vfs-modules/copyright"] },
 ];
 
 /// Installs the servers and clients that the tests start, where they are missing.

@@ -2,6 +2,7 @@
 //!
 //! - [`company`]: one made-up company that fills all of them
 //! - [`slapd`]: the real OpenLDAP server
+//! - [`samba`]: a real Active Directory domain controller, Samba's
 //! - [`directory`]: an embedded LDAP directory
 //! - [`okta`]: a simulator of Okta
 //! - [`pki`]: a throwaway certification authority
@@ -21,6 +22,7 @@ pub mod net;
 pub mod okta;
 pub mod pki;
 pub mod process;
+pub mod samba;
 pub mod slapd;
 pub mod tools;
 

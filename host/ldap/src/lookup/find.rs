@@ -88,8 +88,12 @@ async fn entry(link: &Link, options: &LookupOptions, name: &str) -> Result<Optio
             return Ok(found);
         }
     }
-    for filter in filters(options.schema, name) {
-        match single(link.search(&options.base, Scope::Subtree, &filter, &wanted, 2).await?) {
+    for form in forms(options.schema, name) {
+        let found = match form {
+            Form::Filter(filter) => single(link.search(&options.base, Scope::Subtree, &filter, &wanted, 2).await?),
+            Form::Canonical(filter) => by_canonical_name(link, options, name, &filter, &wanted).await?,
+        };
+        match found {
             Some(None) => {}
             Some(found) => return Ok(found),
             // Two accounts: none of them is meant for certain.
@@ -97,6 +101,45 @@ async fn entry(link: &Link, options: &LookupOptions, name: &str) -> Result<Optio
         }
     }
     Ok(None)
+}
+
+/// The entry with this canonical name, as [`single`] tells it. No filter can ask for `canonicalName`, which is computed, so
+/// all entries with the same last part are asked for theirs.
+async fn by_canonical_name(
+    link: &Link,
+    options: &LookupOptions,
+    name: &str,
+    filter: &str,
+    wanted: &[&str],
+) -> Result<Option<Option<SearchEntry>>, DirectoryError> {
+    let mut wanted = wanted.to_vec();
+    wanted.push("canonicalName");
+    let mut found = link.search(&options.base, Scope::Subtree, filter, &wanted, 0).await?;
+    // The form for which a line feed stands for the last slash means the same.
+    let folded = |name: &str| cache::key(&name.replace('\n', "/"));
+    if let Searched::Entries(entries) = &mut found {
+        entries.retain(|entry| text(entry, "canonicalName").is_some_and(|own| folded(own) == folded(name)));
+    }
+    Ok(single(found))
+}
+
+/// The last part of a canonical name (MS-ADTS, section 3.1.1.4.5.7), with its escaped slashes and backslashes undone. None
+/// for a name that is not of this form.
+fn canonical_leaf(name: &str) -> Option<String> {
+    let (mut escaped, mut leaf) = (false, None);
+    for letter in name.trim().chars() {
+        match (&mut leaf, letter) {
+            (_, '\\') if !escaped => {
+                escaped = true;
+                continue;
+            }
+            (_, '/' | '\n') if !escaped => leaf = Some(String::new()),
+            (Some(leaf), letter) => leaf.push(letter),
+            (None, _) => {}
+        }
+        escaped = false;
+    }
+    leaf.filter(|leaf| !leaf.is_empty())
 }
 
 /// The one entry that was found; an inner none for no entry, an outer none for several.
@@ -109,9 +152,19 @@ fn single(found: Searched) -> Option<Option<SearchEntry>> {
     if entries.is_empty() { Some(first) } else { None }
 }
 
+/// What to search for.
+#[derive(Debug, PartialEq, Eq)]
+enum Form {
+    /// What this finds.
+    Filter(String),
+    /// Of what this finds, the one whose canonical name it is.
+    Canonical(String),
+}
+
 /// What to search for, one after the other, for a name that is no DN. For Active Directory the forms that it takes in a
-/// simple bind (MS-ADTS, section 5.1.1.1.1), in its order.
-fn filters(schema: Schema, name: &str) -> Vec<String> {
+/// simple bind (MS-ADTS, section 5.1.1.1.1), in its order. A form that is missing here would be a way around every policy
+/// about accounts: the directory lets somebody in who is a stranger here.
+fn forms(schema: Schema, name: &str) -> Vec<Form> {
     let name = name.trim();
     let user = |attribute: &str, value: &[u8]| {
         let mut filter = format!("(&(objectClass=user)({attribute}=");
@@ -123,17 +176,23 @@ fn filters(schema: Schema, name: &str) -> Vec<String> {
         let mut filter = "(uid=".to_owned();
         escape(&mut filter, name.as_bytes());
         filter.push(')');
-        return vec![filter];
+        return vec![Form::Filter(filter)];
     }
-    if let Some((_, login)) = name.rsplit_once('\\') {
-        return vec![user("sAMAccountName", login.as_bytes())];
-    }
-    let mut filters = Vec::new();
-    if let Some((login, _)) = name.rsplit_once('@') {
-        filters.push(user("userPrincipalName", name.as_bytes()));
-        filters.push(user("sAMAccountName", login.as_bytes()));
+    let mut forms = Vec::new();
+    let qualified = name.rsplit_once('\\');
+    if let Some((_, login)) = qualified {
+        forms.push(Form::Filter(user("sAMAccountName", login.as_bytes())));
+    } else if let Some((login, _)) = name.rsplit_once('@') {
+        forms.push(Form::Filter(user("userPrincipalName", name.as_bytes())));
+        forms.push(Form::Filter(user("sAMAccountName", login.as_bytes())));
     } else {
-        filters.push(user("sAMAccountName", name.as_bytes()));
+        forms.push(Form::Filter(user("sAMAccountName", name.as_bytes())));
+    }
+    if let Some(leaf) = canonical_leaf(name) {
+        forms.push(Form::Canonical(user("name", leaf.as_bytes())));
+    }
+    if qualified.is_some() {
+        return forms;
     }
     if let Ok(guid) = Uuid::parse_str(name) {
         let mut filter = "(&(objectClass=user)(objectGUID=".to_owned();
@@ -142,16 +201,16 @@ fn filters(schema: Schema, name: &str) -> Vec<String> {
             let _ = write!(filter, "\\{octet:02x}");
         }
         filter.push_str("))");
-        filters.push(filter);
+        forms.push(Form::Filter(filter));
     }
-    filters.push(user("displayName", name.as_bytes()));
+    forms.push(Form::Filter(user("displayName", name.as_bytes())));
     if name.contains('/') {
-        filters.push(user("servicePrincipalName", name.as_bytes()));
+        forms.push(Form::Filter(user("servicePrincipalName", name.as_bytes())));
     }
     if name.starts_with("S-1-") {
-        filters.push(user("objectSid", name.as_bytes()));
+        forms.push(Form::Filter(user("objectSid", name.as_bytes())));
     }
-    filters
+    forms
 }
 
 /// The first value of an attribute, as octets, whatever the case of its name.
@@ -271,10 +330,31 @@ pub(super) async fn check(link: &Link, options: &LookupOptions) -> Result<(), Ch
 mod tests {
     use super::*;
 
+    fn filters(schema: Schema, name: &str) -> Vec<String> {
+        let text = |form| match form {
+            Form::Filter(filter) => filter,
+            Form::Canonical(filter) => format!("canonical {filter}"),
+        };
+        forms(schema, name).into_iter().map(text).collect()
+    }
+
     #[test]
     fn names_cannot_break_out_of_their_filter() {
         assert_eq!(filters(Schema::Rfc2307, "a)(uid=*"), ["(uid=a\\29\\28uid=\\2a)"]);
         assert_eq!(filters(Schema::ActiveDirectory, "CORP\\a*"), ["(&(objectClass=user)(sAMAccountName=a\\2a))"]);
+        let canonical = filters(Schema::ActiveDirectory, "corp.example/People/a*");
+        assert!(canonical.contains(&"canonical (&(objectClass=user)(name=a\\2a))".to_owned()), "{canonical:?}");
+    }
+
+    #[test]
+    fn the_last_part_of_a_canonical_name_is_told() {
+        let leaf = |name| canonical_leaf(name);
+        assert_eq!(leaf("corp.example/People/Alice Adams").as_deref(), Some("Alice Adams"));
+        assert_eq!(leaf("corp.example/People\nAlice").as_deref(), Some("Alice"));
+        assert_eq!(leaf("corp.example/People/A\\/B\\\\C").as_deref(), Some("A/B\\C"));
+        for other in ["", "alice", "CORP\\alice", "alice@corp.example", "CORP\\/alice", "corp.example/"] {
+            assert_eq!(leaf(other), None, "{other}");
+        }
     }
 
     #[test]
@@ -287,5 +367,9 @@ mod tests {
         assert!(
             filters(Schema::ActiveDirectory, "Alice Example").iter().any(|f| f.contains("displayName=Alice Example"))
         );
+        let canonical = filters(Schema::ActiveDirectory, "corp.example/People/Alice");
+        assert_eq!(canonical.get(1).map(String::as_str), Some("canonical (&(objectClass=user)(name=Alice))"));
+        let escaped = filters(Schema::ActiveDirectory, "corp.example/A\\/B/Alice");
+        assert_eq!(escaped.get(1).map(String::as_str), Some("canonical (&(objectClass=user)(name=Alice))"));
     }
 }

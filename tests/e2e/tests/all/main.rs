@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod active_directory;
 mod binds;
 mod console;
 mod durability;

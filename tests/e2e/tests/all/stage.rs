@@ -37,6 +37,16 @@ connector = "okta-verify"
 timeout-seconds = 20
 "#;
 
+/// The part of `[directory]` that fits the company in OpenLDAP.
+const OPENLDAP: &str = r#"
+base = "dc=example,dc=com"
+schema = "rfc2307"
+service-account = "cn=portcullis,ou=services,dc=example,dc=com"
+password = { plain-text = "portcullis-secret" }
+privileged-groups = ["cn=admins,ou=groups,dc=example,dc=com"]
+service-accounts-under = ["ou=services,dc=example,dc=com"]
+"#;
+
 /// What a test wants to be different.
 pub(crate) struct Setup {
     /// Everything from the first `[[policy]]` on.
@@ -44,6 +54,8 @@ pub(crate) struct Setup {
     /// More lines for `[[listener]]`, `[directory]` and at the top level.
     pub(crate) listener: String,
     pub(crate) directory: Option<String>,
+    /// What kind of directory it is, and as whom the gateway reads it.
+    pub(crate) accounts: String,
     pub(crate) sections: String,
     pub(crate) learning_accesses: u32,
     pub(crate) okta: OktaOptions,
@@ -57,6 +69,7 @@ impl Default for Setup {
             policies: UNUSUAL_ENDPOINT.to_owned(),
             listener: "tls = \"none\"".to_owned(),
             directory: None,
+            accounts: OPENLDAP.to_owned(),
             sections: String::new(),
             learning_accesses: 1,
             okta: OktaOptions::default(),
@@ -130,13 +143,8 @@ data-folder = "data"
 level = "debug"
 [directory]
 {directory}
-base = "dc=example,dc=com"
-schema = "rfc2307"
-service-account = "cn=portcullis,ou=services,dc=example,dc=com"
-password = {{ plain-text = "portcullis-secret" }}
+{accounts}
 cache-seconds = 1
-privileged-groups = ["cn=admins,ou=groups,dc=example,dc=com"]
-service-accounts-under = ["ou=services,dc=example,dc=com"]
 [[listener]]
 name = "wiki"
 address = "{ldap}"
@@ -160,6 +168,7 @@ learning-accesses = {learning}
 [challenge]
 timeout-seconds = 20
 "#,
+            accounts = setup.accounts,
             ldap = self.ldap,
             web = self.web,
             listener = setup.listener,
