@@ -5,6 +5,7 @@ use okta::{Answer, Fault, dates};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::contract::exports::portcullis::gateway::authenticator::StartError;
 use crate::settings::Device;
 
 /// A user.
@@ -27,6 +28,20 @@ impl User {
     pub(crate) fn is_called(&self, name: &str) -> bool {
         let (login, name) = (self.profile.login.to_lowercase(), name.to_lowercase());
         login == name || login.split_once('@').is_some_and(|(short, _)| short == name)
+    }
+
+    /// Whether the user may be asked: yes when active, no when stopped in any way, new ways included.
+    ///
+    /// # Errors
+    /// The user has never begun to use Okta, and so has nothing to answer with.
+    pub(crate) fn can_answer(&self) -> Result<bool, StartError> {
+        match self.status.as_str() {
+            "ACTIVE" => Ok(true),
+            status @ ("STAGED" | "PROVISIONED") => {
+                Err(StartError::NotEnrolled(format!("The Okta user was never activated; the status is {status}.")))
+            }
+            _ => Ok(false),
+        }
     }
 }
 

@@ -19,6 +19,9 @@ const POLL_AFTER_MS: u32 = 2_000;
 /// The same when the budget is nearly used up.
 const POLL_AFTER_SCARCE_MS: u32 = 6_000;
 
+/// Refusals of a push because the user or the phone is stopped (Okta, "Error codes").
+const STOPPED: [&str; 5] = ["E0000038", "E0000069", "E0000119", "E0000154", "E0000180"];
+
 /// What has to be remembered of a push between two calls. It holds no credentials.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Handle {
@@ -60,22 +63,17 @@ pub fn start(host: &impl Host, settings: &Settings, context: &Context) -> Result
     let address = address.and_then(|endpoint| endpoint.address.parse::<IpAddr>().ok());
     let client = Client::new(host, &settings.base).on_behalf_of(address.map(|address| address.to_string()));
     let user = find_user(&client, name_of(settings, context)?)?;
+    if !user.can_answer()? {
+        return out_of_action(host, user.id);
+    }
     let phone = find_phone(&client, &user, settings)?;
 
     let body: &[u8] = if settings.number_challenge { br#"{"useNumberMatchingChallenge":true}"# } else { b"" };
     let answer = match client.follow(Method::Post, &phone.verify, body.to_vec()) {
         Ok(answer) => answer,
-        Err(Fault::Refused(code)) if code == "E0000073" => {
-            let handle = Handle {
-                user: user.id,
-                factor: phone.id,
-                poll: String::new(),
-                cancel: None,
-                deadline: host.now(),
-                number: None,
-            };
-            return handle.step(Progress::Denied, host.now(), 0).map_err(StartError::Failed);
-        }
+        Err(Fault::Refused(code)) if code == "E0000073" => return ended(host, user.id, Progress::Denied),
+        // Locked or not active since a moment ago, or the phone is locked.
+        Err(Fault::Refused(code)) if STOPPED.contains(&code.as_str()) => return out_of_action(host, user.id),
         Err(fault) => return Err(not_sent(host, fault)),
     };
     let sent = |fault: Fault| StartError::Failed(ConnectorError::Protocol(unreadable(fault)));
@@ -98,6 +96,20 @@ pub fn start(host: &impl Host, settings: &Settings, context: &Context) -> Result
         number: transaction.number,
     };
     handle.step(progress, host.now(), poll_after(&answer)).map_err(StartError::Failed)
+}
+
+/// The person is known and cannot answer now. That is a failed challenge and not a missing enrolment: whoever tries wrong
+/// passwords at Okta can have an account locked, and must not get what a policy leaves to people without a phone.
+fn out_of_action(host: &impl Host, user: String) -> Result<Step, StartError> {
+    host.log(Level::Warn, "a push was not sent: the Okta user or the phone is locked, suspended or not active");
+    ended(host, user, Progress::Failed)
+}
+
+/// A challenge that is over before a push was sent.
+fn ended(host: &impl Host, user: String, progress: Progress) -> Result<Step, StartError> {
+    let now = host.now();
+    let over = Handle { user, factor: String::new(), poll: String::new(), cancel: None, deadline: now, number: None };
+    over.step(progress, now, 0).map_err(StartError::Failed)
 }
 
 /// Looks whether the person has answered.
@@ -187,10 +199,6 @@ fn find_user<H: Host>(client: &Client<'_, H>, name: &str) -> Result<User, StartE
     if !is_id(&user.id) {
         return Err(Fault::Protocol("Okta's answer holds a user id that cannot be one".to_owned()).into());
     }
-    if user.status != "ACTIVE" {
-        let status: String = user.status.chars().filter(|c| c.is_ascii_uppercase() || *c == '_').take(30).collect();
-        return Err(StartError::NotEnrolled(format!("The Okta user is not active; its status is {status}.")));
-    }
     Ok(user)
 }
 
@@ -210,14 +218,6 @@ fn find_phone<H: Host>(client: &Client<'_, H>, user: &User, settings: &Settings)
 fn not_sent(host: &impl Host, fault: Fault) -> StartError {
     let error = match fault {
         Fault::NotFound => StartError::NotEnrolled("The phone is not enrolled in Okta any more.".to_owned()),
-        Fault::Refused(code) => match code.as_str() {
-            "E0000038" => StartError::NotEnrolled("The Okta user is not active.".to_owned()),
-            "E0000069" | "E0000119" => StartError::NotEnrolled("The Okta user is locked.".to_owned()),
-            "E0000154" | "E0000180" => {
-                StartError::NotEnrolled("The phone's enrolment in Okta is not active.".to_owned())
-            }
-            _ => Fault::Refused(code).into(),
-        },
         Fault::Uncertain(what) => {
             let text = format!("{what}; a push may be on the phone all the same, so that no other is sent");
             StartError::Failed(ConnectorError::Unavailable(text))

@@ -112,6 +112,18 @@ async fn an_account_without_a_phone_is_blocked_or_what_the_policy_says() -> Resu
 }
 
 #[tokio::test]
+async fn a_stopped_okta_user_does_not_get_what_is_left_to_people_without_a_phone() -> Result<()> {
+    let lenient = format!("{UNUSUAL_ENDPOINT}\non = {{ not-enrolled = {{ verdict = \"allow\" }} }}\n");
+    let stage = Stage::new(Setup { policies: lenient, ..Setup::default() }).await?;
+    let uid = stage.okta.cast().suspended.split('@').next().unwrap_or_default().to_owned();
+    let password = stage.company.person(&uid)?.password.clone();
+    assert_eq!(stage.bind_from(machine(), &uid, &password).await?.0, 0, "the first machine is learned");
+    assert_eq!(stage.bind_from(machine(), &uid, &password).await?.0, 49);
+    assert_eq!(stage.last_access().await?["challenges"][0]["outcome"], "failed");
+    Ok(())
+}
+
+#[tokio::test]
 async fn okta_out_of_reach_blocks_when_closed_and_allows_when_open() -> Result<()> {
     let open = format!("{UNUSUAL_ENDPOINT}\non = {{ unavailable = {{ verdict = \"allow\" }} }}\n");
     for (policies, code, decision) in [(UNUSUAL_ENDPOINT.to_owned(), 49, "block"), (open, 0, "allow")] {
