@@ -172,6 +172,7 @@ fn listener(position: &str, item: &config::Listener) -> Result<Listener, Problem
         _ => return Err(Problem::new(["listener", position, "tls"], "does not go with the certificate and key")),
     };
     let mut listener = Listener::new(ListenerName::new(&item.name), item.address, mode);
+    listener.proxy_protocol_from.clone_from(&item.proxy_protocol_from);
     listener.rules = BindRules {
         allow_unauthenticated_bind: item.allow_unauthenticated_bind,
         opaque_sasl: if item.relay_opaque_sasl { OpaqueSasl::Relay } else { OpaqueSasl::Refuse },

@@ -13,6 +13,7 @@ pub mod lane;
 pub mod listener;
 pub mod lookup;
 mod pipe;
+mod proxy;
 mod session;
 pub mod tls;
 pub mod upstream;

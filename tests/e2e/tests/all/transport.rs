@@ -1,9 +1,10 @@
 //! TLS on both sides, and the same bytes through them.
 
 use anyhow::Result;
+use portcullis_lab::client::LdapClient;
 use portcullis_lab::tools::Tools;
 
-use crate::stage::{PATIENCE, Setup, Stage};
+use crate::stage::{PATIENCE, Setup, Stage, machine};
 
 fn certificate(tls: &str) -> String {
     // Issued by the stage under this name.
@@ -57,6 +58,34 @@ async fn a_directory_with_a_certificate_that_nobody_vouches_for_is_not_spoken_to
     stage.start().await?;
     assert_ne!(stage.tools("alice", "alice-secret").whoami().await?.code, 0);
     stage.wait_for_log("ertificate").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_load_balancer_says_who_the_client_is_and_nobody_else_can() -> Result<()> {
+    let (balancer, other) = (machine(), machine());
+    let listener = format!("tls = \"none\"\nproxy-protocol-from = [\"{balancer}/32\"]");
+    let stage = Stage::new(Setup { listener, ..Setup::default() }).await?;
+    let header = b"PROXY TCP4 198.51.100.7 10.0.0.1 12345 389\r\n";
+    let bind = async |from, first: &[u8]| {
+        let mut client = LdapClient::connect_saying(stage.ldap, from, first).await?;
+        client.set_timeout(PATIENCE);
+        client.bind(&stage.dn("alice"), "alice-secret").await
+    };
+    assert_eq!(bind(balancer, header).await?.code as i32, 0);
+    let event = stage.last_access().await?;
+    assert_eq!(event["access"]["endpoint"]["address"], "198.51.100.7", "{event}");
+
+    assert!(bind(balancer, b"").await.is_err(), "without a header, a load balancer's connection is closed");
+    stage
+        .wait_for_log("a load balancer's connection is closed: it does not begin with a PROXY protocol header")
+        .await?;
+    assert!(!bind(other, header).await.is_ok_and(|result| result.code as i32 == 0), "a header is no LDAP");
+    assert_eq!(stage.accesses().await?.len(), 1, "neither was an access");
+
+    let mut direct = stage.client(other).await?;
+    direct.bind(&stage.dn("bob"), "bob-secret").await?;
+    assert_eq!(stage.last_access().await?["access"]["endpoint"]["address"], other.to_string());
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use crate::frame::op;
 use crate::listener::Mode;
 use crate::upstream::{Security, Upstream};
 
-fn certificate() -> (Arc<ServerConfig>, Arc<ClientConfig>) {
+pub(super) fn certificate() -> (Arc<ServerConfig>, Arc<ClientConfig>) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let (certificate, key) = (folder.path().join("c.pem"), folder.path().join("k.pem"));
@@ -22,7 +22,7 @@ fn certificate() -> (Arc<ServerConfig>, Arc<ClientConfig>) {
     (crate::server_config(&certificate, &key).unwrap(), crate::client_config(Some(&certificate)).unwrap())
 }
 
-async fn protect(
+pub(super) async fn protect(
     client: Peer<TcpStream>,
     config: Arc<ClientConfig>,
 ) -> Peer<tokio_rustls::client::TlsStream<TcpStream>> {
