@@ -8,13 +8,13 @@ use std::time::Duration;
 use ipnet::IpNet;
 use portcullis_core::ListenerName;
 use portcullis_core::gate::Gate;
-use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::frame::DEFAULT_LIMIT;
+use crate::tls::ServerTls;
 use crate::upstream::Upstream;
 use crate::{proxy, session};
 
@@ -32,10 +32,10 @@ pub enum Mode {
     /// In the clear, with StartTLS (RFC 4511, section 4.14) where a certificate is given.
     Plain {
         /// What StartTLS is answered with.
-        starttls: Option<Arc<ServerConfig>>,
+        starttls: Option<ServerTls>,
     },
     /// TLS from the first octet.
-    Ldaps(Arc<ServerConfig>),
+    Ldaps(ServerTls),
 }
 
 /// What to do with SASL mechanisms that may put a security layer on the connection (GSSAPI, GSS-SPNEGO, DIGEST-MD5, and all

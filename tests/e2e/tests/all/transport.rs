@@ -1,7 +1,11 @@
 //! TLS on both sides, and the same bytes through them.
 
-use anyhow::Result;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use nix::sys::signal::Signal;
 use portcullis_lab::client::LdapClient;
+use portcullis_lab::pki::Pki;
 use portcullis_lab::tools::Tools;
 
 use crate::stage::{PATIENCE, Setup, Stage, machine};
@@ -125,5 +129,66 @@ async fn a_client_cannot_tell_the_gateway_from_the_directory() -> Result<()> {
         through.compare(&stage.dn("bob"), "uid:bob").await?.code,
         direct.compare(&stage.dn("bob"), "uid:bob").await?.code
     );
+    Ok(())
+}
+
+/// Whether listener and console show a certificate of this authority.
+async fn shown(stage: &Stage, pki: &Pki) -> Result<(bool, bool)> {
+    let host = stage.ldap.ip().to_string();
+    let ldap = LdapClient::connect_tls(stage.ldap, machine(), pki.client_config()?, &host).await.is_ok();
+    let ca = reqwest::Certificate::from_pem(&std::fs::read(pki.ca_pem_path())?)?;
+    let http = reqwest::Client::builder().tls_certs_only([ca]).timeout(PATIENCE).build()?;
+    Ok((ldap, http.get(format!("https://{}/healthz", stage.web)).send().await.is_ok()))
+}
+
+async fn wait_until_shown(stage: &Stage, pki: &Pki) -> Result<()> {
+    let begun = Instant::now();
+    while shown(stage, pki).await? != (true, true) {
+        ensure!(begun.elapsed() < PATIENCE, "the certificate is not shown:\n{}", stage.log().join("\n"));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn certificates_are_replaced_by_a_hang_up_and_broken_ones_are_not_taken() -> Result<()> {
+    let mut stage = Stage::without_gateway(Setup { listener: certificate("ldaps"), ..Setup::default() }).await?;
+    let (url, files) = (format!("//{}\"", stage.web), "certificate = \"pki/gateway.pem\"\nkey = \"pki/gateway.key\"");
+    let text = std::fs::read_to_string(stage.config_file())?;
+    std::fs::write(stage.config_file(), text.replace(&format!("http:{url}"), &format!("https:{url}\n{files}")))?;
+    stage.start().await?;
+    let host = stage.ldap.ip().to_string();
+    let mut open = LdapClient::connect_tls(stage.ldap, machine(), stage.pki.client_config()?, &host).await?;
+    assert_eq!(open.bind(&stage.dn("alice"), "alice-secret").await?.code as i32, 0);
+
+    // Another authority's, so that clients can tell the certificates apart.
+    let folder = tempfile::tempdir()?;
+    let renewed = Pki::create(folder.path())?;
+    renewed.issue("gateway", &[&host])?;
+    let pki = stage.folder.path().join("pki");
+    let replace = |file: &str| std::fs::copy(folder.path().join(file), pki.join(file));
+
+    // Between the two copies, certificate and key do not belong together.
+    replace("gateway.pem")?;
+    stage.gateway().signal(Signal::SIGHUP)?;
+    let line = stage.wait_for_log("cannot be used together").await?;
+    assert!(line.contains("portcullis.toml:") && line.contains("pki/gateway.key"), "{line}");
+    stage.wait_for_log("the old ones stay").await?;
+    assert_eq!(shown(&stage, &stage.pki).await?, (true, true));
+
+    replace("gateway.key")?;
+    stage.gateway().signal(Signal::SIGHUP)?;
+    wait_until_shown(&stage, &renewed).await?;
+    assert_eq!(shown(&stage, &stage.pki).await?, (false, false));
+    assert_eq!(open.bind(&stage.dn("alice"), "alice-secret").await?.code as i32, 0, "an open connection goes on");
+
+    std::fs::write(pki.join("gateway.pem"), "no certificate\n")?;
+    stage.gateway().signal(Signal::SIGHUP)?;
+    let line = stage.wait_for_log("holds no certificate").await?;
+    assert!(line.contains("pki/gateway.pem") && line.contains("PEM format"), "{line}");
+    assert_eq!(shown(&stage, &renewed).await?, (true, true));
+
+    stage.wait_for_event("certificates-not-reloaded", 2).await?;
+    stage.wait_for_event("certificates-reloaded", 1).await?;
     Ok(())
 }
