@@ -16,6 +16,7 @@ use portcullis_store::{Store, StoreOptions};
 use portcullis_web::{WebOptions, WebState};
 use tracing::{error, info};
 
+use crate::certificates::Certificates;
 use crate::config::{self, Config, ListenerTls, Loaded, Problem};
 use crate::plugins;
 use crate::system::System;
@@ -28,6 +29,7 @@ pub(crate) struct Gateway {
     pub(crate) guard: Arc<Guard>,
     pub(crate) web: WebOptions,
     pub(crate) web_state: WebState,
+    pub(crate) certificates: Certificates,
 }
 
 /// Makes the data folder, for the gateway alone, and opens the store in it.
@@ -74,15 +76,20 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
         ids: Arc::new(System),
         healthy: Arc::new(move || health.health().last_error.is_none()),
     };
+    let mut certificates = Certificates::default();
     let web_tls = match config.web.certificate.as_ref().zip(config.web.key.as_ref()) {
         None => None,
-        Some((certificate, key)) => Some(
-            portcullis_web::server_tls(certificate, key)
-                .map_err(|error| loaded.problems(vec![Problem::new(["web", "certificate"], error.to_string())]))?,
-        ),
+        Some((certificate, key)) => {
+            let (certificate, key) = (certificate.clone(), key.clone());
+            let tls = certificates.add(move || {
+                portcullis_web::server_tls(&certificate, &key)
+                    .map_err(|error| Problem::new(["web", "certificate"], error.to_string()))
+            });
+            Some(tls.map_err(|problem| loaded.problems(vec![problem]))?)
+        }
     };
     let web = WebOptions { tls: web_tls, public_url: config.web.public_url.clone() };
-    let listeners = listeners(config).map_err(|problem| loaded.problems(vec![problem]))?;
+    let listeners = listeners(config, &mut certificates).map_err(|problem| loaded.problems(vec![problem]))?;
     let upstream = upstream(config).map_err(|problem| loaded.problems(vec![problem]))?;
     tokio::spawn(async move {
         match lookup.check().await {
@@ -99,7 +106,7 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
             }
         }
     });
-    Ok(Gateway { listeners, upstream, guard, web, web_state })
+    Ok(Gateway { listeners, upstream, guard, web, web_state, certificates })
 }
 
 async fn load_plugins(loaded: &Loaded, store: &Store) -> Result<plugins::Plugins> {
@@ -153,17 +160,21 @@ fn upstream(config: &Config) -> Result<Upstream, Problem> {
     Ok(Upstream::new(address.host, address.port, security))
 }
 
-pub(crate) fn listeners(config: &Config) -> Result<Vec<Listener>, Problem> {
-    config.listeners.iter().enumerate().map(|(index, item)| listener(&index.to_string(), item)).collect()
+pub(crate) fn listeners(config: &Config, certificates: &mut Certificates) -> Result<Vec<Listener>, Problem> {
+    let items = config.listeners.iter().enumerate();
+    items.map(|(index, item)| listener(&index.to_string(), item, certificates)).collect()
 }
 
-fn listener(position: &str, item: &config::Listener) -> Result<Listener, Problem> {
+fn listener(position: &str, item: &config::Listener, certificates: &mut Certificates) -> Result<Listener, Problem> {
     let tls = match item.certificate.as_ref().zip(item.key.as_ref()) {
         None => None,
-        Some((certificate, key)) => Some(
-            portcullis_ldap::server_config(certificate, key)
-                .map_err(|error| Problem::new(["listener", position, "certificate"], error.to_string()))?,
-        ),
+        Some((certificate, key)) => {
+            let (position, certificate, key) = (position.to_owned(), certificate.clone(), key.clone());
+            Some(certificates.add(move || {
+                portcullis_ldap::server_config(&certificate, &key)
+                    .map_err(|error| Problem::new(["listener", &position, "certificate"], error.to_string()))
+            })?)
+        }
     };
     let mode = match (item.tls, tls) {
         (ListenerTls::Ldaps, Some(tls)) => Mode::Ldaps(tls),
@@ -172,6 +183,7 @@ fn listener(position: &str, item: &config::Listener) -> Result<Listener, Problem
         _ => return Err(Problem::new(["listener", position, "tls"], "does not go with the certificate and key")),
     };
     let mut listener = Listener::new(ListenerName::new(&item.name), item.address, mode);
+    listener.proxy_protocol_from.clone_from(&item.proxy_protocol_from);
     listener.rules = BindRules {
         allow_unauthenticated_bind: item.allow_unauthenticated_bind,
         opaque_sasl: if item.relay_opaque_sasl { OpaqueSasl::Relay } else { OpaqueSasl::Refuse },

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
+use crate::certificates::Certificates;
 use crate::config::{Config, Loaded, Problem};
 use crate::out::say;
 use crate::{assemble, plugins};
@@ -24,7 +25,7 @@ pub(crate) fn check(file: &Path, offline: bool) -> Result<ExitCode> {
     };
     problems.append(&mut plugins.problems);
     problems.append(&mut plugins.broken);
-    problems.extend(assemble::listeners(config).err());
+    problems.extend(assemble::listeners(config, &mut Certificates::default()).err());
     let lookup = assemble::lookup(config);
     if offline {
         problems.extend(lookup.err());

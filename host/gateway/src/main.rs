@@ -2,6 +2,7 @@
 
 mod assemble;
 mod broken;
+mod certificates;
 mod check;
 mod cli;
 mod config;

@@ -10,13 +10,14 @@ use portcullis_core::store::{ChallengeStore as _, EventStore as _};
 use portcullis_core::{Clock as _, Ids as _};
 use portcullis_store::Store;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
 use crate::assemble::{self, Gateway};
+use crate::certificates::Certificates;
 use crate::config::{Config, Loaded, LogFormat, LogLevel};
 use crate::out::say;
 use crate::system::System;
@@ -29,13 +30,16 @@ pub(crate) fn run(config: &Path) -> Result<ExitCode> {
 }
 
 async fn serve(loaded: Loaded) -> Result<ExitCode> {
+    // From the first moment on: without anybody who listens to it, the signal ends a process.
+    let hang_ups = signal(SignalKind::hangup())?;
     let config = &loaded.config;
     let store = assemble::open_store(config).await?;
     let forgotten = store.cancel_open_challenges(System.now()).await?;
     if forgotten > 0 {
         info!(forgotten, "challenges that were open when the gateway ended are cancelled");
     }
-    let gateway = assemble::gateway(&loaded, &store).await?;
+    let mut gateway = assemble::gateway(&loaded, &store).await?;
+    let certificates = Arc::new(std::mem::take(&mut gateway.certificates));
     // Every socket is bound before the first client is served: a port that is taken is found at once.
     let mut sockets = Vec::new();
     for listener in &gateway.listeners {
@@ -52,12 +56,14 @@ async fn serve(loaded: Loaded) -> Result<ExitCode> {
 
     let shutdown = CancellationToken::new();
     let mut tasks = start(gateway, sockets, web_socket, &shutdown);
+    let reloading = tokio::spawn(reload_when_asked(hang_ups, certificates, loaded, store.clone()));
     say("portcullis is ready")?;
     let ended_early = tokio::select! {
         signal = asked_to_end() => { info!(signal = signal?, "ending"); false }
         _ = tasks.join_next() => { error!("a server ended by itself"); true }
     };
     shutdown.cancel();
+    reloading.abort();
     while tasks.join_next().await.is_some() {}
     if let Err(error) = note(&store, "gateway-stopped", "Stopped.").await {
         warn!(%error, "the end of the gateway could not be recorded");
@@ -87,6 +93,32 @@ fn start(
         }
     });
     tasks
+}
+
+/// Reads the certificates again at each SIGHUP. Connections that are there keep what they began with.
+async fn reload_when_asked(mut hang_ups: Signal, certificates: Arc<Certificates>, loaded: Loaded, store: Store) {
+    while hang_ups.recv().await.is_some() {
+        let certificates = Arc::clone(&certificates);
+        let why = match tokio::task::spawn_blocking(move || certificates.reload()).await {
+            Ok(Ok(count)) => {
+                info!(count, "the certificates were read again");
+                None
+            }
+            Ok(Err(problems)) => Some(loaded.problems(problems).to_string()),
+            Err(error) => Some(error.to_string()),
+        };
+        let (action, detail) = match &why {
+            None => ("certificates-reloaded", "The certificates were read again.".to_owned()),
+            Some(why) => {
+                why.lines().for_each(|line| error!("{line}"));
+                error!("the certificates were not replaced, the old ones stay");
+                ("certificates-not-reloaded", format!("The old certificates stay: {why}"))
+            }
+        };
+        if let Err(error) = note(&store, action, &detail).await {
+            warn!(%error, "that certificates were read again could not be recorded");
+        }
+    }
 }
 
 async fn asked_to_end() -> Result<&'static str> {

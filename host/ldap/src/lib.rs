@@ -13,11 +13,12 @@ pub mod lane;
 pub mod listener;
 pub mod lookup;
 mod pipe;
+mod proxy;
 mod session;
 pub mod tls;
 pub mod upstream;
 
 pub use listener::{BindRules, Limits, Listener, Mode, OpaqueSasl, Shared, serve};
 pub use lookup::{CheckError, Lookup, LookupOptions, Schema};
-pub use tls::{TlsError, client_config, server_config};
+pub use tls::{ServerTls, TlsError, client_config, server_config};
 pub use upstream::{Security, Upstream, UpstreamError};

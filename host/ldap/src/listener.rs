@@ -5,23 +5,26 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use portcullis_core::ListenerName;
 use portcullis_core::gate::Gate;
-use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::frame::DEFAULT_LIMIT;
-use crate::session;
+use crate::tls::ServerTls;
 use crate::upstream::Upstream;
+use crate::{proxy, session};
 
 /// First and longest pause after a connection could not be accepted (mostly: no file descriptor left).
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// What sessions get beyond their drain time to say goodbye.
 const GOODBYES: Duration = Duration::from_secs(4);
+/// What the log says of a connection for which there is no room.
+const FULL: &str = "too many connections; this one is closed";
 
 /// How clients protect their connections.
 #[derive(Debug, Clone)]
@@ -29,10 +32,10 @@ pub enum Mode {
     /// In the clear, with StartTLS (RFC 4511, section 4.14) where a certificate is given.
     Plain {
         /// What StartTLS is answered with.
-        starttls: Option<Arc<ServerConfig>>,
+        starttls: Option<ServerTls>,
     },
     /// TLS from the first octet.
-    Ldaps(Arc<ServerConfig>),
+    Ldaps(ServerTls),
 }
 
 /// What to do with SASL mechanisms that may put a security layer on the connection (GSSAPI, GSS-SPNEGO, DIGEST-MD5, and all
@@ -64,7 +67,7 @@ pub struct Limits {
     pub connections: usize,
     /// Connections from one address. 1 000 by default.
     pub connections_per_address: usize,
-    /// Until TLS is established. 10 s by default.
+    /// Until a load balancer has said whose connection it is, and from then until TLS is established. 10 s by default.
     pub handshake_timeout: Duration,
     /// Until the first whole message. 60 s by default.
     pub first_message_timeout: Duration,
@@ -102,6 +105,9 @@ pub struct Listener {
     pub address: SocketAddr,
     /// Protection.
     pub mode: Mode,
+    /// Networks of load balancers whose connections begin with a PROXY protocol header. It is believed, so nobody else may
+    /// have an address there; from everywhere else a header is no LDAP. Empty by default.
+    pub proxy_protocol_from: Vec<IpNet>,
     /// What binds it takes.
     pub rules: BindRules,
     /// Limits.
@@ -112,7 +118,14 @@ impl Listener {
     /// A listener with the default rules and limits.
     #[must_use]
     pub fn new(name: ListenerName, address: SocketAddr, mode: Mode) -> Self {
-        Self { name, address, mode, rules: BindRules::default(), limits: Limits::default() }
+        Self {
+            name,
+            address,
+            mode,
+            proxy_protocol_from: Vec::new(),
+            rules: BindRules::default(),
+            limits: Limits::default(),
+        }
     }
 }
 
@@ -185,21 +198,55 @@ pub async fn serve<G: Gate>(socket: TcpListener, shared: Arc<Shared<G>>, stop: C
 fn admit<G: Gate>(
     sessions: &mut JoinSet<()>,
     stream: TcpStream,
-    client: SocketAddr,
+    peer: SocketAddr,
     shared: &Arc<Shared<G>>,
     stop: &CancellationToken,
 ) {
     // An address is the same whether it comes in through an IPv4 or a dual-stack socket.
-    let client = SocketAddr::new(client.ip().to_canonical(), client.port());
-    let Some(seat) = shared.seats.take(client.ip(), &shared.listener.limits) else {
-        tracing::warn!(listener = %shared.listener.name, %client, "too many connections; this one is closed");
-        return;
+    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    let listener = &shared.listener;
+    let Some(mut seat) = shared.seats.take(&listener.limits) else {
+        return tracing::warn!(listener = %listener.name, client = %peer, "{FULL}");
     };
+    let behind = proxy::is_trusted(&listener.proxy_protocol_from, peer.ip());
+    if !behind && !seat.name(peer.ip(), &listener.limits) {
+        return tracing::warn!(listener = %listener.name, client = %peer, "{FULL}");
+    }
     let (shared, stop) = (Arc::clone(shared), stop.clone());
     sessions.spawn(async move {
-        let _seat = seat;
+        let mut stream = stream;
+        let client = if behind {
+            let Some(client) = introduced(&shared.listener, &mut stream, peer, &stop).await else { return };
+            if !seat.name(client.ip(), &shared.listener.limits) {
+                return tracing::warn!(listener = %shared.listener.name, %client, balancer = %peer, "{FULL}");
+            }
+            client
+        } else {
+            peer
+        };
         session::serve_client(&shared, stream, client, &stop).await;
     });
+}
+
+/// Whose connection a load balancer hands on; none when it does not say so properly.
+async fn introduced(
+    listener: &Listener,
+    stream: &mut TcpStream,
+    balancer: SocketAddr,
+    stop: &CancellationToken,
+) -> Option<SocketAddr> {
+    let header = timeout(listener.limits.handshake_timeout, proxy::read_client(stream));
+    let read = tokio::select! {
+        () = stop.cancelled() => return None,
+        read = header => read,
+    };
+    let why = match read {
+        Ok(Ok(client)) => return Some(client.unwrap_or(balancer)),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "no whole PROXY protocol header came in time".to_owned(),
+    };
+    tracing::warn!(listener = %listener.name, %balancer, "a load balancer's connection is closed: {why}");
+    None
 }
 
 /// Open connections.
@@ -217,32 +264,45 @@ impl Seats {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(self: &Arc<Self>, address: IpAddr, limits: &Limits) -> Option<Seat> {
+    fn take(self: &Arc<Self>, limits: &Limits) -> Option<Seat> {
         let mut taken = self.lock();
-        let here = taken.by_address.get(&address).copied().unwrap_or(0);
-        if taken.all >= limits.connections || here >= limits.connections_per_address {
+        if taken.all >= limits.connections {
             return None;
         }
         taken.all += 1;
-        taken.by_address.insert(address, here + 1);
-        Some(Seat { seats: Arc::clone(self), address })
+        Some(Seat { seats: Arc::clone(self), address: None })
     }
 }
 
-/// The right of one connection to be there.
+/// The right of one connection to be there. Behind a load balancer it is taken before it is known for whom.
 struct Seat {
     seats: Arc<Seats>,
-    address: IpAddr,
+    address: Option<IpAddr>,
+}
+
+impl Seat {
+    /// Says whose seat it is. False when that address has as many as it may.
+    fn name(&mut self, address: IpAddr, limits: &Limits) -> bool {
+        let mut taken = self.seats.lock();
+        let here = taken.by_address.get(&address).copied().unwrap_or(0);
+        if here >= limits.connections_per_address {
+            return false;
+        }
+        taken.by_address.insert(address, here + 1);
+        self.address = Some(address);
+        true
+    }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut taken = self.seats.lock();
         taken.all -= 1;
-        if let Some(count) = taken.by_address.get_mut(&self.address) {
+        let Some(address) = self.address else { return };
+        if let Some(count) = taken.by_address.get_mut(&address) {
             *count -= 1;
             if *count == 0 {
-                taken.by_address.remove(&self.address);
+                taken.by_address.remove(&address);
             }
         }
     }
@@ -257,16 +317,20 @@ mod tests {
         let seats = Arc::new(Seats::default());
         let limits = Limits { connections: 3, connections_per_address: 2, ..Limits::default() };
         let (one, other) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
-        let first = seats.take(one, &limits);
-        let second = seats.take(one, &limits);
+        let take = |address| seats.take(&limits).and_then(|mut seat| seat.name(address, &limits).then_some(seat));
+        let first = take(one);
+        let second = take(one);
         assert!(first.is_some() && second.is_some());
-        assert!(seats.take(one, &limits).is_none());
-        let third = seats.take(other, &limits);
+        assert!(take(one).is_none());
+        let third = take(other);
         assert!(third.is_some());
-        assert!(seats.take(other, &limits).is_none());
+        assert!(take(other).is_none());
         drop(first);
-        assert!(seats.take(one, &limits).is_some());
-        drop((second, third));
+        assert!(take(one).is_some());
+        // One that is not anybody's yet counts among all.
+        let nobody = seats.take(&limits);
+        assert!(nobody.is_some() && seats.take(&limits).is_none());
+        drop((second, third, nobody));
         let left = seats.lock();
         assert_eq!((left.all, left.by_address.len()), (0, 0));
     }

@@ -8,6 +8,12 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::{self, PemObject as _};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error;
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+
+/// TLS towards clients as it is at the moment. Each handshake takes the newest, and a connection keeps the one that it
+/// began with: so a certificate can be replaced while the gateway runs.
+pub type ServerTls = watch::Receiver<Arc<ServerConfig>>;
 
 /// TLS cannot be set up as configured.
 #[derive(Debug, Error)]
@@ -91,6 +97,11 @@ pub fn server_config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>
         .with_single_cert(chain, private)
         .map_err(|source| TlsError::Pair { certificate: certificate.to_owned(), key: key.to_owned(), source })?;
     Ok(Arc::new(config))
+}
+
+/// What does the next handshake.
+pub(crate) fn acceptor(tls: &ServerTls) -> TlsAcceptor {
+    TlsAcceptor::from(Arc::clone(&tls.borrow()))
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

@@ -13,7 +13,7 @@ pub enum WebError {
     #[error("the web server's socket: {0}")]
     Socket(#[from] io::Error),
     /// The file with the certificate chain.
-    #[error("the certificate file {} cannot be used: {reason}", path.display())]
+    #[error("the certificate file {} cannot be used: {reason}; give a file in PEM format that this process may read", path.display())]
     Certificate {
         /// The file.
         path: PathBuf,
@@ -21,14 +21,24 @@ pub enum WebError {
         reason: String,
     },
     /// The file with the private key.
-    #[error("the key file {} cannot be used: {reason}", path.display())]
+    #[error("the key file {} cannot be used: {reason}; give a file in PEM format that this process may read", path.display())]
     Key {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
     },
-    /// Certificate and key do not go together, or no TLS version is left.
+    /// Certificate and key do not go together.
+    #[error("certificate {} and key {} cannot be used together: {source}; check that the key belongs to the first certificate", certificate.display(), key.display())]
+    Pair {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+        /// Why.
+        source: rustls::Error,
+    },
+    /// No TLS version is left.
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] rustls::Error),
     /// The store did not do it.

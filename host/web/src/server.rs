@@ -1,6 +1,8 @@
 //! Serving, from a bound socket to its end.
 
+use std::convert::Infallible;
 use std::fmt;
+use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +14,7 @@ use portcullis_core::store::{EventStore, IncidentStore, SettingsStore};
 use portcullis_core::{Clock, Ids};
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::WebError;
@@ -34,8 +37,9 @@ const CONNECTIONS_PER_ADDRESS: usize = 64;
 #[derive(Clone, Default)]
 pub struct WebOptions {
     /// Speaks TLS by this; none serves clear text, which is for loopback and for a proxy on the same machine.
-    /// [`crate::server_tls`] makes one of two PEM files. The protocols for ALPN are set by [`serve`].
-    pub tls: Option<Arc<ServerConfig>>,
+    /// [`crate::server_tls`] makes one of two PEM files. What is sent later counts for the connections that come from then
+    /// on. The protocols for ALPN are set by [`serve`].
+    pub tls: Option<watch::Receiver<Arc<ServerConfig>>>,
     /// The address by which people reach the pages, e.g. `https://portcullis.example.com`, where a proxy in front makes it
     /// another one than that of the socket. When it begins with `https://`, cookies are marked as secure.
     pub public_url: Option<String>,
@@ -92,11 +96,13 @@ pub async fn serve(
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let serving = async {
         match options.tls {
-            Some(tls) => {
-                let mut tls = ServerConfig::clone(&tls);
-                tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-                let tls = RustlsAcceptor::new(RustlsConfig::from_config(Arc::new(tls)));
-                server.acceptor(tls.handshake_timeout(HEAD_TIMEOUT).acceptor(door)).serve(service).await
+            Some(mut tls) => {
+                let config = RustlsConfig::from_config(for_http(&tls.borrow_and_update()));
+                let acceptor = RustlsAcceptor::new(config.clone()).handshake_timeout(HEAD_TIMEOUT).acceptor(door);
+                tokio::select! {
+                    ended = server.acceptor(acceptor).serve(service) => ended,
+                    never = follow(tls, config) => match never {},
+                }
             }
             None => server.acceptor(door).serve(service).await,
         }
@@ -107,4 +113,18 @@ pub async fn serve(
         () = shutdown.cancelled() => handle.graceful_shutdown(Some(DRAIN)),
     }
     Ok(serving.await?)
+}
+
+/// Serves by the newest TLS settings.
+async fn follow(mut tls: watch::Receiver<Arc<ServerConfig>>, config: RustlsConfig) -> Infallible {
+    while tls.changed().await.is_ok() {
+        config.reload_from_config(for_http(&tls.borrow_and_update()));
+    }
+    pending().await
+}
+
+fn for_http(tls: &ServerConfig) -> Arc<ServerConfig> {
+    let mut tls = tls.clone();
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Arc::new(tls)
 }

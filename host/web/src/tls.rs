@@ -23,7 +23,8 @@ pub fn server_tls(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, W
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
-        .with_single_cert(chain, private)?;
+        .with_single_cert(chain, private)
+        .map_err(|source| WebError::Pair { certificate: certificate.to_owned(), key: key.to_owned(), source })?;
     Ok(Arc::new(config))
 }
 

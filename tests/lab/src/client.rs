@@ -59,6 +59,17 @@ impl LdapClient {
         Ok(Self::over(tcp.local_addr()?, Box::new(tcp)))
     }
 
+    /// Connects without TLS and sends these octets before anything else, as a load balancer does with a PROXY protocol
+    /// header.
+    ///
+    /// # Errors
+    /// As [`LdapClient::connect`].
+    pub async fn connect_saying(server: SocketAddr, from: IpAddr, first: &[u8]) -> anyhow::Result<Self> {
+        let mut tcp = connect_from(server, from).await?;
+        tcp.write_all(first).await?;
+        Ok(Self::over(tcp.local_addr()?, Box::new(tcp)))
+    }
+
     /// Connects with TLS from the first byte (`ldaps`), from the given local address. The certificate must be for
     /// `host`.
     ///

@@ -134,6 +134,8 @@ pub(crate) struct Listener {
     pub(crate) certificate: Option<PathBuf>,
     pub(crate) key: Option<PathBuf>,
     #[serde(default)]
+    pub(crate) proxy_protocol_from: Vec<IpNet>,
+    #[serde(default)]
     pub(crate) require_tls: bool,
     #[serde(default)]
     pub(crate) allow_unauthenticated_bind: bool,

@@ -95,6 +95,12 @@ fn each_mistake_is_named_with_line_setting_and_advice() {
         ("folder = \"plugins\"", "folder = \"nowhere\"", "folder = \"plugins\"", "does not exist"),
         ("name = \"main\"", "name = \"the main one\"", "name = \"main\"", "is no name"),
         ("base = \"dc=example,dc=com\"", "base = \"\"", "base = ", "is empty"),
+        (
+            "# proxy-protocol-from = [\"10.0.0.0/8\"]",
+            "proxy-protocol-from = [\"::/0\"]",
+            "proxy-protocol-from = ",
+            "would let every client choose its address",
+        ),
     ];
     for (from, to, on_line, advice) in cases {
         let said = complaint(from, to);

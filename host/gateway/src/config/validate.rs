@@ -136,6 +136,9 @@ fn directory(problems: &mut Vec<Problem>, directory: &Directory) {
 
 fn listener(problems: &mut Vec<Problem>, position: &str, listener: &Listener) {
     let mut at = |key: &str, text: &str| problems.push(Problem::new(["listener", position, key], text));
+    if listener.proxy_protocol_from.iter().any(|network| network.prefix_len() == 0) {
+        at("proxy-protocol-from", "would let every client choose its address: name the load balancers' own networks");
+    }
     match (listener.tls, &listener.certificate, &listener.key) {
         (ListenerTls::None, None, None) if listener.require_tls => {
             at("require-tls", "cannot be met with tls = \"none\": use \"start-tls\" or \"ldaps\"");

@@ -5,7 +5,6 @@ use std::time::Duration;
 use portcullis_core::Outcome;
 use portcullis_core::gate::{Connection, Gate};
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 
 use super::bind::{Stage, bind_asked, said};
 use super::{Link, Session};
@@ -13,6 +12,7 @@ use crate::encode::{Code, OwnAnswer, OwnRequest};
 use crate::lane::{ClientEnd, HeldSuccess, release_opaque};
 use crate::listener::Mode;
 use crate::pipe::{Stream, Turn};
+use crate::tls::acceptor;
 use crate::upstream::UpstreamError;
 
 /// How long the last octets to either side may take.
@@ -111,7 +111,7 @@ impl<G: Gate> Session<'_, G> {
     pub(super) async fn upgraded(mut self) -> Option<Self> {
         let Mode::Plain { starttls: Some(config) } = &self.shared.listener().mode else { return None };
         let limits = &self.shared.listener().limits;
-        let acceptor = TlsAcceptor::from(std::sync::Arc::clone(config));
+        let acceptor = acceptor(config);
         let handshake = async {
             self.client.flush().await?;
             match self.client.into_stream() {

@@ -21,7 +21,6 @@ use portcullis_core::BoxFuture;
 use portcullis_core::gate::{Claim, Connection, Gate};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::decode::Bind;
@@ -29,6 +28,7 @@ use crate::frame::Frame;
 use crate::lane::{ClientEnd, DirectoryEnd, FromDirectory, HeldSuccess, Outstanding};
 use crate::listener::{Mode, Shared};
 use crate::pipe::{HIGH_WATER, Stream, Turn};
+use crate::tls::acceptor;
 use crate::upstream::UpstreamError;
 
 use bind::{Stage, StageEvent};
@@ -54,7 +54,7 @@ pub(crate) async fn serve_client<G: Gate>(
     let stream = match &listener.mode {
         Mode::Plain { .. } => Stream::Plain(socket),
         Mode::Ldaps(config) => {
-            let handshake = TlsAcceptor::from(std::sync::Arc::clone(config)).accept(socket);
+            let handshake = acceptor(config).accept(socket);
             match timeout(listener.limits.handshake_timeout, handshake).await {
                 Ok(Ok(stream)) => Stream::Tls(Box::new(stream.into())),
                 Ok(Err(error)) => return tracing::debug!(%client, %error, "no TLS handshake"),

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use portcullis_web::{WebError, WebOptions, server_tls};
 use reqwest::Certificate;
 use tempfile::TempDir;
+use tokio::sync::watch;
 
 use crate::stage::{Stage, header};
 
@@ -26,7 +27,7 @@ fn files() -> Files {
 #[tokio::test]
 async fn over_tls_cookies_are_secure_and_browsers_are_told_to_come_back_by_tls() {
     let files = files();
-    let tls = Some(server_tls(&files.certificate, &files.key).unwrap());
+    let tls = Some(watch::channel(server_tls(&files.certificate, &files.key).unwrap()).1);
     let stage = Stage::with(WebOptions { tls, public_url: None }).await;
     let mut browser = stage.browser();
     browser.http = reqwest::Client::builder()
@@ -74,5 +75,31 @@ fn unusable_files_are_named() {
     let error = server_tls(&files.certificate, &files.certificate).unwrap_err();
     assert!(matches!(&error, WebError::Key { path, .. } if *path == files.certificate), "{error}");
     let other = self::files();
-    assert!(matches!(server_tls(&files.certificate, &other.key), Err(WebError::Tls(_))), "they do not go together");
+    assert!(
+        matches!(server_tls(&files.certificate, &other.key), Err(WebError::Pair { .. })),
+        "they do not go together"
+    );
+}
+
+#[tokio::test]
+async fn a_replaced_certificate_is_shown_to_whoever_comes_next() {
+    let (first, second) = (files(), files());
+    let (sender, tls) = watch::channel(server_tls(&first.certificate, &first.key).unwrap());
+    let stage = Stage::with(WebOptions { tls: Some(tls), public_url: None }).await;
+    let trusting = |files: &Files| {
+        let only = [Certificate::from_pem(files.pem.as_bytes()).unwrap()];
+        reqwest::Client::builder().tls_certs_only(only).build().unwrap()
+    };
+    let url = format!("{}/healthz", stage.base);
+    let before = trusting(&first);
+    assert!(before.get(&url).send().await.unwrap().status().is_success());
+    sender.send_replace(server_tls(&second.certificate, &second.key).unwrap());
+    let mut tries = 0;
+    while trusting(&second).get(&url).send().await.is_err() {
+        tries += 1;
+        assert!(tries < 100, "the second certificate is never shown");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert!(trusting(&first).get(&url).send().await.is_err(), "the first certificate is shown no more");
+    assert!(before.get(&url).send().await.unwrap().status().is_success(), "a connection that is there goes on");
 }

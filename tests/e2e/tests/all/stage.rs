@@ -279,6 +279,21 @@ timeout-seconds = 20
         out.lines().map(|line| serde_json::from_str(line).context("an event is no JSON")).collect()
     }
 
+    /// Waits until so many events of the gateway itself have this action, and makes sure that there are no more.
+    pub(crate) async fn wait_for_event(&self, action: &str, wanted: usize) -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            let events = self.events().await?;
+            let count = events.iter().filter(|event| event["action"] == action).count();
+            if count >= wanted {
+                ensure!(count == wanted, "{action} happened {count} times: {events:?}");
+                return Ok(());
+            }
+            ensure!(begun.elapsed() < PATIENCE, "{action} happened {count} times only: {events:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Access events only.
     pub(crate) async fn accesses(&self) -> Result<Vec<Value>> {
         Ok(self.events().await?.into_iter().filter(|event| event["type"] == "access").collect())

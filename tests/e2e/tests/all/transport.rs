@@ -1,9 +1,14 @@
 //! TLS on both sides, and the same bytes through them.
 
-use anyhow::Result;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use nix::sys::signal::Signal;
+use portcullis_lab::client::LdapClient;
+use portcullis_lab::pki::Pki;
 use portcullis_lab::tools::Tools;
 
-use crate::stage::{PATIENCE, Setup, Stage};
+use crate::stage::{PATIENCE, Setup, Stage, machine};
 
 fn certificate(tls: &str) -> String {
     // Issued by the stage under this name.
@@ -61,6 +66,34 @@ async fn a_directory_with_a_certificate_that_nobody_vouches_for_is_not_spoken_to
 }
 
 #[tokio::test]
+async fn a_load_balancer_says_who_the_client_is_and_nobody_else_can() -> Result<()> {
+    let (balancer, other) = (machine(), machine());
+    let listener = format!("tls = \"none\"\nproxy-protocol-from = [\"{balancer}/32\"]");
+    let stage = Stage::new(Setup { listener, ..Setup::default() }).await?;
+    let header = b"PROXY TCP4 198.51.100.7 10.0.0.1 12345 389\r\n";
+    let bind = async |from, first: &[u8]| {
+        let mut client = LdapClient::connect_saying(stage.ldap, from, first).await?;
+        client.set_timeout(PATIENCE);
+        client.bind(&stage.dn("alice"), "alice-secret").await
+    };
+    assert_eq!(bind(balancer, header).await?.code as i32, 0);
+    let event = stage.last_access().await?;
+    assert_eq!(event["access"]["endpoint"]["address"], "198.51.100.7", "{event}");
+
+    assert!(bind(balancer, b"").await.is_err(), "without a header, a load balancer's connection is closed");
+    stage
+        .wait_for_log("a load balancer's connection is closed: it does not begin with a PROXY protocol header")
+        .await?;
+    assert!(!bind(other, header).await.is_ok_and(|result| result.code as i32 == 0), "a header is no LDAP");
+    assert_eq!(stage.accesses().await?.len(), 1, "neither was an access");
+
+    let mut direct = stage.client(other).await?;
+    direct.bind(&stage.dn("bob"), "bob-secret").await?;
+    assert_eq!(stage.last_access().await?["access"]["endpoint"]["address"], other.to_string());
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_client_cannot_tell_the_gateway_from_the_directory() -> Result<()> {
     let stage = Stage::new(Setup { policies: String::new(), ..Setup::default() }).await?;
     // Over TLS, as the gateway itself is connected: the root DSE tells which mechanisms go with it.
@@ -96,5 +129,66 @@ async fn a_client_cannot_tell_the_gateway_from_the_directory() -> Result<()> {
         through.compare(&stage.dn("bob"), "uid:bob").await?.code,
         direct.compare(&stage.dn("bob"), "uid:bob").await?.code
     );
+    Ok(())
+}
+
+/// Whether listener and console show a certificate of this authority.
+async fn shown(stage: &Stage, pki: &Pki) -> Result<(bool, bool)> {
+    let host = stage.ldap.ip().to_string();
+    let ldap = LdapClient::connect_tls(stage.ldap, machine(), pki.client_config()?, &host).await.is_ok();
+    let ca = reqwest::Certificate::from_pem(&std::fs::read(pki.ca_pem_path())?)?;
+    let http = reqwest::Client::builder().tls_certs_only([ca]).timeout(PATIENCE).build()?;
+    Ok((ldap, http.get(format!("https://{}/healthz", stage.web)).send().await.is_ok()))
+}
+
+async fn wait_until_shown(stage: &Stage, pki: &Pki) -> Result<()> {
+    let begun = Instant::now();
+    while shown(stage, pki).await? != (true, true) {
+        ensure!(begun.elapsed() < PATIENCE, "the certificate is not shown:\n{}", stage.log().join("\n"));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn certificates_are_replaced_by_a_hang_up_and_broken_ones_are_not_taken() -> Result<()> {
+    let mut stage = Stage::without_gateway(Setup { listener: certificate("ldaps"), ..Setup::default() }).await?;
+    let (url, files) = (format!("//{}\"", stage.web), "certificate = \"pki/gateway.pem\"\nkey = \"pki/gateway.key\"");
+    let text = std::fs::read_to_string(stage.config_file())?;
+    std::fs::write(stage.config_file(), text.replace(&format!("http:{url}"), &format!("https:{url}\n{files}")))?;
+    stage.start().await?;
+    let host = stage.ldap.ip().to_string();
+    let mut open = LdapClient::connect_tls(stage.ldap, machine(), stage.pki.client_config()?, &host).await?;
+    assert_eq!(open.bind(&stage.dn("alice"), "alice-secret").await?.code as i32, 0);
+
+    // Another authority's, so that clients can tell the certificates apart.
+    let folder = tempfile::tempdir()?;
+    let renewed = Pki::create(folder.path())?;
+    renewed.issue("gateway", &[&host])?;
+    let pki = stage.folder.path().join("pki");
+    let replace = |file: &str| std::fs::copy(folder.path().join(file), pki.join(file));
+
+    // Between the two copies, certificate and key do not belong together.
+    replace("gateway.pem")?;
+    stage.gateway().signal(Signal::SIGHUP)?;
+    let line = stage.wait_for_log("cannot be used together").await?;
+    assert!(line.contains("portcullis.toml:") && line.contains("pki/gateway.key"), "{line}");
+    stage.wait_for_log("the old ones stay").await?;
+    assert_eq!(shown(&stage, &stage.pki).await?, (true, true));
+
+    replace("gateway.key")?;
+    stage.gateway().signal(Signal::SIGHUP)?;
+    wait_until_shown(&stage, &renewed).await?;
+    assert_eq!(shown(&stage, &stage.pki).await?, (false, false));
+    assert_eq!(open.bind(&stage.dn("alice"), "alice-secret").await?.code as i32, 0, "an open connection goes on");
+
+    std::fs::write(pki.join("gateway.pem"), "no certificate\n")?;
+    stage.gateway().signal(Signal::SIGHUP)?;
+    let line = stage.wait_for_log("holds no certificate").await?;
+    assert!(line.contains("pki/gateway.pem") && line.contains("PEM format"), "{line}");
+    assert_eq!(shown(&stage, &renewed).await?, (true, true));
+
+    stage.wait_for_event("certificates-not-reloaded", 2).await?;
+    stage.wait_for_event("certificates-reloaded", 1).await?;
     Ok(())
 }

@@ -90,7 +90,7 @@ pub(crate) struct Bench {
     pub(crate) shared: Arc<Shared<TestGate>>,
     pub(crate) stop: CancellationToken,
     pub(crate) serving: JoinHandle<()>,
-    address: std::net::SocketAddr,
+    pub(crate) address: std::net::SocketAddr,
     questions: UnboundedReceiver<Question>,
     notes: UnboundedReceiver<(Asked, String)>,
 }

@@ -3,6 +3,7 @@
 mod bench;
 mod binds;
 mod hostile;
+mod proxy;
 mod requests;
 mod sasl;
 mod tls;

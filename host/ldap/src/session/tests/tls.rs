@@ -3,26 +3,29 @@
 use std::sync::Arc;
 
 use portcullis_core::OperationKind;
-use rustls::{ClientConfig, ServerConfig};
+use rustls::ClientConfig;
 use tokio::net::TcpStream;
-use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio::sync::watch;
+use tokio_rustls::TlsConnector;
 
 use super::*;
 use crate::decode::START_TLS;
 use crate::frame::op;
 use crate::listener::Mode;
+use crate::tls::{ServerTls, acceptor};
 use crate::upstream::{Security, Upstream};
 
-fn certificate() -> (Arc<ServerConfig>, Arc<ClientConfig>) {
+pub(super) fn certificate() -> (ServerTls, Arc<ClientConfig>) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let (certificate, key) = (folder.path().join("c.pem"), folder.path().join("k.pem"));
     std::fs::write(&certificate, made.cert.pem()).unwrap();
     std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    (crate::server_config(&certificate, &key).unwrap(), crate::client_config(Some(&certificate)).unwrap())
+    let server = crate::server_config(&certificate, &key).unwrap();
+    (watch::channel(server).1, crate::client_config(Some(&certificate)).unwrap())
 }
 
-async fn protect(
+pub(super) async fn protect(
     client: Peer<TcpStream>,
     config: Arc<ClientConfig>,
 ) -> Peer<tokio_rustls::client::TlsStream<TcpStream>> {
@@ -112,11 +115,11 @@ async fn ldaps_on_both_sides() {
     let port = directory.local_addr().unwrap().port();
     let mut upstream = Upstream::new("127.0.0.1", port, Security::Ldaps(Arc::clone(&trusting)));
     upstream.server_name = Some("localhost".to_owned());
-    let bench = Bench::before(directory, upstream, &[], Mode::Ldaps(Arc::clone(&server)), |_| {}).await;
+    let bench = Bench::before(directory, upstream, &[], Mode::Ldaps(server.clone()), |_| {}).await;
     let mut client = protect(bench.client().await, trusting).await;
     client.send(&search(1, "dc=a")).await;
     let accepted = bench.accept().await.stream;
-    let mut directory = Peer::new(TlsAcceptor::from(server).accept(accepted).await.unwrap());
+    let mut directory = Peer::new(acceptor(&server).accept(accepted).await.unwrap());
     assert_eq!(directory.next().await, search(1, "dc=a"));
     directory.send(&response(1, op::SEARCH_DONE, 0)).await;
     assert_eq!(client.next().await, response(1, op::SEARCH_DONE, 0));
@@ -140,8 +143,24 @@ async fn start_tls_towards_the_directory_comes_first_and_never_falls_back() {
             directory.closed().await;
         } else {
             directory.send(&response(1, op::EXTENDED_RESPONSE, 0)).await;
-            let accepted = TlsAcceptor::from(Arc::clone(&server)).accept(directory.stream).await.unwrap();
+            let accepted = acceptor(&server).accept(directory.stream).await.unwrap();
             assert_eq!(Peer::new(accepted).next().await, bind(7, "uid=alice", "secret"));
         }
+    }
+}
+
+#[tokio::test]
+async fn a_replaced_certificate_counts_from_the_next_handshake_on() {
+    let ((first, trusts_first), (second, trusts_second)) = (certificate(), certificate());
+    let (sender, server) = watch::channel(first.borrow().clone());
+    let mut bench = Bench::with(&[OperationKind::Search], Mode::Ldaps(server), |_| {}).await;
+    let mut before = protect(bench.client().await, trusts_first.clone()).await;
+    sender.send_replace(second.borrow().clone());
+    let name = "localhost".try_into().unwrap();
+    let refused = TlsConnector::from(trusts_first).connect(name, bench.client().await.stream).await;
+    assert!(refused.is_err(), "the first certificate is shown no more");
+    for client in [&mut before, &mut protect(bench.client().await, trusts_second).await] {
+        client.send(&search(1, "dc=a")).await;
+        bench.question().await;
     }
 }
