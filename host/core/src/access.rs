@@ -174,6 +174,24 @@ pub enum OperationKind {
     Other,
 }
 
+impl OperationKind {
+    /// All of them, in their order.
+    pub const ALL: [Self; 12] = [
+        Self::Bind,
+        Self::Search,
+        Self::Compare,
+        Self::Add,
+        Self::Modify,
+        Self::Delete,
+        Self::Rename,
+        Self::PasswordChange,
+        Self::Extended,
+        Self::SignIn,
+        Self::AppAccess,
+        Self::Other,
+    ];
+}
+
 impl Operation {
     /// The operation without its details.
     #[must_use]
@@ -239,4 +257,16 @@ pub struct Access {
     pub outcome: Outcome,
     /// What was noticed.
     pub signals: Vec<Signal>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_stands_at_its_place() {
+        for (place, kind) in OperationKind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, place);
+        }
+    }
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::incident::IncidentChange;
 use crate::learned::Observation;
 use crate::policy::{ChallengeOutcome, Effect, Mode, Verdict};
+use crate::summary::SessionSummary;
 use crate::{Access, ChallengeId, ConnectorName, EventId, PolicyName, Timestamp};
 
 /// What was decided in the end.
@@ -97,6 +98,8 @@ pub enum Event {
     Access(Box<AccessEvent>),
     /// An administrative action.
     Administration(AdministrationEvent),
+    /// Operations that were summed up.
+    Summary(Box<SessionSummary>),
 }
 
 impl Event {
@@ -106,15 +109,17 @@ impl Event {
         match self {
             Self::Access(event) => event.access.id,
             Self::Administration(event) => event.id,
+            Self::Summary(summary) => summary.id,
         }
     }
 
-    /// When it happened.
+    /// When it happened; for a summary, its end.
     #[must_use]
     pub fn at(&self) -> Timestamp {
         match self {
             Self::Access(event) => event.access.at,
             Self::Administration(event) => event.at,
+            Self::Summary(summary) => summary.to,
         }
     }
 }

@@ -5,7 +5,9 @@
 //! implements the gate can make one, because only there is the type known and its constructor private.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use crate::summary::Tally;
 use crate::{ListenerName, Operation, OperationKind, Outcome};
 
 /// Something that was held back and may go on now. Can be opened once.
@@ -26,7 +28,7 @@ pub struct Connection {
 }
 
 /// What a client said about who it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Claim {
     /// No bind, or an anonymous one.
     Anonymous,
@@ -51,6 +53,22 @@ pub struct Asked {
     pub outcome: Outcome,
     /// LDAP result code of the directory, where it has answered.
     pub directory_result: Option<u32>,
+}
+
+/// What a connection did that the gate let pass unseen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// Over which connection.
+    pub connection: Connection,
+    /// As whom.
+    pub claim: Claim,
+    /// How long ago the first of it was counted.
+    pub age: Duration,
+    /// The connection goes on under the same name, and what comes next is summed up anew. False at its end and at another
+    /// bind.
+    pub continues: bool,
+    /// What was counted; never empty.
+    pub tally: Tally,
 }
 
 /// The guard's no.
@@ -86,4 +104,10 @@ pub trait Gate: Send + Sync + 'static {
 
     /// Records an access that was refused already, by the directory or by a rule of the protocol. Ends when it is stored.
     fn note(&self, asked: Asked, reason: &str) -> impl Future<Output = ()> + Send;
+
+    /// Whether summaries are wanted. Asked once for each connection.
+    fn wants_summaries(&self) -> bool;
+
+    /// Records what was passed. Does not wait; what becomes of the summary is the gate's business from here on.
+    fn summarize(&self, summary: Summary);
 }

@@ -15,6 +15,7 @@ pub mod plugin;
 pub mod policy;
 pub mod secret;
 pub mod store;
+pub mod summary;
 pub mod time;
 
 pub use access::{
