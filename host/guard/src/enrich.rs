@@ -106,10 +106,17 @@ impl Guard {
     }
 }
 
+/// What the id of an account begins with that has no entry; see [`AccountId`].
+const NAMELESS: &str = "name:";
+
+pub(crate) fn is_nameless(account: &Account) -> bool {
+    account.id.as_str().starts_with(NAMELESS)
+}
+
 /// An account of which nothing is known but the name that a client used.
-fn nameless(name: &str) -> Account {
+pub(crate) fn nameless(name: &str) -> Account {
     Account {
-        id: AccountId::new(format!("name:{}", name.to_lowercase())),
+        id: AccountId::new(format!("{NAMELESS}{}", name.to_lowercase())),
         login: name.to_owned(),
         dn: None,
         mail: None,

@@ -1,24 +1,30 @@
 //! The guard as the LDAP room sees it.
 
 use portcullis_core::event::Decision;
-use portcullis_core::gate::{Answer, Asked, Gate, Refusal};
+use portcullis_core::gate::{Answer, Asked, Claim, Gate, Refusal, Summary};
 use portcullis_core::policy::Mode;
-use portcullis_core::{Operation, OperationKind};
+use portcullis_core::summary::Audit;
+use portcullis_core::{Account, Operation, OperationKind, Outcome};
 use tracing::debug;
 
 use crate::decide::Draft;
+use crate::enrich::is_nameless;
 use crate::{Guard, Permitted};
 
 impl Gate for Guard {
     type Permitted<T: Send> = Permitted<T>;
 
     fn pass<T: Send>(&self, kind: OperationKind, held: T) -> Result<Permitted<T>, T> {
-        if is_always_recorded(kind) || self.is_subscribed(kind) { Err(held) } else { Ok(Permitted::new(held)) }
+        let wanted = is_always_recorded(kind) || self.options.audit == Audit::Full || self.is_subscribed(kind);
+        if wanted { Err(held) } else { Ok(Permitted::new(held)) }
     }
 
     async fn decide<T: Send>(&self, asked: Asked, held: T) -> Answer<Permitted<T>> {
         let is_bind = matches!(asked.operation, Operation::Bind(_));
         let enriched = self.enrich(&asked).await;
+        if is_bind {
+            self.remember(&asked, enriched.access.account.as_ref());
+        }
         let mut draft = Draft::new(self, enriched.access, asked.directory_result);
         draft.evaluate(&enriched.facts).await;
         let closed = draft.close().await;
@@ -37,9 +43,30 @@ impl Gate for Guard {
         draft.refused(reason);
         draft.close().await;
     }
+
+    fn wants_summaries(&self) -> bool {
+        self.options.audit == Audit::Summary
+    }
+
+    fn summarize(&self, summary: Summary) {
+        if self.wants_summaries() {
+            self.ledger.take(summary, self.rooms.clock.now());
+        }
+    }
 }
 
 impl Guard {
+    /// Summaries of the connection will be about this account. Not when nothing but the name is known of it: the next one
+    /// who asks may learn more.
+    fn remember(&self, asked: &Asked, account: Option<&Account>) {
+        if let (Claim::Name(name), Some(account), Outcome::Success) = (&asked.claim, account, asked.outcome)
+            && self.wants_summaries()
+            && !is_nameless(account)
+        {
+            self.ledger.remember(name, account);
+        }
+    }
+
     fn is_subscribed(&self, kind: OperationKind) -> bool {
         self.policies().iter().any(|entry| entry.mode != Mode::Off && entry.policy.needs().operations.contains(&kind))
     }

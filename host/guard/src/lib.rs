@@ -7,7 +7,9 @@ mod decide;
 mod desk;
 mod enrich;
 mod gate;
+mod ledger;
 mod permitted;
+mod summaries;
 mod surroundings;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -18,7 +20,10 @@ use portcullis_core::directory::Directory;
 use portcullis_core::plugin::{Authenticator, Policy};
 use portcullis_core::policy::{FailMode, Mode};
 use portcullis_core::store::{ChallengeStore, EventStore, LearnedStore};
+use portcullis_core::summary::Audit;
 use portcullis_core::{Clock, ConnectorName, Ids, PolicyName};
+
+use ledger::Ledger;
 
 pub use desk::{ChallengeBudget, Desk};
 pub use permitted::Permitted;
@@ -74,6 +79,8 @@ pub struct Options {
     pub without_store: FailMode,
     /// How long an answer waits for its event to be stored.
     pub store_timeout: Duration,
+    /// How much of what no policy asks to see is recorded.
+    pub audit: Audit,
     /// Address of the challenge page, for diagnostic messages; none leaves it out of them.
     pub challenge_page: Option<String>,
 }
@@ -84,6 +91,7 @@ pub struct Guard {
     options: Options,
     policies: RwLock<Arc<Vec<PolicyEntry>>>,
     desk: Arc<Desk>,
+    ledger: Ledger,
 }
 
 impl Guard {
@@ -101,7 +109,7 @@ impl Guard {
             connectors,
             options.challenge_budget,
         ));
-        Self { rooms, options, policies: RwLock::default(), desk }
+        Self { rooms, options, policies: RwLock::default(), desk, ledger: Ledger::default() }
     }
 
     /// Puts these policies into force, in this order. A decision that is under way goes on with the list it began with.

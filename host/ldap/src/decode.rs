@@ -183,6 +183,12 @@ pub fn is_root_dse(frame: &Frame) -> bool {
         && search(frame).is_some_and(|search| search.base.is_empty() && search.scope == SearchScope::Base)
 }
 
+/// The base of a search, as it was sent. Reads nothing else of the request.
+pub(crate) fn search_base(frame: &Frame) -> Option<&[u8]> {
+    let mut parts = Reader::new(operation(frame, 0x60 | op::SEARCH).ok()?);
+    parts.expect(OCTET_STRING).ok().map(|base| base.value)
+}
+
 /// The message id that an abandon request names (RFC 4511, section 4.11).
 #[must_use]
 pub fn abandoned(frame: &Frame) -> Option<i32> {

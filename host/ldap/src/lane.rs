@@ -47,8 +47,9 @@ use portcullis_core::gate::{Gate, Permit as _};
 
 use crate::decode::{self, Bind, BindError};
 use crate::encode::{OwnAnswer, OwnRequest};
-use crate::frame::{Frame, FrameError, op, result_code};
+use crate::frame::{Frame, FrameError, Header, op, result_code};
 use crate::pipe::{HIGH_WATER, Pipe, Stream, Turn};
+use crate::returned::Returned;
 
 /// A bind that the gateway has read as the directory will. Only the directory can say whether its password is right, so it
 /// goes there before anything is decided; its success comes back as [`HeldSuccess`].
@@ -136,6 +137,8 @@ pub struct Outstanding {
     requests: HashMap<i32, u8>,
     /// The directory has sent a Notice of Disconnection.
     pub(crate) farewell: bool,
+    /// What it has answered since that was asked last.
+    pub(crate) returned: Returned,
 }
 
 impl Outstanding {
@@ -166,9 +169,10 @@ impl Outstanding {
         self.requests.drain()
     }
 
-    fn answered(&mut self, id: i32, response: u8) {
+    fn answered(&mut self, header: Header, message: &[u8]) {
+        self.returned.message(header, message.len());
         let last = matches!(
-            response,
+            header.op,
             op::SEARCH_DONE
                 | op::MODIFY_RESPONSE
                 | op::ADD_RESPONSE
@@ -177,10 +181,11 @@ impl Outstanding {
                 | op::COMPARE_RESPONSE
                 | op::EXTENDED_RESPONSE
         );
-        if last && id == 0 {
+        if last && header.id == 0 {
             self.farewell = true;
         } else if last {
-            self.requests.remove(&id);
+            self.returned.result(message);
+            self.requests.remove(&header.id);
         }
     }
 }
@@ -244,7 +249,7 @@ impl<G: Gate> DirectoryEnd<G> {
             if special {
                 break;
             }
-            outstanding.answered(header.id, header.op);
+            outstanding.answered(header, input.octets(run, size));
             run += size;
             if run >= HIGH_WATER {
                 break;

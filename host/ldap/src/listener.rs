@@ -79,6 +79,8 @@ pub struct Limits {
     pub answer_size: usize,
     /// How long what is under way may take when the gateway ends. 5 s by default.
     pub drain: Duration,
+    /// How much time one summary of what nobody watches covers. 60 s by default.
+    pub summary_period: Duration,
 }
 
 impl Default for Limits {
@@ -92,6 +94,7 @@ impl Default for Limits {
             request_size: DEFAULT_LIMIT,
             answer_size: DEFAULT_LIMIT,
             drain: Duration::from_secs(5),
+            summary_period: Duration::from_secs(60),
         }
     }
 }

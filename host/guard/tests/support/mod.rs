@@ -17,6 +17,7 @@ use portcullis_core::plugin::{
 };
 use portcullis_core::policy::*;
 use portcullis_core::store::*;
+use portcullis_core::summary::{Audit, SessionSummary};
 use portcullis_core::*;
 use portcullis_guard::{ChallengeBudget, Guard, Options, PolicyEntry, Rooms, Surroundings};
 use tokio::sync::Notify;
@@ -258,6 +259,10 @@ pub fn scene(policies: Vec<PolicyEntry>) -> Scene {
 }
 
 pub fn scene_with(policies: Vec<PolicyEntry>, without_store: FailMode) -> Scene {
+    scene_of(policies, without_store, Audit::Summary)
+}
+
+pub fn scene_of(policies: Vec<PolicyEntry>, without_store: FailMode, audit: Audit) -> Scene {
     let world = Arc::new(World::default());
     let phone = Arc::new(Phone::default());
     let rooms = Rooms {
@@ -281,6 +286,7 @@ pub fn scene_with(policies: Vec<PolicyEntry>, without_store: FailMode) -> Scene 
         challenge_budget: ChallengeBudget { per_hour: 6, denials_in_a_row: 2 },
         without_store,
         store_timeout: Duration::from_secs(5),
+        audit,
         challenge_page: Some("https://gateway.example/challenge".to_owned()),
     };
     let connectors: BTreeMap<ConnectorName, Arc<dyn Authenticator>> =
@@ -324,9 +330,18 @@ impl Scene {
             .iter()
             .filter_map(|record| match &record.event {
                 Event::Access(event) => Some((**event).clone()),
-                Event::Administration(_) => None,
+                Event::Administration(_) | Event::Summary(_) => None,
             })
             .collect()
+    }
+
+    pub fn summaries(&self) -> Vec<SessionSummary> {
+        let records = self.world.records.lock().unwrap();
+        let summary = |record: &Record| match &record.event {
+            Event::Summary(summary) => Some((**summary).clone()),
+            Event::Access(_) | Event::Administration(_) => None,
+        };
+        records.iter().filter_map(summary).collect()
     }
 
     pub fn last(&self) -> AccessEvent {

@@ -180,6 +180,7 @@ impl<G: Gate> Session<'_, G> {
                 let earlier = self.earlier_step(&bind);
                 self.sasl = Some(Bind { sasl_name: bind.sasl_name.clone().or(earlier), ..bind });
                 self.client.fail(failure);
+                self.identify();
             }
             BindAnswer::Failure(failure) => {
                 let earlier = self.earlier_step(&bind);
@@ -277,6 +278,7 @@ impl<G: Gate> Session<'_, G> {
             }
             (stage, _) => self.stage = stage,
         }
+        self.identify();
         Ok(None)
     }
 

@@ -2,12 +2,13 @@
 //!
 //! Everything happens in [`Session::run`]: what can be done with what is here is done (`advance`), then whatever comes
 //! first is waited for. Nothing is spawned. The rules of a bind are in [`bind`], those of all other requests in
-//! [`request`], goodbyes in [`end`].
+//! [`request`], goodbyes in [`end`], and [`tally`] counts what nobody watches.
 
 mod bind;
 mod end;
 mod held;
 mod request;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -34,6 +35,7 @@ use crate::upstream::UpstreamError;
 use bind::{Stage, StageEvent};
 use end::End;
 use held::{Decided, Held};
+use tally::Tally;
 
 /// Octets that are kept of what a client sends behind something that has to be waited for.
 const WAITING_ROOM: usize = 64 * 1024;
@@ -123,6 +125,7 @@ struct Session<'s, G: Gate> {
     stage: Stage<'s, G>,
     /// Who the client is, by its last permitted bind.
     claim: Claim,
+    tally: Tally,
     /// The last step of a SASL bind that takes another one.
     sasl: Option<Bind>,
     client_ended: bool,
@@ -149,6 +152,7 @@ impl<'s, G: Gate> Session<'s, G> {
             held: Held::default(),
             stage: Stage::Idle,
             claim: Claim::Anonymous,
+            tally: Tally::new(shared.gate().wants_summaries()),
             sasl: None,
             client_ended: false,
             greeted: false,
@@ -161,7 +165,9 @@ impl<'s, G: Gate> Session<'s, G> {
 
     async fn live(mut self) {
         loop {
-            match self.run().await {
+            let next = self.run().await;
+            self.summarize(false);
+            match next {
                 Next::Upgrade => match self.upgraded().await {
                     Some(session) => self = session,
                     None => return,
@@ -243,6 +249,7 @@ impl<'s, G: Gate> Session<'s, G> {
         if self.stopping && self.is_quiet() {
             return Err(End::Shutdown);
         }
+        self.note_first();
         Ok(None)
     }
 
@@ -315,12 +322,17 @@ impl<'s, G: Gate> Session<'s, G> {
         let limits = &self.shared.listener().limits;
         let first = (!self.greeted).then(|| self.since + limits.first_message_timeout);
         let idle = limits.idle_timeout.filter(|_| self.is_quiet()).map(|idle| self.active + idle);
-        [first, idle, self.stage.deadline(), self.limit].into_iter().flatten().min()
+        let summary = self.tally.due(limits.summary_period);
+        [first, idle, self.stage.deadline(), self.limit, summary].into_iter().flatten().min()
     }
 
     fn time_up(&mut self) -> Result<(), End> {
         let now = Instant::now();
         if self.deadline().is_none_or(|deadline| now < deadline) {
+            return Ok(());
+        }
+        if self.tally.due(self.shared.listener().limits.summary_period).is_some_and(|due| now >= due) {
+            self.summarize(true);
             return Ok(());
         }
         if self.stage.deadline().is_some_and(|deadline| now >= deadline) {

@@ -59,8 +59,12 @@ impl<G: Gate> Session<'_, G> {
             return self.refuse(id, request, Code::ProtocolError, "the request cannot be read");
         };
         let gate = self.shared.gate();
+        let base = self.tally.new_base(&frame);
         match gate.pass(kind, frame) {
-            Ok(permitted) => self.forward(id, request, permitted),
+            Ok(permitted) => {
+                self.tally.passed(kind, base);
+                self.forward(id, request, permitted)
+            }
             Err(frame) => {
                 let frame = frame.detached();
                 let asked = self.asked(&frame);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use ldap3_proto::LdapCodec;
 use ldap3_proto::proto::*;
-use portcullis_core::gate::{Answer, Asked, Gate, Permit, Refusal};
+use portcullis_core::gate::{Answer, Asked, Gate, Permit, Refusal, Summary};
 use portcullis_core::{ListenerName, OperationKind};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -60,6 +60,8 @@ pub(crate) struct TestGate {
     watched: Vec<OperationKind>,
     questions: UnboundedSender<Question>,
     notes: UnboundedSender<(Asked, String)>,
+    /// None where no summaries are wanted.
+    summaries: Option<UnboundedSender<Summary>>,
 }
 
 impl Gate for TestGate {
@@ -82,6 +84,14 @@ impl Gate for TestGate {
     async fn note(&self, asked: Asked, reason: &str) {
         let _ = self.notes.send((asked, reason.to_owned()));
     }
+
+    fn wants_summaries(&self) -> bool {
+        self.summaries.is_some()
+    }
+
+    fn summarize(&self, summary: Summary) {
+        let _ = self.summaries.as_ref().expect("summaries are wanted").send(summary);
+    }
 }
 
 /// A gateway between a client and a directory.
@@ -93,6 +103,7 @@ pub(crate) struct Bench {
     pub(crate) address: std::net::SocketAddr,
     questions: UnboundedReceiver<Question>,
     notes: UnboundedReceiver<(Asked, String)>,
+    summaries: UnboundedReceiver<Summary>,
 }
 
 impl Bench {
@@ -115,6 +126,25 @@ impl Bench {
         mode: Mode,
         change: impl FnOnce(&mut Listener),
     ) -> Self {
+        Self::set(directory, upstream, watched, mode, change, true).await
+    }
+
+    /// Where no summaries are wanted.
+    pub(crate) async fn without_summaries() -> Self {
+        let directory = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = directory.local_addr().unwrap().port();
+        let upstream = Upstream::new("127.0.0.1", port, Security::Plain);
+        Self::set(directory, upstream, &[], Mode::Plain { starttls: None }, |_| {}, false).await
+    }
+
+    async fn set(
+        directory: TcpListener,
+        upstream: Upstream,
+        watched: &[OperationKind],
+        mode: Mode,
+        change: impl FnOnce(&mut Listener),
+        summed_up: bool,
+    ) -> Self {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         let mut listener = Listener::new(ListenerName::new("test"), address, mode);
@@ -122,11 +152,13 @@ impl Bench {
         change(&mut listener);
         let (ask, questions) = unbounded_channel();
         let (write, notes) = unbounded_channel();
-        let gate = TestGate { watched: watched.to_vec(), questions: ask, notes: write };
+        let (sum_up, summaries) = unbounded_channel();
+        let summed_up = summed_up.then_some(sum_up);
+        let gate = TestGate { watched: watched.to_vec(), questions: ask, notes: write, summaries: summed_up };
         let shared = Arc::new(Shared::new(listener, upstream, Arc::new(gate)));
         let stop = CancellationToken::new();
         let serving = tokio::spawn(serve(socket, Arc::clone(&shared), stop.clone()));
-        Self { directory, shared, stop, serving, address, questions, notes }
+        Self { directory, shared, stop, serving, address, questions, notes, summaries }
     }
 
     pub(crate) async fn client(&self) -> Peer<TcpStream> {
@@ -152,6 +184,15 @@ impl Bench {
 
     pub(crate) async fn note(&mut self) -> (Asked, String) {
         timeout(SOON, self.notes.recv()).await.expect("the gate is told").unwrap()
+    }
+
+    pub(crate) async fn summary(&mut self) -> Summary {
+        timeout(SOON, self.summaries.recv()).await.expect("something is summed up").unwrap()
+    }
+
+    pub(crate) async fn no_summary(&mut self) {
+        let more = timeout(A_WHILE, self.summaries.recv()).await;
+        assert!(matches!(more, Err(_) | Ok(None)), "nothing more is summed up, but {more:?}");
     }
 
     /// A client and its directory connection, on which a bind of this name is permitted.

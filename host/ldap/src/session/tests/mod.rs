@@ -6,6 +6,7 @@ mod hostile;
 mod proxy;
 mod requests;
 mod sasl;
+mod summaries;
 mod tls;
 
 pub(super) use bench::{Bench, Peer, bind, extended, response, sasl_bind, search, unbind};
