@@ -218,6 +218,7 @@ fn options(config: &Config) -> Options {
             denials_in_a_row: config.challenge.denials_in_a_row,
         },
         without_store: config.events.without_store,
+        audit: config.events.audit,
         store_timeout: seconds(config.events.store_timeout_seconds),
         challenge_page: config.web.public_url.as_ref().map(|url| format!("{}/challenge", url.trim_end_matches('/'))),
     }

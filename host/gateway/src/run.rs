@@ -55,6 +55,11 @@ async fn serve(loaded: Loaded) -> Result<ExitCode> {
     note(&store, "gateway-started", &format!("Version {} started.", env!("CARGO_PKG_VERSION"))).await?;
 
     let shutdown = CancellationToken::new();
+    let sessions_ended = CancellationToken::new();
+    let summaries = {
+        let (guard, sessions_ended) = (Arc::clone(&gateway.guard), sessions_ended.clone());
+        tokio::spawn(async move { guard.write_summaries(sessions_ended).await })
+    };
     let mut tasks = start(gateway, sockets, web_socket, &shutdown);
     let reloading = tokio::spawn(reload_when_asked(hang_ups, certificates, loaded, store.clone()));
     say("portcullis is ready")?;
@@ -65,6 +70,10 @@ async fn serve(loaded: Loaded) -> Result<ExitCode> {
     shutdown.cancel();
     reloading.abort();
     while tasks.join_next().await.is_some() {}
+    sessions_ended.cancel();
+    if let Err(error) = summaries.await {
+        error!(%error, "the last summaries could not be stored");
+    }
     if let Err(error) = note(&store, "gateway-stopped", "Stopped.").await {
         warn!(%error, "the end of the gateway could not be recorded");
     }

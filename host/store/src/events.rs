@@ -64,16 +64,21 @@ impl EventRow {
     pub(crate) fn of(event: &Event) -> Result<Self, StoreError> {
         let json = serde_json::to_string(event)
             .map_err(|error| StoreError::Unavailable(format!("event {} cannot be written: {error}", event.id())))?;
-        let access = match event {
-            Event::Access(access) => Some(access),
-            Event::Administration(_) => None,
+        let (account, endpoint, decision) = match event {
+            Event::Access(event) => (
+                event.access.account.as_ref(),
+                event.access.endpoint.as_ref().map(|endpoint| endpoint.address),
+                Some(decision_text(event.decision)),
+            ),
+            Event::Summary(summary) => (summary.account.as_ref(), Some(summary.endpoint.address), None),
+            Event::Administration(_) => (None, None, None),
         };
         Ok(Self {
             id: event.id().0.into_bytes(),
             at: millis(event.at()),
-            account: access.and_then(|a| a.access.account.as_ref()).map(|account| account.id.as_str().to_owned()),
-            endpoint: access.and_then(|a| a.access.endpoint.as_ref()).map(|endpoint| endpoint.address.to_string()),
-            decision: access.map(|a| decision_text(a.decision)),
+            account: account.map(|account| account.id.as_str().to_owned()),
+            endpoint: endpoint.map(|address| address.to_string()),
+            decision,
             json,
         })
     }

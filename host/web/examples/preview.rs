@@ -19,7 +19,7 @@ use portcullis_core::challenge::ChallengeState;
 use portcullis_core::event::{AdministrationEvent, Decision, Event};
 use portcullis_core::incident::IncidentState;
 use portcullis_core::policy::{ChallengeOutcome, Severity};
-use portcullis_core::{Ids as _, Timestamp};
+use portcullis_core::{Ids as _, OperationKind, Timestamp};
 use portcullis_web::{FIRST_LOGIN, WebOptions, ensure_first_administrator, serve};
 use support::{World, sample};
 use tokio::net::TcpListener;
@@ -116,6 +116,14 @@ fn fill(world: &World, now: u64) {
     hostile.reason = "\"><script>alert(1)</script>".to_owned();
     hostile.access.target.application = "x".repeat(120);
     store.put_event(Event::Access(Box::new(hostile)));
+    store.put_event(Event::Summary(Box::new(sample::summary(66, "alice", ago(50)))));
+    let mut merged = sample::summary(67, "svc-backup", ago(40));
+    (merged.client, merged.connections) = (None, 1_000);
+    merged.tally.operations =
+        [(OperationKind::Compare, 7), (OperationKind::Extended, 1), (OperationKind::Other, 2)].into();
+    merged.tally.bases = (1..=8).map(|unit| format!("ou=a-long-name-of-a-unit-{unit},dc=example,dc=com")).collect();
+    merged.tally.fail(Some(32), 12);
+    store.put_event(Event::Summary(Box::new(merged)));
     store.put_event(Event::Administration(AdministrationEvent {
         id: world.ids.event_id(ago(30)),
         at: ago(30),

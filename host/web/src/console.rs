@@ -3,4 +3,5 @@
 pub(crate) mod activity;
 pub(crate) mod api;
 mod details;
+mod summary;
 mod view;

@@ -10,6 +10,8 @@ pub(crate) enum Show {
     Full,
     /// Time of the day; the script turns it into the reader's own time zone.
     Local,
+    /// Hour and minute.
+    Minute,
 }
 
 /// A time in UTC.
@@ -21,9 +23,15 @@ pub(crate) fn time(at: Timestamp, show: Show) -> Markup {
     html! {
         @match show {
             Show::Full => time datetime=(exact) title=(exact) { span.day { (day) } " " span.clock { (clock) } },
+            Show::Minute => time datetime=(exact) title=(exact) { (minute(at)) },
             Show::Local => time datetime=(exact) title=(exact) data-local { (clock) " UTC" },
         }
     }
+}
+
+/// Hour and minute in UTC.
+pub(crate) fn minute(at: Timestamp) -> String {
+    exact(at).get(11..16).unwrap_or_default().to_owned()
 }
 
 /// RFC 3339 with milliseconds.

@@ -5,7 +5,7 @@ use portcullis_core::challenge::ChallengeState;
 use portcullis_core::event::Decision;
 use portcullis_core::incident::IncidentState;
 use portcullis_core::policy::{ChallengeOutcome, Effect, Mode, Severity, Verdict};
-use portcullis_core::{AccountKind, Operation};
+use portcullis_core::{AccountKind, Operation, OperationKind};
 
 /// A word with the icon that stands beside it and the name by which the style sheet colours both.
 #[derive(Debug, Clone, Copy)]
@@ -169,6 +169,67 @@ pub(crate) fn operation(operation: &Operation) -> String {
     }
 }
 
+/// A kind of operation.
+pub(crate) fn operation_kind(kind: OperationKind) -> &'static str {
+    match kind {
+        OperationKind::Bind => "Bind",
+        OperationKind::Search => "Search",
+        OperationKind::Compare => "Compare",
+        OperationKind::Add => "Add",
+        OperationKind::Modify => "Modify",
+        OperationKind::Delete => "Delete",
+        OperationKind::Rename => "Rename",
+        OperationKind::PasswordChange => "Password change",
+        OperationKind::Extended => "Extended",
+        OperationKind::SignIn => "Sign-in",
+        OperationKind::AppAccess => "Application access",
+        OperationKind::Other => "Other",
+    }
+}
+
+/// Name of a result code that is none of success (RFC 4511, appendix A), where it is a usual one.
+pub(crate) fn result_code(code: u32) -> Option<&'static str> {
+    Some(match code {
+        1 => "operationsError",
+        2 => "protocolError",
+        3 => "timeLimitExceeded",
+        4 => "sizeLimitExceeded",
+        8 => "strongerAuthRequired",
+        10 => "referral",
+        11 => "adminLimitExceeded",
+        12 => "unavailableCriticalExtension",
+        13 => "confidentialityRequired",
+        16 => "noSuchAttribute",
+        32 => "noSuchObject",
+        34 => "invalidDNSyntax",
+        50 => "insufficientAccessRights",
+        51 => "busy",
+        52 => "unavailable",
+        53 => "unwillingToPerform",
+        80 => "other",
+        118 => "canceled",
+        _ => return None,
+    })
+}
+
+/// A number with its thousands apart.
+pub(crate) fn number(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// So many of something.
+pub(crate) fn count(count: u64, one: &str, many: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{} {many}", number(count)) }
+}
+
 /// What an operation names beyond its kind.
 pub(crate) fn operation_detail(operation: &Operation) -> Option<String> {
     match operation {
@@ -184,5 +245,20 @@ pub(crate) fn operation_detail(operation: &Operation) -> Option<String> {
         }
         Operation::Modify(attributes) => Some(attributes.join(", ")),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_stand_apart() {
+        for (value, written) in
+            [(0, "0"), (999, "999"), (1_000, "1,000"), (1_204, "1,204"), (u64::MAX, "18,446,744,073,709,551,615")]
+        {
+            assert_eq!(number(value), written);
+        }
+        assert_eq!((count(1, "base", "bases"), count(1_000, "base", "bases")), ("1 base".into(), "1,000 bases".into()));
     }
 }

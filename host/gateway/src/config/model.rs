@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use portcullis_core::policy::{FailMode, Mode};
+use portcullis_core::summary::Audit;
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -266,13 +267,14 @@ impl Default for Challenge {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(crate) struct Events {
+    pub(crate) audit: Audit,
     pub(crate) without_store: FailMode,
     pub(crate) store_timeout_seconds: u32,
 }
 
 impl Default for Events {
     fn default() -> Self {
-        Self { without_store: FailMode::Closed, store_timeout_seconds: 5 }
+        Self { audit: Audit::Summary, without_store: FailMode::Closed, store_timeout_seconds: 5 }
     }
 }
 

@@ -111,6 +111,14 @@ fn each_mistake_is_named_with_line_setting_and_advice() {
 }
 
 #[test]
+fn what_is_recorded_is_one_of_three() {
+    let said = complaint("# [events]", "[events]\naudit = \"all\"");
+    let line = line_of(&sample(), "# [events]") + 1;
+    assert!(said.starts_with(&format!("portcullis.toml:{line}: unknown variant `all`")), "{said}");
+    assert!(said.contains("`summary`, `full`, `off`"), "{said}");
+}
+
+#[test]
 fn the_console_is_not_served_in_clear_text_to_the_network() {
     let said = complaint("certificate = \"tls/gateway.pem\"\nkey = \"tls/gateway.key\"\n\n# ---", "\n# ---");
     assert!(said.contains("web.address: the console would be served in clear text"), "{said}");

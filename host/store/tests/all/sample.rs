@@ -8,9 +8,10 @@ use portcullis_core::event::{
 use portcullis_core::incident::IncidentChange;
 use portcullis_core::learned::Observation;
 use portcullis_core::policy::{ChallengeOutcome, ChallengeRequest, Effect, Mode, Severity, Verdict};
+use portcullis_core::summary::{Machine, SessionSummary, Tally};
 use portcullis_core::{
     Access, Account, AccountId, AccountKind, BindMethod, ChallengeId, ConnectorName, Endpoint, EventId, IncidentId,
-    Operation, Outcome, PolicyName, Signal, Target, Timestamp,
+    ListenerName, Operation, OperationKind, Outcome, PolicyName, Signal, Target, Timestamp,
 };
 use uuid::Uuid;
 
@@ -98,6 +99,27 @@ pub fn access(number: u128, account: &str) -> Event {
             remembered: false,
             waited_ms: 4_200,
         }],
+    }))
+}
+
+pub fn summary(number: u128, account: &str) -> Event {
+    let Event::Access(of) = access(number, account) else { unreachable!("an access") };
+    let mut tally =
+        Tally { bases: vec!["dc=example".to_owned()], entries: 12_000, octets: 1 << 40, ..Tally::default() };
+    tally.operations = [(OperationKind::Search, 1_204), (OperationKind::PasswordChange, u64::MAX)].into();
+    tally.fail(Some(32), 2);
+    tally.fail(None, 1);
+    Event::Summary(Box::new(SessionSummary {
+        id: event_id(number),
+        from: Timestamp(1_000),
+        to: of.access.at,
+        account: of.access.account,
+        endpoint: Machine { address: address(7), name: None, site: Some("lab".to_owned()) },
+        application: "wiki".to_owned(),
+        listener: ListenerName::new("main"),
+        client: Some("192.0.2.7:50123".parse().unwrap()),
+        connections: 1,
+        tally,
     }))
 }
 

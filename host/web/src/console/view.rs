@@ -5,7 +5,7 @@ use portcullis_core::event::{AccessEvent, AdministrationEvent, Event};
 use portcullis_core::incident::{Incident, IncidentState};
 use portcullis_core::store::StoredEvent;
 
-use super::details;
+use super::{details, summary};
 use crate::session::SignedIn;
 use crate::time::{Show, time};
 use crate::words::{self, Badge};
@@ -53,7 +53,7 @@ pub(super) fn part(content: &Content, signed_in: &SignedIn) -> Markup {
     }
 }
 
-fn badge(badge: Badge, kind: &str) -> Markup {
+pub(super) fn badge(badge: Badge, kind: &str) -> Markup {
     html! {
         span.badge data-kind=(kind) data-name=(badge.name) {
             span.icon aria-hidden="true" { (badge.icon) } span.word { (badge.word) }
@@ -135,6 +135,7 @@ fn events(events: &[StoredEvent]) -> Markup {
                     @match &stored.event {
                         Event::Access(event) => (access(event)),
                         Event::Administration(event) => (administration(event)),
+                        Event::Summary(summary) => (summary::rows(summary)),
                     }
                 }
             }

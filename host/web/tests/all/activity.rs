@@ -1,7 +1,8 @@
 use portcullis_core::event::{AdministrationEvent, Decision, Event};
 use portcullis_core::incident::IncidentState;
 use portcullis_core::policy::{ChallengeOutcome, Severity};
-use portcullis_core::{Ids as _, Timestamp};
+use portcullis_core::summary::{MOST_BASES, SessionSummary, Tally};
+use portcullis_core::{Ids as _, OperationKind, Timestamp};
 
 use crate::stage::{Stage, Stream, header};
 use crate::support::{BEGIN, sample};
@@ -46,6 +47,67 @@ async fn the_page_shows_events_with_what_was_decided_and_why() {
     }
     let position = |text: &str| page.find(text).unwrap();
     assert!(position("10:00:03") < position("10:00:02") && position("10:00:02") < position("10:00:01"));
+}
+
+fn put_summary(stage: &Stage, summary: SessionSummary) {
+    stage.world.store.put_event(Event::Summary(Box::new(summary)));
+}
+
+#[tokio::test]
+async fn what_was_summed_up_is_one_plain_line_with_its_numbers_behind() {
+    let stage = Stage::new().await;
+    put_summary(&stage, sample::summary(1, "alice", at(60)));
+    let mut merged = sample::summary(2, "", at(100));
+    (merged.from, merged.account, merged.client, merged.connections) = (at(90), None, None, 1_000);
+    merged.tally = Tally::default();
+    merged.tally.operations = [(OperationKind::Search, 1), (OperationKind::Extended, 1)].into();
+    merged.tally.fail(Some(32), 2);
+    merged.tally.fail(Some(9_999), 1);
+    merged.tally.fail(None, 1);
+    put_summary(&stage, merged);
+    let mut late = sample::summary(3, "bob", at(180));
+    late.tally.operations.clear();
+    late.tally.bases = (0..MOST_BASES).map(|number| format!("ou={number}")).collect();
+    put_summary(&stage, late);
+    let page = stage.signed_in().await.text("/activity").await;
+    // As it is read, with the marks taken out.
+    let mut plain = String::new();
+    let mut inside = false;
+    for letter in page.chars() {
+        match letter {
+            '<' => inside = true,
+            '>' => inside = false,
+            _ if !inside => plain.push(letter),
+            _ => {}
+        }
+    }
+    for expected in [
+        "alice read 1,204 times (3 bases, 12,000 entries) between 10:00 and 10:01 from meeting-room-3.",
+        "Somebody without an account read once (4 without success) and sent 1 other request at 10:01 from meeting-room-3 \
+         over 1,000 connections.",
+        "bob went on receiving answers (8 bases or more, 12,000 entries) between 10:02 and 10:03",
+        "Search ×1,204",
+        "Summed up",
+        "10.1.9.3:50123",
+        "ou=people,dc=example,dc=com",
+        "the root",
+        "3,481,022",
+        "noSuchObject (32) ×2",
+        "9999 ×1",
+        "other codes ×1",
+    ] {
+        assert!(plain.contains(expected), "{expected} is not on the page: {plain}");
+    }
+    let events = stage.signed_in().await.json("/api/v1/events").await;
+    let found = events["events"].as_array().unwrap().iter().find(|one| one["event"]["id"] == sample_id(1)).unwrap();
+    assert_eq!(
+        (&found["event"]["type"], &found["event"]["tally"]["operations"]["search"]),
+        (&"summary".into(), &1_204.into())
+    );
+}
+
+fn sample_id(number: u64) -> String {
+    sample::summary(number, "", at(60)).id.to_string()
 }
 
 #[tokio::test]
@@ -169,6 +231,11 @@ async fn what_comes_from_outside_is_text_and_nothing_else() {
     event.challenges[0].detail = hostile.to_owned();
     event.access.signals[0].name = hostile.to_owned();
     put(&stage, event);
+    let mut summary = sample::summary(7, hostile, at(60));
+    summary.application = hostile.to_owned();
+    summary.endpoint.name = Some(hostile.to_owned());
+    summary.tally.bases = vec![hostile.to_owned()];
+    put_summary(&stage, summary);
     stage.world.store.put_incident(sample::incident(1, hostile, Severity::Low, hostile, at(1)));
     stage.world.store.put_event(Event::Administration(AdministrationEvent {
         id: stage.world.ids.event_id(at(2)),
@@ -179,5 +246,5 @@ async fn what_comes_from_outside_is_text_and_nothing_else() {
     }));
     let page = stage.signed_in().await.text("/activity").await;
     assert!(!page.contains("<script>alert") && !page.contains("\"'>"), "{page}");
-    assert!(page.matches("&lt;script&gt;alert(1)&lt;/script&gt;").count() >= 13, "it is shown, as text");
+    assert!(page.matches("&lt;script&gt;alert(1)&lt;/script&gt;").count() >= 19, "it is shown, as text");
 }

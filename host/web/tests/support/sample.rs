@@ -7,9 +7,10 @@ use portcullis_core::challenge::{ChallengeState, ChallengeView, LinkToken};
 use portcullis_core::event::{AccessEvent, Decision, RecordedChallenge, RecordedRuling};
 use portcullis_core::incident::{Incident, IncidentState};
 use portcullis_core::policy::{ChallengeOutcome, ChallengeRequest, Effect, Mode, Severity, Verdict};
+use portcullis_core::summary::{Machine, SessionSummary, Tally};
 use portcullis_core::{
-    Access, Account, AccountId, AccountKind, ChallengeId, ConnectorName, Endpoint, EventId, IncidentId, Operation,
-    Outcome, PolicyName, Signal, Target, Timestamp,
+    Access, Account, AccountId, AccountKind, ChallengeId, ConnectorName, Endpoint, EventId, IncidentId, ListenerName,
+    Operation, OperationKind, Outcome, PolicyName, Signal, Target, Timestamp,
 };
 use uuid::Uuid;
 
@@ -151,6 +152,29 @@ pub fn search(number: u64, at: Timestamp) -> AccessEvent {
         reason: "The filter asks for accounts without pre-authentication.".to_owned(),
     }];
     event
+}
+
+/// What an account read in a minute.
+pub fn summary(number: u64, login: &str, at: Timestamp) -> SessionSummary {
+    let mut tally = Tally { entries: 12_000, octets: 3_481_022, ..Tally::default() };
+    tally.operations.insert(OperationKind::Search, 1_204);
+    tally.bases = ["dc=example,dc=com", "ou=people,dc=example,dc=com", ""].map(str::to_owned).into();
+    SessionSummary {
+        id: event_id(number),
+        from: Timestamp(at.0 - 60_000),
+        to: at,
+        account: Some(account(login)),
+        endpoint: Machine {
+            address: "10.1.9.3".parse().unwrap(),
+            name: Some("meeting-room-3".to_owned()),
+            site: Some("headquarters".to_owned()),
+        },
+        application: "wiki".to_owned(),
+        listener: ListenerName::new("main"),
+        client: Some("10.1.9.3:50123".parse().unwrap()),
+        connections: 1,
+        tally,
+    }
 }
 
 /// An incident that is open.

@@ -62,7 +62,7 @@ impl FakeStore {
         let events = self.events.lock().unwrap();
         let administration = events.iter().filter_map(|stored| match &stored.event {
             Event::Administration(event) => Some(event.clone()),
-            Event::Access(_) => None,
+            Event::Access(_) | Event::Summary(_) => None,
         });
         administration.collect()
     }

@@ -7,7 +7,7 @@ use portcullis_core::store::{EventStore as _, IncidentStore as _, LearnedStore a
 use portcullis_core::{AccountId, Operation, Search, SearchScope};
 
 use super::Place;
-use crate::sample::{access, address, administration, event_id, raise, record, seen, with_incidents};
+use crate::sample::{access, address, administration, event_id, raise, record, seen, summary, with_incidents};
 
 pub async fn an_empty_log_is_empty<P: Place>(place: &P) {
     let store = place.open().await;
@@ -39,6 +39,10 @@ pub async fn every_event_comes_back_as_it_was<P: Place>(place: &P) {
         event.access.at = portcullis_core::Timestamp(u64::MAX);
         events.push(Event::Access(event));
     }
+    events.push(summary(20, "a"));
+    let Event::Summary(mut nobodys) = summary(21, "") else { unreachable!("a summary") };
+    (nobodys.account, nobodys.client) = (None, None);
+    events.push(Event::Summary(nobodys));
     for event in &events {
         store.append(Record { event: event.clone(), learned: None, incidents: vec![] }).await.unwrap();
     }

@@ -4,7 +4,7 @@ use portcullis_store::{Damage, Head, Store, VerifyReport};
 use sqlx::AssertSqlSafe;
 
 use super::Folder;
-use crate::sample::{access, record};
+use crate::sample::{access, record, summary};
 
 /// Nine events in three batches of three: 1 to 3, 4 to 6, 7 to 9.
 async fn log_of_nine(folder: &Folder) -> Store {
@@ -53,6 +53,23 @@ async fn a_changed_event_is_named() {
     assert_damage("UPDATE events SET json = replace(json, 'block', 'allow') WHERE sequence = 5", changed(5)).await;
     assert_damage("UPDATE events SET json = 'x' WHERE sequence = 1", changed(1)).await;
     assert_damage("UPDATE events SET json = x'00ff' WHERE sequence = 9", changed(9)).await;
+}
+
+#[tokio::test]
+async fn a_summary_is_found_by_account_and_endpoint_and_is_part_of_the_chain() {
+    let folder = Folder::create();
+    let store = folder.store().await;
+    store.append(Record { event: summary(1, "a"), learned: None, incidents: vec![] }).await.unwrap();
+    assert_eq!(store.verify().await.unwrap().damage, None);
+    let mut intruder = folder.intruder().await;
+    let columns: (String, String, Option<String>) =
+        sqlx::query_as("SELECT account, endpoint, decision FROM events").fetch_one(&mut intruder).await.unwrap();
+    assert_eq!(columns, ("a".to_owned(), "192.0.2.7".to_owned(), None));
+    sqlx::raw_sql("UPDATE events SET endpoint = '192.0.2.8'").execute(&mut intruder).await.unwrap();
+    assert_eq!(store.verify().await.unwrap().damage, Some(changed(1)));
+    let back = "UPDATE events SET endpoint = '192.0.2.7', json = replace(json, '12000', '00012')";
+    sqlx::raw_sql(back).execute(&mut intruder).await.unwrap();
+    assert_eq!(store.verify().await.unwrap().damage, Some(changed(1)));
 }
 
 #[tokio::test]
