@@ -17,4 +17,5 @@ mod secrets;
 mod sessions;
 mod stage;
 mod starts;
+mod summaries;
 mod transport;
