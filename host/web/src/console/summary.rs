@@ -53,7 +53,7 @@ fn operations(tally: &Tally) -> Markup {
         @if tally.operations.is_empty() { "Answers only" }
         @for (place, (kind, count)) in tally.operations.iter().enumerate() {
             @if place > 0 { ", " }
-            (words::operation_kind(*kind)) @if *count > 1 { " ×" (words::number(*count)) }
+            (words::operation_kind(*kind)) @if *count > 1 { "\u{a0}×" (words::number(*count)) }
         }
     }
 }
@@ -118,14 +118,9 @@ fn details(summary: &SessionSummary) -> Markup {
                         dd { (endpoint.address) @if let Some(site) = &endpoint.site { " · site " (site) } }
                     }
                     div { dt { "Listener" } dd { (summary.listener) } }
-                    div {
-                        dt { "Connection" }
-                        dd {
-                            @match &summary.client {
-                                Some(client) => (client),
-                                None => (words::count(summary.connections, "connection", "connections")),
-                            }
-                        }
+                    @match &summary.client {
+                        Some(client) => div { dt { "Connection" } dd { (client) } },
+                        None => div { dt { "Connections" } dd { (words::number(summary.connections)) } },
                     }
                     div { dt { "From" } dd { (time(summary.from, Show::Full)) } }
                     div { dt { "To" } dd { (time(summary.to, Show::Full)) } }

@@ -86,7 +86,7 @@ async fn what_was_summed_up_is_one_plain_line_with_its_numbers_behind() {
         "Somebody without an account read once (4 without success) and sent 1 other request at 10:01 from meeting-room-3 \
          over 1,000 connections.",
         "bob went on receiving answers (8 bases or more, 12,000 entries) between 10:02 and 10:03",
-        "Search ×1,204",
+        "Search\u{a0}×1,204",
         "Summed up",
         "10.1.9.3:50123",
         "ou=people,dc=example,dc=com",
