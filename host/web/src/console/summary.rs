@@ -118,9 +118,14 @@ fn details(summary: &SessionSummary) -> Markup {
                         dd { (endpoint.address) @if let Some(site) = &endpoint.site { " · site " (site) } }
                     }
                     div { dt { "Listener" } dd { (summary.listener) } }
-                    @match &summary.client {
-                        Some(client) => div { dt { "Connection" } dd { (client) } },
-                        None => div { dt { "Connections" } dd { (words::number(summary.connections)) } },
+                    div {
+                        dt { "Over" }
+                        dd {
+                            @match &summary.client {
+                                Some(client) => (client),
+                                None => (words::count(summary.connections, "connection", "connections")),
+                            }
+                        }
                     }
                     div { dt { "From" } dd { (time(summary.from, Show::Full)) } }
                     div { dt { "To" } dd { (time(summary.to, Show::Full)) } }
