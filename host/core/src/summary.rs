@@ -114,7 +114,7 @@ pub struct SessionSummary {
     pub id: EventId,
     /// When the first was counted.
     pub from: Timestamp,
-    /// When the counting ended, at most about a minute later; the last was before.
+    /// When the counting ended: about a minute later at most, or more where the store had stopped. The last was before.
     pub to: Timestamp,
     /// Who, as the last bind said; none for anonymous clients and for those of whom nothing can be told.
     pub account: Option<Account>,

@@ -43,6 +43,8 @@ pub(crate) struct Pending {
     pub(crate) from: Timestamp,
     pub(crate) to: Timestamp,
     pub(crate) tally: Tally,
+    /// How often the store has refused it while it took others.
+    pub(crate) refused: u8,
 }
 
 impl Pending {
@@ -60,6 +62,7 @@ impl Pending {
             from: Timestamp(now.0.saturating_sub(age)),
             to: now,
             tally: summary.tally,
+            refused: 0,
         }
     }
 

@@ -17,6 +17,8 @@ use crate::ledger::{Lost, Pending};
 const TICK: Duration = Duration::from_secs(1);
 /// Summaries that are given to the store at a time: few enough to leave the room in its queue to decisions.
 const CHUNK: usize = 128;
+/// How often the store may refuse a summary while it takes others.
+const MOST_REFUSALS: u8 = 3;
 /// How long the last ones may take when the gateway ends.
 const LAST_WRITES: Duration = Duration::from_secs(10);
 
@@ -77,8 +79,8 @@ impl Guard {
         }
     }
 
-    /// Stores a chunk. When nothing of it can be stored, all of it is tried again later; a single one that the store refuses
-    /// would be refused again.
+    /// Stores a chunk. What cannot be stored is tried again later, but not for ever where others can be: then it is the
+    /// summary that is wrong, not the store.
     async fn write(&self, chunk: Vec<Pending>) -> Option<String> {
         let mut directory_answers = true;
         let mut waiting = Vec::with_capacity(chunk.len());
@@ -100,13 +102,12 @@ impl Guard {
         }
         self.ledger.stored(stored);
         if stored > 0 {
-            if let Some(problem) = &problem {
-                warn!(problem, count = failed.len(), "the store has refused summaries");
-            }
-            self.ledger.give_up(&failed);
-            return None;
+            failed.iter_mut().for_each(|pending| pending.refused += 1);
         }
-        self.ledger.give_back(failed);
+        let (hopeless, again): (Vec<_>, Vec<_>) =
+            failed.into_iter().partition(|pending| pending.refused >= MOST_REFUSALS);
+        self.ledger.give_up(&hopeless);
+        self.ledger.give_back(again);
         problem
     }
 

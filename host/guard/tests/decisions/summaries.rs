@@ -128,6 +128,31 @@ async fn summaries_wait_for_the_store_and_losses_are_on_record() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_summary_that_is_refused_is_tried_again_and_not_for_ever() {
+    let scene = scene(vec![]);
+    let (_task, _ended) = writing(&scene);
+    let refuse =
+        |logins: &[&str]| *scene.world.refused_logins.lock().unwrap() = logins.iter().map(|l| (*l).into()).collect();
+    refuse(&["uid=late", "uid=never"]);
+    for name in ["uid=late", "uid=never", "uid=first"] {
+        scene.guard.summarize(searches(name, "10.0.0.1", 1, true));
+    }
+    pass(2).await;
+    refuse(&["uid=never"]);
+    for name in ["uid=second", "uid=third", "uid=fourth", "uid=fifth"] {
+        scene.guard.summarize(searches(name, "10.0.0.1", 1, true));
+        pass(2).await;
+    }
+    let logins: Vec<_> = scene.summaries().iter().map(|s| s.account.as_ref().unwrap().login.clone()).collect();
+    assert_eq!(logins, ["uid=first", "uid=late", "uid=second", "uid=third", "uid=fourth", "uid=fifth"]);
+    let records = scene.world.records.lock().unwrap();
+    let lost = records
+        .iter()
+        .filter(|record| matches!(&record.event, Event::Administration(e) if e.action == "summaries-lost"));
+    assert_eq!(lost.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_store_that_stays_down_does_not_hold_up_the_end() {
     let scene = scene(vec![]);
     let (task, ended) = writing(&scene);

@@ -27,6 +27,8 @@ pub struct World {
     pub records: Mutex<Vec<Record>>,
     pub challenges: Mutex<HashMap<ChallengeId, ChallengeRecord>>,
     pub store_down: AtomicBool,
+    /// The store refuses the events that these logins have to do with.
+    pub refused_logins: Mutex<Vec<String>>,
     pub directory_down: AtomicBool,
     pub kind: Mutex<Option<AccountKind>>,
     ids: AtomicU64,
@@ -77,6 +79,12 @@ impl EventStore for World {
     fn append(&self, record: Record) -> BoxFuture<'static, Result<(), StoreError>> {
         if self.store_down.load(Ordering::SeqCst) {
             return Box::pin(async { Err(StoreError::Unavailable("disk full".to_owned())) });
+        }
+        if let Event::Summary(summary) = &record.event
+            && let Some(account) = &summary.account
+            && self.refused_logins.lock().unwrap().contains(&account.login)
+        {
+            return Box::pin(async { Err(StoreError::Overloaded(1)) });
         }
         self.records.lock().unwrap().push(record);
         Box::pin(async { Ok(()) })
