@@ -56,24 +56,24 @@ async fn serve(loaded: Loaded) -> Result<ExitCode> {
 
     let shutdown = CancellationToken::new();
     let sessions_ended = CancellationToken::new();
-    let summaries = {
+    let mut summaries = JoinSet::new();
+    summaries.spawn({
         let (guard, sessions_ended) = (Arc::clone(&gateway.guard), sessions_ended.clone());
-        tokio::spawn(async move { guard.write_summaries(sessions_ended).await })
-    };
+        async move { guard.write_summaries(sessions_ended).await }
+    });
     let mut tasks = start(gateway, sockets, web_socket, &shutdown);
     let reloading = tokio::spawn(reload_when_asked(hang_ups, certificates, loaded, store.clone()));
     say("portcullis is ready")?;
     let ended_early = tokio::select! {
         signal = asked_to_end() => { info!(signal = signal?, "ending"); false }
         _ = tasks.join_next() => { error!("a server ended by itself"); true }
+        _ = summaries.join_next() => { error!("summaries are not stored any more"); true }
     };
     shutdown.cancel();
     reloading.abort();
     while tasks.join_next().await.is_some() {}
     sessions_ended.cancel();
-    if let Err(error) = summaries.await {
-        error!(%error, "the last summaries could not be stored");
-    }
+    while summaries.join_next().await.is_some() {}
     if let Err(error) = note(&store, "gateway-stopped", "Stopped.").await {
         warn!(%error, "the end of the gateway could not be recorded");
     }
