@@ -24,6 +24,9 @@ const MOST_MERGING: usize = 4_096;
 const MOST_READY: usize = 8_192;
 /// Accounts that are remembered from their last bind.
 const MOST_KNOWN: usize = 16_384;
+/// Octets of a name that are kept. No real one is longer, but who has a password can bind with as many blanks in the name
+/// as the directory takes.
+const LONGEST_NAME: usize = 1_024;
 
 /// What belongs together.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -53,7 +56,7 @@ impl Pending {
         let age = u64::try_from(summary.age.as_millis()).unwrap_or(u64::MAX);
         Self {
             key: Key {
-                claim: summary.claim,
+                claim: shortened(summary.claim),
                 address: client.ip().to_canonical(),
                 listener: summary.connection.listener,
             },
@@ -180,6 +183,9 @@ impl Ledger {
 
     /// Remembers whose a name was found to be at a bind.
     pub(crate) fn remember(&self, name: &str, account: &Account) {
+        if name.len() > LONGEST_NAME {
+            return;
+        }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         // Starting anew costs each account one look-up.
         if known.len() >= MOST_KNOWN && !known.contains_key(name) {
@@ -220,6 +226,17 @@ impl State {
         let room = MOST_READY.saturating_sub(self.ready.len());
         let going = self.merging.extract_if(|_, (_, due)| is_due(*due)).take(room);
         self.ready.extend(going.map(|(_, (pending, _))| pending));
+    }
+}
+
+/// The claim, with a name that was cut off if need be. What is left ends so that it is nobody's name.
+fn shortened(claim: Claim) -> Claim {
+    match claim {
+        Claim::Name(name) if name.len() > LONGEST_NAME => {
+            let end = name.floor_char_boundary(LONGEST_NAME);
+            Claim::Name(format!("{}…", name.get(..end).unwrap_or_default()))
+        }
+        other => other,
     }
 }
 

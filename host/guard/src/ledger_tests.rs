@@ -103,3 +103,16 @@ async fn what_was_given_back_comes_first_again() {
     ledger.give_up(&chunk);
     assert_eq!((ledger.waiting(), ledger.lost()), (2, Lost { summaries: 2, operations: 4 }));
 }
+
+#[tokio::test(start_paused = true)]
+async fn names_of_any_length_take_bounded_memory() {
+    let ledger = Ledger::default();
+    let name = format!("uid=alice,{}ou=people", "\u{a0}".repeat(100_000));
+    ledger.take(summary(&name, "10.0.0.1:1", 60, true), NOW);
+    let Claim::Name(kept) = &ledger.next(1, false)[0].key.claim else { panic!("a name") };
+    assert!(kept.len() < LONGEST_NAME + 8 && kept.ends_with('…') && kept.starts_with("uid=alice,"), "{}", kept.len());
+    let account = crate::enrich::nameless("alice");
+    ledger.remember(&name, &account);
+    ledger.remember("uid=alice", &account);
+    assert_eq!((ledger.known(&name), ledger.known("uid=alice")), (None, Some(account)));
+}

@@ -111,6 +111,7 @@ impl<G: Gate> Session<'_, G> {
             return Ok(());
         }
         let Link::Up(directory) = &mut self.directory else {
+            self.identify();
             return self.refuse(frame.id(), op::BIND, Code::Unavailable, "the directory is not connected");
         };
         let id = attempt.id();
