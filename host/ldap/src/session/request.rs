@@ -34,10 +34,15 @@ impl<G: Gate> Session<'_, G> {
             return Ok(None);
         }
         if let Link::None = self.directory {
-            let limit = self.shared.listener().limits.answer_size;
-            self.directory = Link::Connecting(Box::pin(self.shared.upstream().connect(limit)));
-            self.waiting = Some(frame);
-            return Ok(None);
+            let (limit, upstreams) = (self.shared.listener().limits.answer_size, self.shared.upstreams());
+            match upstreams.take_spare(frame.op() == op::BIND, limit) {
+                Some(directory) => self.directory = Link::Up(directory),
+                None => {
+                    self.directory = Link::Connecting(Box::pin(upstreams.connect(limit)));
+                    self.waiting = Some(frame);
+                    return Ok(None);
+                }
+            }
         }
         if frame.op() == op::BIND {
             self.take_bind(&frame)?;
@@ -65,7 +70,7 @@ impl<G: Gate> Session<'_, G> {
                 let frame = frame.detached();
                 let asked = self.asked(&frame);
                 let deciding = async move { Decided { id, op: request, answer: gate.decide(asked, frame).await } };
-                self.held.hold(id, Box::pin(deciding));
+                self.held.hold(id, request, Box::pin(deciding));
                 Ok(())
             }
         }

@@ -2,10 +2,12 @@
 
 mod bench;
 mod binds;
+mod handing_on;
 mod hostile;
 mod proxy;
 mod requests;
 mod sasl;
+mod servers;
 mod tls;
 
 pub(super) use bench::{Bench, Peer, bind, extended, response, sasl_bind, search, unbind};
