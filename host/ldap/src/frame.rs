@@ -197,6 +197,18 @@ impl FrameReader {
         &mut self.buffer
     }
 
+    /// Takes these octets in the place of what is here, in memory of just their size.
+    pub(crate) fn replace(&mut self, octets: &[u8]) {
+        self.buffer = BytesMut::from(octets);
+    }
+
+    /// Gives back memory in which nothing is.
+    pub(crate) fn release(&mut self) {
+        if self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
+        }
+    }
+
     /// Octets that are here and not yet cut off.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -231,6 +243,9 @@ impl FrameReader {
 
     /// Takes this many octets off the front, or what is there.
     pub(crate) fn cut(&mut self, size: usize) -> Bytes {
+        if size >= self.buffer.len() && self.buffer.capacity() == self.buffer.len() {
+            return std::mem::take(&mut self.buffer).freeze();
+        }
         self.buffer.split_to(size.min(self.buffer.len())).freeze()
     }
 
