@@ -1,5 +1,6 @@
 //! Puts the rooms together.
 
+use std::num::NonZeroUsize;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,8 @@ use portcullis_core::store::PluginStateStore;
 use portcullis_core::{ListenerName, Secret};
 use portcullis_guard::{ApplicationRule, ChallengeBudget, Guard, NamedNetwork, Options, Rooms, Surroundings};
 use portcullis_ldap::{
-    BindRules, Limits, Listener, Lookup, LookupOptions, Mode, OpaqueSasl, Schema, Security, Upstream,
+    Balance, BindRules, Limits, Listener, Lookup, LookupOptions, Mode, OpaqueSasl, Schema, Security, Upstream,
+    UpstreamOptions, Upstreams,
 };
 use portcullis_store::{Store, StoreOptions};
 use portcullis_web::{WebOptions, WebState};
@@ -25,7 +27,7 @@ use crate::{config as configuration, events};
 /// Everything that serves.
 pub(crate) struct Gateway {
     pub(crate) listeners: Vec<Listener>,
-    pub(crate) upstream: Upstream,
+    pub(crate) upstreams: Upstreams,
     pub(crate) guard: Arc<Guard>,
     pub(crate) web: WebOptions,
     pub(crate) web_state: WebState,
@@ -53,7 +55,9 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
     for problem in loaded.problems(plugins.broken).lines() {
         error!("{problem}");
     }
-    let lookup = Arc::new(lookup(config).map_err(|problem| loaded.problems(vec![problem]))?);
+    let upstreams = upstreams(config).map_err(|problem| loaded.problems(vec![problem]))?;
+    let lookup = lookup(config, upstreams.clone()).map_err(|problem| loaded.problems(vec![problem]))?;
+    let lookup = Arc::new(lookup);
     let store = Arc::new(store.clone());
     let rooms = Rooms {
         directory: lookup.clone(),
@@ -90,7 +94,6 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
     };
     let web = WebOptions { tls: web_tls, public_url: config.web.public_url.clone() };
     let listeners = listeners(config, &mut certificates).map_err(|problem| loaded.problems(vec![problem]))?;
-    let upstream = upstream(config).map_err(|problem| loaded.problems(vec![problem]))?;
     tokio::spawn(async move {
         match lookup.check().await {
             Ok(()) => info!("directory: the service account can read it"),
@@ -106,7 +109,7 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
             }
         }
     });
-    Ok(Gateway { listeners, upstream, guard, web, web_state, certificates })
+    Ok(Gateway { listeners, upstreams, guard, web, web_state, certificates })
 }
 
 async fn load_plugins(loaded: &Loaded, store: &Store) -> Result<plugins::Plugins> {
@@ -123,12 +126,12 @@ async fn load_plugins(loaded: &Loaded, store: &Store) -> Result<plugins::Plugins
 }
 
 /// The client for directory look-ups.
-pub(crate) fn lookup(config: &Config) -> Result<Lookup, Problem> {
+pub(crate) fn lookup(config: &Config, upstreams: Upstreams) -> Result<Lookup, Problem> {
     let directory = &config.directory;
     let password: Secret =
         config::secret(&directory.password).map_err(|message| Problem::new(["directory", "password"], message))?;
     let mut options = LookupOptions::new(
-        upstream(config)?,
+        upstreams,
         directory.service_account.clone(),
         password,
         directory.base.clone(),
@@ -145,19 +148,36 @@ pub(crate) fn lookup(config: &Config) -> Result<Lookup, Problem> {
     Ok(Lookup::new(options))
 }
 
-fn upstream(config: &Config) -> Result<Upstream, Problem> {
+/// The servers of the directory.
+pub(crate) fn upstreams(config: &Config) -> Result<Upstreams, Problem> {
     let directory = &config.directory;
-    let address = directory.address().map_err(|message| Problem::new(["directory", "url"], message))?;
+    let addresses = directory.addresses().map_err(|message| Problem::new(["directory", "url"], message))?;
     let tls = || {
         portcullis_ldap::client_config(directory.ca_file.as_deref())
             .map_err(|error| Problem::new(["directory", "ca-file"], error.to_string()))
     };
-    let security = match (address.ldaps, directory.start_tls) {
-        (true, _) => Security::Ldaps(tls()?),
-        (false, true) => Security::StartTls(tls()?),
-        (false, false) => Security::Plain,
+    // One for all, so that all share their TLS sessions.
+    let tls = if directory.start_tls || addresses.iter().any(|address| address.ldaps) { Some(tls()?) } else { None };
+    let server = |address: config::DirectoryAddress| {
+        let security = match (&tls, address.ldaps) {
+            (Some(tls), true) => Security::Ldaps(Arc::clone(tls)),
+            (Some(tls), false) if directory.start_tls => Security::StartTls(Arc::clone(tls)),
+            _ => Security::Plain,
+        };
+        Upstream::new(address.host, address.port, security)
     };
-    Ok(Upstream::new(address.host, address.port, security))
+    let seconds = u64::from(directory.health_check_seconds);
+    let options = UpstreamOptions {
+        balance: match directory.balance {
+            config::Balance::InOrder => Balance::InOrder,
+            config::Balance::LeastConnections => Balance::LeastConnections,
+        },
+        connections: directory.connections_per_server.map(NonZeroUsize::get),
+        spare: directory.spare_connections,
+        warm: directory.warm_connections,
+        health_interval: (seconds > 0).then(|| Duration::from_secs(seconds)),
+    };
+    Ok(Upstreams::new(addresses.into_iter().map(server).collect(), options))
 }
 
 pub(crate) fn listeners(config: &Config, certificates: &mut Certificates) -> Result<Vec<Listener>, Problem> {

@@ -61,6 +61,8 @@ async fn serve(loaded: Loaded) -> Result<ExitCode> {
         let (guard, sessions_ended) = (Arc::clone(&gateway.guard), sessions_ended.clone());
         async move { guard.write_summaries(sessions_ended).await }
     });
+    let upstreams = gateway.upstreams.clone();
+    let looking_after = tokio::spawn(async move { upstreams.look_after().await });
     let mut tasks = start(gateway, sockets, web_socket, &shutdown);
     let reloading = tokio::spawn(reload_when_asked(hang_ups, certificates, loaded, store.clone()));
     say("portcullis is ready")?;
@@ -74,6 +76,7 @@ async fn serve(loaded: Loaded) -> Result<ExitCode> {
     while tasks.join_next().await.is_some() {}
     sessions_ended.cancel();
     while summaries.join_next().await.is_some() {}
+    looking_after.abort();
     if let Err(error) = note(&store, "gateway-stopped", "Stopped.").await {
         warn!(%error, "the end of the gateway could not be recorded");
     }
@@ -90,7 +93,7 @@ fn start(
     let mut tasks = JoinSet::new();
     for (listener, socket) in gateway.listeners.into_iter().zip(sockets) {
         let (name, address) = (listener.name.clone(), listener.address);
-        let shared = portcullis_ldap::Shared::new(listener, gateway.upstream.clone(), Arc::clone(&gateway.guard));
+        let shared = portcullis_ldap::Shared::new(listener, gateway.upstreams.clone(), Arc::clone(&gateway.guard));
         let shutdown = shutdown.clone();
         info!(%name, %address, "listening");
         tasks.spawn(async move { portcullis_ldap::serve(socket, Arc::new(shared), shutdown).await });

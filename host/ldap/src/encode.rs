@@ -3,7 +3,8 @@
 use bytes::{Bytes, BytesMut};
 use ldap3_proto::LdapCodec;
 use ldap3_proto::proto::{
-    LdapBindResponse, LdapExtendedRequest, LdapExtendedResponse, LdapMsg, LdapOp, LdapResult, LdapResultCode,
+    LdapBindCred, LdapBindRequest, LdapBindResponse, LdapDerefAliases, LdapExtendedRequest, LdapExtendedResponse,
+    LdapFilter, LdapMsg, LdapOp, LdapResult, LdapResultCode, LdapSearchRequest, LdapSearchScope,
 };
 use tokio_util::codec::Encoder as _;
 
@@ -124,6 +125,30 @@ impl OwnRequest {
     #[must_use]
     pub fn who_am_i(id: i32) -> Self {
         Self(encode(id, ask(WHO_AM_I)))
+    }
+
+    /// Makes the connection nobody's again (RFC 4513, section 5.1.1).
+    #[must_use]
+    pub fn anonymous_bind(id: i32) -> Self {
+        let cred = LdapBindCred::Simple(String::new());
+        Self(encode(id, LdapOp::BindRequest(LdapBindRequest { version: 3, dn: String::new(), cred })))
+    }
+
+    /// Reads nothing but that there is a root DSE (RFC 4512, section 5.1).
+    #[must_use]
+    pub fn root_dse(id: i32) -> Self {
+        let request = LdapSearchRequest {
+            base: String::new(),
+            scope: LdapSearchScope::Base,
+            aliases: LdapDerefAliases::Never,
+            sizelimit: 1,
+            timelimit: 0,
+            typesonly: true,
+            filter: LdapFilter::Present("objectClass".to_owned()),
+            // No attributes (RFC 4511, section 4.5.1.8).
+            attrs: vec!["1.1".to_owned()],
+        };
+        Self(encode(id, LdapOp::SearchRequest(request)))
     }
 
     /// Says goodbye (RFC 4511, section 4.3).

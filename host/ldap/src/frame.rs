@@ -88,6 +88,8 @@ pub struct Header {
     pub id: i32,
     /// Application number of the operation; see [`op`].
     pub op: u8,
+    /// Something follows the operation: controls (section 4.1.11).
+    pub controls: bool,
 }
 
 /// Reads the header of a whole message.
@@ -103,7 +105,7 @@ pub fn header(message: &[u8]) -> Result<Header, FrameError> {
     if operation.tag & 0xc0 != 0x40 {
         return Err(FrameError::Malformed);
     }
-    Ok(Header { id, op: operation.tag & 0x1f })
+    Ok(Header { id, op: operation.tag & 0x1f, controls: !inner.is_empty() })
 }
 
 /// Reads the result code of an answer (RFC 4511, section 4.1.9).
@@ -145,6 +147,11 @@ impl Frame {
     #[must_use]
     pub fn op(&self) -> u8 {
         self.header.op
+    }
+
+    /// Something follows the operation.
+    pub(crate) fn has_controls(&self) -> bool {
+        self.header.controls
     }
 
     /// Its octets.
@@ -190,6 +197,18 @@ impl FrameReader {
         &mut self.buffer
     }
 
+    /// Takes these octets in the place of what is here, in memory of just their size.
+    pub(crate) fn replace(&mut self, octets: &[u8]) {
+        self.buffer = BytesMut::from(octets);
+    }
+
+    /// Gives back memory in which nothing is.
+    pub(crate) fn release(&mut self) {
+        if self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
+        }
+    }
+
     /// Octets that are here and not yet cut off.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -229,6 +248,9 @@ impl FrameReader {
 
     /// Takes this many octets off the front, or what is there.
     pub(crate) fn cut(&mut self, size: usize) -> Bytes {
+        if size >= self.buffer.len() && self.buffer.capacity() == self.buffer.len() {
+            return std::mem::take(&mut self.buffer).freeze();
+        }
         self.buffer.split_to(size.min(self.buffer.len())).freeze()
     }
 
@@ -278,7 +300,7 @@ mod tests {
 
     #[test]
     fn a_message_needs_an_id_and_an_operation_of_the_application_class() {
-        assert_eq!(header(&message(7, op::SEARCH, &[], false)), Ok(Header { id: 7, op: op::SEARCH }));
+        assert_eq!(header(&message(7, op::SEARCH, &[], false)), Ok(Header { id: 7, op: op::SEARCH, controls: false }));
         assert_eq!(header(&[0x30, 0x05, 0x02, 0x01, 0x81, 0x60, 0x00]), Err(FrameError::Malformed));
         assert_eq!(header(&[0x30, 0x05, 0x02, 0x01, 0x01, 0x30, 0x00]), Err(FrameError::Malformed));
         assert_eq!(header(&[0x30, 0x06, 0x02, 0x01, 0x01, 0x7f, 0x00, 0x00]), Err(FrameError::HighTag));

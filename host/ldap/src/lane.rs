@@ -43,13 +43,16 @@ use std::io;
 use std::marker::PhantomData;
 
 use bytes::Bytes;
+use portcullis_core::BindMethod;
 use portcullis_core::gate::{Gate, Permit as _};
 
 use crate::decode::{self, Bind, BindError};
 use crate::encode::{OwnAnswer, OwnRequest};
 use crate::frame::{Frame, FrameError, Header, op, result_code};
 use crate::pipe::{HIGH_WATER, Pipe, Stream, Turn};
+use crate::residue;
 use crate::returned::Returned;
+use crate::upstreams::Lease;
 
 /// A bind that the gateway has read as the directory will. Only the directory can say whether its password is right, so it
 /// goes there before anything is decided; its success comes back as [`HeldSuccess`].
@@ -170,7 +173,7 @@ impl Outstanding {
     }
 
     fn answered(&mut self, header: Header, message: &[u8]) {
-        self.returned.message(header, message.len());
+        self.returned.message(header.op, message.len());
         let last = matches!(
             header.op,
             op::SEARCH_DONE
@@ -197,22 +200,40 @@ pub struct DirectoryEnd<G> {
     pub(crate) identified: bool,
     /// Message id of the gateway's own request. Kept after its answer is too late, so that it does not reach the client.
     own: Option<i32>,
+    /// The gateway's own request is not answered yet.
+    asking: bool,
+    /// The connection may bear something of this client that a bind does not end.
+    marked: bool,
+    /// None only where a test made the connection.
+    lease: Option<Lease>,
     gate: PhantomData<fn() -> G>,
 }
 
 impl<G: Gate> DirectoryEnd<G> {
-    pub(crate) fn new(stream: Stream, limit: usize) -> Self {
-        Self { pipe: Pipe::new(stream, limit), identified: false, own: None, gate: PhantomData }
+    pub(crate) fn new(stream: Stream, limit: usize, lease: Option<Lease>) -> Self {
+        Self {
+            pipe: Pipe::new(stream, limit),
+            identified: false,
+            own: None,
+            asking: false,
+            marked: false,
+            lease,
+            gate: PhantomData,
+        }
     }
 
     /// Forwards a request that was decided on.
     pub fn forward(&mut self, permitted: G::Permitted<Frame>) {
-        self.pipe.send(permitted.redeem().into_bytes());
+        let request = permitted.redeem();
+        self.marked = self.marked || residue::is_left_by(&request);
+        self.pipe.send(request.into_bytes());
     }
 
     /// Lets the directory check a password. From here on it may take the connection for somebody's.
     pub fn attempt(&mut self, bind: BindAttempt) -> Bind {
         self.identified = true;
+        // A SASL mechanism may leave a layer, or wait for another step.
+        self.marked = self.marked || matches!(bind.bind.method, BindMethod::Sasl(_));
         self.pipe.send(bind.frame.into_bytes());
         bind.bind
     }
@@ -221,6 +242,7 @@ impl<G: Gate> DirectoryEnd<G> {
     /// that a client could have guessed.
     pub fn ask_who(&mut self, id: i32) {
         self.own = Some(id);
+        self.asking = true;
         self.ask(OwnRequest::who_am_i(id));
     }
 
@@ -243,6 +265,7 @@ impl<G: Gate> DirectoryEnd<G> {
                 return Ok(Some(if header.op == op::BIND_RESPONSE {
                     FromDirectory::Bind(header.id, bind_answer(frame)?)
                 } else {
+                    self.asking = false;
                     FromDirectory::Own(frame)
                 }));
             }
@@ -273,6 +296,43 @@ impl<G: Gate> DirectoryEnd<G> {
     pub(crate) fn close_after_backlog(&mut self) {
         self.pipe.close_after_backlog();
     }
+
+    /// The right to the connection, where nothing of the client is left on it but who it is: nothing half sent, nothing half
+    /// received, no request that leaves something. That everything was answered is for the caller to know.
+    pub(crate) fn unmarked(&self) -> Option<&Lease> {
+        let is_clean = !self.marked && !self.asking && self.pipe.backlog() == 0 && self.pipe.input.is_empty();
+        self.lease.as_ref().filter(|_| is_clean)
+    }
+
+    /// Makes the directory take the connection for nobody's, for another client to begin with. None when it does not.
+    pub(crate) async fn clean(mut self) -> Option<Cleaned> {
+        let lease = self.lease.take()?;
+        let id = 1;
+        self.pipe.send(OwnRequest::anonymous_bind(id).into_bytes());
+        let answer = loop {
+            match self.pipe.input.next_frame().ok()? {
+                Some(frame) => break frame,
+                None if self.pipe.turn(true).await.ok()? == Turn::Ended => return None,
+                None => {}
+            }
+        };
+        if answer.id() != id || answer.op() != op::BIND_RESPONSE || !self.pipe.input.is_empty() {
+            return None;
+        }
+        match result_code(answer.bytes()).ok()? {
+            0 => Some(Cleaned { stream: self.pipe.stream, lease }),
+            code => {
+                lease.server().cannot_be_cleaned(code);
+                None
+            }
+        }
+    }
+}
+
+/// A connection that a client has left and that the directory takes for nobody's.
+pub(crate) struct Cleaned {
+    pub(crate) stream: Stream,
+    pub(crate) lease: Lease,
 }
 
 fn bind_answer(frame: Frame) -> Result<BindAnswer, FrameError> {

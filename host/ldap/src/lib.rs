@@ -14,12 +14,15 @@ pub mod listener;
 pub mod lookup;
 mod pipe;
 mod proxy;
+mod residue;
 mod returned;
 mod session;
 pub mod tls;
 pub mod upstream;
+pub mod upstreams;
 
 pub use listener::{BindRules, Limits, Listener, Mode, OpaqueSasl, Shared, serve};
 pub use lookup::{CheckError, Lookup, LookupOptions, Schema};
 pub use tls::{ServerTls, TlsError, client_config, server_config};
 pub use upstream::{Security, Upstream, UpstreamError};
+pub use upstreams::{Balance, UpstreamOptions, Upstreams};

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::frame::DEFAULT_LIMIT;
 use crate::tls::ServerTls;
-use crate::upstream::Upstream;
+use crate::upstreams::Upstreams;
 use crate::{proxy, session};
 
 /// First and longest pause after a connection could not be accepted (mostly: no file descriptor left).
@@ -136,7 +136,7 @@ impl Listener {
 #[derive(Debug)]
 pub struct Shared<G> {
     listener: Listener,
-    upstream: Upstream,
+    upstreams: Upstreams,
     gate: Arc<G>,
     seats: Arc<Seats>,
 }
@@ -144,8 +144,8 @@ pub struct Shared<G> {
 impl<G: Gate> Shared<G> {
     /// Puts a listener, its directory and the gate together.
     #[must_use]
-    pub fn new(listener: Listener, upstream: Upstream, gate: Arc<G>) -> Self {
-        Self { listener, upstream, gate, seats: Arc::default() }
+    pub fn new(listener: Listener, upstreams: Upstreams, gate: Arc<G>) -> Self {
+        Self { listener, upstreams, gate, seats: Arc::default() }
     }
 
     /// Connections that are open.
@@ -158,8 +158,8 @@ impl<G: Gate> Shared<G> {
         &self.listener
     }
 
-    pub(crate) fn upstream(&self) -> &Upstream {
-        &self.upstream
+    pub(crate) fn upstreams(&self) -> &Upstreams {
+        &self.upstreams
     }
 
     pub(crate) fn gate(&self) -> &G {

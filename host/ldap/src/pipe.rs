@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
@@ -22,9 +23,19 @@ const READ_MAX: usize = 64 * 1024;
 const SLICES: usize = 64;
 
 /// A TCP connection, protected or not.
+#[derive(Debug)]
 pub(crate) enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    pub(crate) fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => stream.get_ref().0,
+        }
+    }
 }
 
 impl AsyncRead for Stream {
@@ -151,9 +162,20 @@ impl Pipe {
     }
 
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Turn>> {
-        let buffer = self.input.buffer();
-        buffer.reserve(self.appetite);
-        let got = match ready!(pin!(self.stream.read_buf(buffer)).poll(cx)) {
+        let received = if self.appetite == READ_MIN && self.input.is_empty() {
+            ready!(self.poll_receive_little(cx))
+        } else {
+            let buffer = self.input.buffer();
+            buffer.reserve(self.appetite);
+            match pin!(self.stream.read_buf(buffer)).poll(cx) {
+                Poll::Ready(received) => received,
+                Poll::Pending => {
+                    self.input.release();
+                    return Poll::Pending;
+                }
+            }
+        };
+        let got = match received {
             Ok(got) => got,
             // A peer that closes without TLS's goodbye has ended all the same: messages carry their own length.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
@@ -165,6 +187,16 @@ impl Pipe {
             self.appetite = (self.appetite / 2).max(READ_MIN);
         }
         Poll::Ready(Ok(if got == 0 { Turn::Ended } else { Turn::Received }))
+    }
+
+    /// Receives into memory that is gone when nothing comes: a connection on which nothing happens, and most are such, keeps
+    /// no buffer. What comes is mostly one short message, for which the exact amount is taken.
+    fn poll_receive_little(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut room = [const { MaybeUninit::uninit() }; READ_MIN];
+        let mut room = ReadBuf::uninit(&mut room);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut room))?;
+        self.input.replace(room.filled());
+        Poll::Ready(Ok(room.filled().len()))
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -2,7 +2,7 @@
 
 use portcullis_core::summary::{MOST_RESULTS, Tally};
 
-use crate::frame::{Header, op, result_code};
+use crate::frame::{op, result_code};
 
 /// Result codes that are no failure: success, compareFalse, compareTrue (RFC 4511, appendix A).
 const FINE: [u32; 3] = [0, 5, 6];
@@ -21,9 +21,9 @@ pub(crate) struct Returned {
 
 impl Returned {
     /// A message of the directory's that ends no operation.
-    pub(crate) fn message(&mut self, header: Header, size: usize) {
+    pub(crate) fn message(&mut self, operation: u8, size: usize) {
         self.octets += size as u64;
-        self.entries += u64::from(header.op == op::SEARCH_ENTRY);
+        self.entries += u64::from(operation == op::SEARCH_ENTRY);
     }
 
     /// The end of an operation.
@@ -80,7 +80,7 @@ mod tests {
         let mut returned = Returned::default();
         assert!(returned.is_empty());
         for operation in [op::SEARCH_ENTRY, op::SEARCH_REFERENCE, op::SEARCH_ENTRY, op::SEARCH_DONE] {
-            returned.message(Header { id: 1, op: operation }, 100);
+            returned.message(operation, 100);
         }
         for code in [0, 5, 6, 32, 50, 32] {
             returned.result(&done(code));

@@ -4,17 +4,15 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis_core::gate::Gate;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use thiserror::Error;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::encode::OwnRequest;
 use crate::frame::{Frame, FrameError, op, result_code};
-use crate::lane::DirectoryEnd;
 use crate::pipe::{Pipe, Stream, Turn};
 
 /// How long a connection may take to be ready, TLS included, by default.
@@ -65,6 +63,25 @@ pub enum UpstreamError {
         /// How long was waited.
         limit: Duration,
     },
+    /// It has as many connections as it may have.
+    #[error("the directory at {address} has all the {limit} connections that it may have")]
+    Full {
+        /// Host and port.
+        address: String,
+        /// The limit.
+        limit: usize,
+    },
+    /// It says that it cannot work.
+    #[error("the directory at {address} says that it cannot serve anybody (result {code})")]
+    Useless {
+        /// Host and port.
+        address: String,
+        /// LDAP result code.
+        code: u32,
+    },
+    /// There is none.
+    #[error("no server of the directory is configured")]
+    NoServer,
     /// The name for the certificate is no name.
     #[error("{name:?} is neither a host name nor an address, so no certificate can bear it; set the server name")]
     ServerName {
@@ -114,18 +131,33 @@ impl Upstream {
     }
 
     /// A connection that is ready for requests, anonymous, taking answers of at most `limit` octets.
-    pub(crate) async fn connect<G: Gate>(&self, limit: usize) -> Result<DirectoryEnd<G>, UpstreamError> {
-        let ready = timeout(self.connect_timeout, self.secured(limit)).await;
-        ready.map_err(|_| self.late())?.map(|stream| DirectoryEnd::new(stream, limit))
+    pub(crate) async fn connect(&self, limit: usize) -> Result<Stream, UpstreamError> {
+        timeout(self.connect_timeout, self.secured(limit)).await.map_err(|_| self.late())?
     }
 
     /// A bare TCP connection, for a client that does the rest itself.
     pub(crate) async fn dial(&self) -> Result<TcpStream, UpstreamError> {
-        let connecting = TcpStream::connect((self.host.as_str(), self.port));
-        let stream =
-            timeout(self.connect_timeout, connecting).await.map_err(|_| self.late())?.map_err(|e| self.io(e))?;
-        stream.set_nodelay(true).map_err(|e| self.io(e))?;
-        Ok(stream)
+        timeout(self.connect_timeout, self.dial_each()).await.map_err(|_| self.late())?
+    }
+
+    /// The name is looked up each time. Of several addresses, each gets its share of the time: one that swallows everything
+    /// must not keep the next from being tried.
+    async fn dial_each(&self) -> Result<TcpStream, UpstreamError> {
+        let addresses: Vec<_> =
+            lookup_host((self.host.as_str(), self.port)).await.map_err(|error| self.io(error))?.collect();
+        let share = self.connect_timeout / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
+        let mut refused = self.io(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+        for address in addresses {
+            match timeout(share, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => {
+                    stream.set_nodelay(true).map_err(|error| self.io(error))?;
+                    return Ok(stream);
+                }
+                Ok(Err(error)) => refused = self.io(error),
+                Err(_) => refused = self.late(),
+            }
+        }
+        Err(refused)
     }
 
     async fn secured(&self, limit: usize) -> Result<Stream, UpstreamError> {
@@ -177,11 +209,11 @@ impl Upstream {
         Ok(Stream::Tls(Box::new(secured.into())))
     }
 
-    fn io(&self, source: io::Error) -> UpstreamError {
+    pub(crate) fn io(&self, source: io::Error) -> UpstreamError {
         UpstreamError::Io { address: self.address(), source }
     }
 
-    fn late(&self) -> UpstreamError {
+    pub(crate) fn late(&self) -> UpstreamError {
         UpstreamError::Timeout { address: self.address(), limit: self.connect_timeout }
     }
 }

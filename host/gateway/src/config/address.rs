@@ -12,15 +12,22 @@ pub(crate) struct DirectoryAddress {
 
 impl Directory {
     /// `ldap://host[:port]` or `ldaps://host[:port]`; 389 and 636 unless given.
-    pub(crate) fn address(&self) -> Result<DirectoryAddress, String> {
-        let (ldaps, rest) = match self.url.split_once("://") {
-            Some(("ldap", rest)) => (false, rest),
-            Some(("ldaps", rest)) => (true, rest),
-            _ => return Err(format!("`{}` has to begin with ldap:// or ldaps://", self.url)),
-        };
-        let (host, port) = host_and_port(rest.trim_end_matches('/'))?;
-        Ok(DirectoryAddress { host, port: port.unwrap_or(if ldaps { 636 } else { 389 }), ldaps })
+    pub(crate) fn addresses(&self) -> Result<Vec<DirectoryAddress>, String> {
+        if self.url.0.is_empty() {
+            return Err("names no server: give at least one".to_owned());
+        }
+        self.url.0.iter().map(|url| directory_address(url)).collect()
     }
+}
+
+fn directory_address(url: &str) -> Result<DirectoryAddress, String> {
+    let (ldaps, rest) = match url.split_once("://") {
+        Some(("ldap", rest)) => (false, rest),
+        Some(("ldaps", rest)) => (true, rest),
+        _ => return Err(format!("`{url}` has to begin with ldap:// or ldaps://")),
+    };
+    let (host, port) = host_and_port(rest.trim_end_matches('/'))?;
+    Ok(DirectoryAddress { host, port: port.unwrap_or(if ldaps { 636 } else { 389 }), ldaps })
 }
 
 /// Where a cloud service is.

@@ -1,11 +1,14 @@
 //! The configuration file as it is written. Every field is explained in `portcullis.toml`, the sample that
 //! `portcullis sample-config` prints.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use ipnet::IpNet;
 use serde::Deserialize;
+use serde::de::{self, Deserializer, Visitor};
 
 use portcullis_core::policy::{FailMode, Mode};
 use portcullis_core::summary::Audit;
@@ -67,7 +70,7 @@ pub(crate) enum LogFormat {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Directory {
-    pub(crate) url: String,
+    pub(crate) url: Urls,
     #[serde(default)]
     pub(crate) start_tls: bool,
     #[serde(default)]
@@ -89,6 +92,67 @@ pub(crate) struct Directory {
     pub(crate) service_account_groups: Vec<String>,
     #[serde(default)]
     pub(crate) accounts_without_entry: Vec<String>,
+    #[serde(default)]
+    pub(crate) balance: Balance,
+    pub(crate) connections_per_server: Option<NonZeroUsize>,
+    #[serde(default = "sixty_four")]
+    pub(crate) spare_connections: usize,
+    #[serde(default = "two")]
+    pub(crate) warm_connections: usize,
+    #[serde(default = "five")]
+    pub(crate) health_check_seconds: u32,
+}
+
+/// One address, or several in the order in which they are to be used.
+#[derive(Debug, Clone)]
+pub(crate) struct Urls(pub(crate) Vec<String>);
+
+impl<'de> Deserialize<'de> for Urls {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrMore;
+
+        impl<'de> Visitor<'de> for OneOrMore {
+            type Value = Urls;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an address such as \"ldaps://dc1.example.com\", or several in brackets")
+            }
+
+            fn visit_str<E: de::Error>(self, url: &str) -> Result<Urls, E> {
+                Ok(Urls(vec![url.to_owned()]))
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut urls: A) -> Result<Urls, A::Error> {
+                let mut all = Vec::new();
+                while let Some(url) = urls.next_element()? {
+                    all.push(url);
+                }
+                Ok(Urls(all))
+            }
+        }
+
+        deserializer.deserialize_any(OneOrMore)
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Balance {
+    #[default]
+    InOrder,
+    LeastConnections,
+}
+
+fn sixty_four() -> usize {
+    64
+}
+
+fn two() -> usize {
+    2
+}
+
+fn five() -> u32 {
+    5
 }
 
 fn sixty() -> u32 {

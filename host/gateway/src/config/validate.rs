@@ -107,16 +107,18 @@ fn secret_source(problems: &mut Vec<Problem>, path: &[&str], source: &SecretSour
 }
 
 fn directory(problems: &mut Vec<Problem>, directory: &Directory) {
-    match directory.address() {
+    match directory.addresses() {
         Err(message) => problems.push(Problem::new(["directory", "url"], message)),
-        Ok(address) if !address.ldaps && !directory.start_tls && !directory.allow_cleartext => {
+        Ok(servers)
+            if servers.iter().any(|server| !server.ldaps) && !directory.start_tls && !directory.allow_cleartext =>
+        {
             problems.push(Problem::new(
                 ["directory", "url"],
                 "passwords would travel to the directory in clear text: use ldaps://, set start-tls = true, or, if the \
                  way there is protected otherwise, set allow-cleartext = true",
             ));
         }
-        Ok(address) if address.ldaps && directory.start_tls => {
+        Ok(servers) if servers.iter().any(|server| server.ldaps) && directory.start_tls => {
             problems
                 .push(Problem::new(["directory", "start-tls"], "goes with ldap://, not with ldaps://: leave it out"));
         }

@@ -10,7 +10,8 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use super::LookupOptions;
-use crate::upstream::{Security, Upstream};
+use crate::upstream::Security;
+use crate::upstreams::Upstreams;
 
 /// First and longest pause between attempts to connect.
 const PAUSE_MIN: Duration = Duration::from_millis(250);
@@ -28,7 +29,7 @@ pub(super) enum Searched {
 
 /// One connection, shared by all look-ups and made again when it breaks.
 pub(super) struct Link {
-    upstream: Upstream,
+    upstreams: Upstreams,
     name: String,
     password: Secret,
     timeout: Duration,
@@ -47,7 +48,7 @@ struct State {
 impl Link {
     pub(super) fn new(options: &LookupOptions) -> Self {
         Self {
-            upstream: options.upstream.clone(),
+            upstreams: options.upstreams.clone(),
             name: options.bind_name.clone(),
             password: options.password.clone(),
             timeout: options.timeout,
@@ -149,15 +150,15 @@ impl Link {
 
     async fn connect(&self) -> Result<ldap3::Ldap, DirectoryError> {
         let unreachable = |error: &dyn std::fmt::Display| DirectoryError::Unreachable(error.to_string());
-        let socket = self.upstream.dial().await.map_err(|error| unreachable(&error))?;
+        let (socket, upstream) = self.upstreams.dial().await.map_err(|error| unreachable(&error))?;
         let socket = socket.into_std().map_err(|error| unreachable(&error))?;
         let settings = LdapConnSettings::new().set_std_stream(StdStream::Tcp(socket));
-        let (settings, scheme) = match &self.upstream.security {
+        let (settings, scheme) = match &upstream.security {
             Security::Plain => (settings, "ldap"),
             Security::StartTls(config) => (settings.set_config(config.clone()).set_starttls(true), "ldap"),
             Security::Ldaps(config) => (settings.set_config(config.clone()), "ldaps"),
         };
-        let name = self.upstream.expected_name();
+        let name = upstream.expected_name();
         let url = if name.contains(':') { format!("{scheme}://[{name}]") } else { format!("{scheme}://{name}") };
         let ready = async {
             let (connection, mut ldap) = LdapConnAsync::with_settings(settings, &url).await?;
@@ -170,7 +171,7 @@ impl Link {
             let bound = ldap.simple_bind(&self.name, self.password.reveal()).await?;
             Ok::<_, LdapError>((ldap, bound))
         };
-        let ready = timeout(self.upstream.connect_timeout, ready).await;
+        let ready = timeout(upstream.connect_timeout, ready).await;
         let (ldap, bound) = ready.map_err(|error| unreachable(&error))?.map_err(|error| unreachable(&error))?;
         match bound.rc {
             0 => Ok(ldap),

@@ -19,7 +19,7 @@ use thiserror::Error;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::upstream::Upstream;
+use crate::upstreams::Upstreams;
 use cache::{Cache, Found, Pending};
 use link::Link;
 
@@ -36,7 +36,7 @@ pub enum Schema {
 #[derive(Debug, Clone)]
 pub struct LookupOptions {
     /// The directory.
-    pub upstream: Upstream,
+    pub upstreams: Upstreams,
     /// Name of the service account.
     pub bind_name: String,
     /// Its password.
@@ -74,14 +74,14 @@ pub struct LookupOptions {
 impl LookupOptions {
     /// Options with the defaults.
     pub fn new(
-        upstream: Upstream,
+        upstreams: Upstreams,
         bind_name: impl Into<String>,
         password: Secret,
         base: impl Into<String>,
         schema: Schema,
     ) -> Self {
         Self {
-            upstream,
+            upstreams,
             bind_name: bind_name.into(),
             password,
             base: base.into(),

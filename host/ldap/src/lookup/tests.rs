@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use portcullis_core::AccountKind;
 
 use super::*;
-use crate::upstream::Security;
+use crate::upstream::{Security, Upstream};
 
 const SLAPD: &str = "/usr/sbin/slapd";
 const ENTRIES: &str = "dn: dc=example
@@ -122,8 +122,13 @@ impl Slapd {
 
     fn options(&self) -> LookupOptions {
         let upstream = Upstream::new("127.0.0.1", self.port, Security::Plain);
-        let mut options =
-            LookupOptions::new(upstream, "cn=reader,dc=example", Secret::new("secret"), "dc=example", Schema::Rfc2307);
+        let mut options = LookupOptions::new(
+            Upstreams::single(upstream),
+            "cn=reader,dc=example",
+            Secret::new("secret"),
+            "dc=example",
+            Schema::Rfc2307,
+        );
         options.privileged_groups = vec!["admins".to_owned()];
         options.service_units = vec!["OU=Services, DC=example".to_owned()];
         options
@@ -192,9 +197,9 @@ async fn limits_and_failures_are_errors() {
 async fn one_name_is_looked_for_once_at_a_time() {
     // A directory that accepts and says nothing.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let upstream = Upstream::new("127.0.0.1", silent.local_addr().unwrap().port(), Security::Plain);
-    let mut options = LookupOptions::new(upstream, "cn=x", Secret::new("x"), "dc=x", Schema::Rfc2307);
-    options.upstream.connect_timeout = Duration::from_millis(200);
+    let mut upstream = Upstream::new("127.0.0.1", silent.local_addr().unwrap().port(), Security::Plain);
+    upstream.connect_timeout = Duration::from_millis(200);
+    let options = LookupOptions::new(Upstreams::single(upstream), "cn=x", Secret::new("x"), "dc=x", Schema::Rfc2307);
     let lookup = Lookup::new(options);
     let (one, other) = tokio::join!(lookup.find("alice"), lookup.find(" ALICE "));
     assert!(matches!(one, Err(DirectoryError::Unreachable(_))));

@@ -71,6 +71,15 @@ impl<G: Gate> Stage<'_, G> {
         !matches!(self, Self::Idle | Self::Noting { .. })
     }
 
+    /// Message id of the bind that has no answer yet.
+    pub(super) fn id(&self) -> Option<i32> {
+        match self {
+            Self::Queued(frame) => Some(frame.id()),
+            Self::Sent { id, .. } | Self::Naming { id, .. } | Self::Deciding { id, .. } => Some(*id),
+            Self::Idle | Self::Noting { .. } => None,
+        }
+    }
+
     pub(super) fn deadline(&self) -> Option<Instant> {
         if let Self::Naming { deadline, .. } = self { Some(*deadline) } else { None }
     }

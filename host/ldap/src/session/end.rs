@@ -9,11 +9,13 @@ use tokio::time::timeout;
 use super::bind::{Stage, bind_asked, said};
 use super::{Link, Session};
 use crate::encode::{Code, OwnAnswer, OwnRequest};
-use crate::lane::{ClientEnd, HeldSuccess, release_opaque};
+use crate::frame::op;
+use crate::lane::{ClientEnd, DirectoryEnd, HeldSuccess, release_opaque};
 use crate::listener::Mode;
 use crate::pipe::{Stream, Turn};
 use crate::tls::acceptor;
 use crate::upstream::UpstreamError;
+use crate::upstreams::Upstreams;
 
 /// How long the last octets to either side may take.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -78,23 +80,45 @@ impl<G: Gate> Session<'_, G> {
 
     /// Ends the connection. Challenges that wait are cancelled first.
     pub(super) async fn finish(mut self, end: End) {
-        self.held.clear();
-        let stage = std::mem::replace(&mut self.stage, Stage::Idle);
         self.log(&end);
-        if let Link::Up(directory) = &mut self.directory
-            && matches!(end, End::Unbind | End::Idle | End::Shutdown)
-        {
-            directory.ask(OwnRequest::unbind(i32::MAX));
-            directory.close_after_backlog();
-            let _ = timeout(FAREWELL, directory.flush()).await;
+        let left = self.leave_directory(&end).await;
+        let held = self.held.clear();
+        let stage = std::mem::replace(&mut self.stage, Stage::Idle);
+        if matches!(end, End::Directory(_)) && !self.outstanding.farewell {
+            let bind = stage.id().map(|id| (id, op::BIND));
+            for (id, request) in self.outstanding.drain().chain(held).chain(bind) {
+                let why = "the directory is not available";
+                if let Some(answer) = OwnAnswer::refusal(id, request, Code::Unavailable, why) {
+                    self.client.answer(answer);
+                }
+            }
         }
-        self.directory = Link::None;
         if !self.outstanding.farewell
             && let Some(notice) = end.notice()
         {
             self.client.answer(notice);
         }
-        tokio::join!(say_goodbye(&mut self.client, &end), last_note(self.shared.gate(), &self.connection, stage));
+        let note = last_note(self.shared.gate(), &self.connection, stage, &end);
+        tokio::join!(say_goodbye(&mut self.client, &end), note, hand_on(left));
+    }
+
+    /// Lets go of the directory's connection: what another client may go on with comes back, the rest ends.
+    async fn leave_directory(&mut self, end: &End) -> Option<DirectoryEnd<G>> {
+        let Link::Up(mut directory) = std::mem::replace(&mut self.directory, Link::None) else { return None };
+        let is_left = matches!(end, End::Unbind | End::ClientGone(_))
+            && self.is_quiet()
+            && self.sasl.is_none()
+            && self.waiting.is_none()
+            && !self.outstanding.farewell;
+        if is_left && directory.unmarked().is_some_and(|lease| self.shared.upstreams().keeps(lease)) {
+            return Some(directory);
+        }
+        if matches!(end, End::Unbind | End::Idle | End::Shutdown) {
+            directory.ask(OwnRequest::unbind(i32::MAX));
+            directory.close_after_backlog();
+            let _ = timeout(FAREWELL, directory.flush()).await;
+        }
+        None
     }
 
     fn log(&self, end: &End) {
@@ -177,13 +201,24 @@ async fn say_goodbye<G: Gate>(client: &mut ClientEnd<G>, end: &End) {
     let _ = timeout(LAST_WORDS, last_words).await;
 }
 
+/// Makes a connection that its client has left ready for another client.
+async fn hand_on<G: Gate>(left: Option<DirectoryEnd<G>>) {
+    let Some(directory) = left else { return };
+    if let Ok(Some(cleaned)) = timeout(FAREWELL, directory.clean()).await {
+        Upstreams::keep(cleaned);
+    }
+}
+
 /// A client that runs away before the directory has answered has still tried a password.
-async fn last_note<G: Gate>(gate: &G, connection: &Connection, stage: Stage<'_, G>) {
+async fn last_note<G: Gate>(gate: &G, connection: &Connection, stage: Stage<'_, G>, end: &End) {
     match stage {
         Stage::Sent { bind, .. } => {
             let claim = said(&bind, None);
             let asked = bind_asked(connection, &bind, claim, Outcome::Failure, None);
-            let why = "The client left before the directory had answered.";
+            let why = match end {
+                End::Directory(_) => "The directory was lost before it had answered.",
+                _ => "The client left before the directory had answered.",
+            };
             let _ = timeout(LAST_NOTE, gate.note(asked, why)).await;
         }
         Stage::Noting { noting, .. } => {

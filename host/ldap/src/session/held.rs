@@ -24,7 +24,7 @@ pub(super) struct Decided<G: Gate> {
 /// The undecided requests of a connection. They are decided in any order.
 pub(super) struct Held<'s, G: Gate> {
     deciding: FuturesUnordered<Abortable<BoxFuture<'s, Decided<G>>>>,
-    handles: HashMap<i32, AbortHandle>,
+    handles: HashMap<i32, (u8, AbortHandle)>,
 }
 
 impl<G: Gate> Default for Held<'_, G> {
@@ -34,9 +34,9 @@ impl<G: Gate> Default for Held<'_, G> {
 }
 
 impl<'s, G: Gate> Held<'s, G> {
-    pub(super) fn hold(&mut self, id: i32, deciding: BoxFuture<'s, Decided<G>>) {
+    pub(super) fn hold(&mut self, id: i32, op: u8, deciding: BoxFuture<'s, Decided<G>>) {
         let (handle, registration) = AbortHandle::new_pair();
-        self.handles.insert(id, handle);
+        self.handles.insert(id, (op, handle));
         self.deciding.push(Abortable::new(deciding, registration));
     }
 
@@ -54,13 +54,13 @@ impl<'s, G: Gate> Held<'s, G> {
 
     /// Gives up the request with this id; tells whether there was one. The gate sees its future dropped.
     pub(super) fn abandon(&mut self, id: i32) -> bool {
-        self.handles.remove(&id).inspect(AbortHandle::abort).is_some()
+        self.handles.remove(&id).inspect(|(_, handle)| handle.abort()).is_some()
     }
 
-    /// Gives up all of them.
-    pub(super) fn clear(&mut self) {
+    /// Gives up all of them: their ids and application numbers.
+    pub(super) fn clear(&mut self) -> Vec<(i32, u8)> {
         self.deciding.clear();
-        self.handles.clear();
+        self.handles.drain().map(|(id, (op, _))| (id, op)).collect()
     }
 
     /// The next that is decided. Safe to drop.

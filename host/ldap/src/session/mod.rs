@@ -297,7 +297,7 @@ impl<'s, G: Gate> Session<'s, G> {
         if self.stage.waits() {
             return Err(End::ClientGone("while its bind was waiting".to_owned()));
         }
-        self.held.clear();
+        drop(self.held.clear());
         self.limit.get_or_insert_with(|| Instant::now() + LINGER);
         // Something of what it sent is still on its way.
         if !self.takes_requests()
@@ -305,8 +305,10 @@ impl<'s, G: Gate> Session<'s, G> {
         {
             return Ok(());
         }
-        let Link::Up(directory) = &mut self.directory else {
-            return Err(End::ClientGone("it has closed".to_owned()));
+        let is_quiet = self.is_quiet();
+        let directory = match &mut self.directory {
+            Link::Up(directory) if !is_quiet || directory.unmarked().is_none() => directory,
+            _ => return Err(End::ClientGone("it has closed".to_owned())),
         };
         directory.close_after_backlog();
         Ok(())

@@ -1,7 +1,9 @@
 //! Requests other than binds.
 
-use portcullis_core::Outcome;
+use std::task::{Context, Poll, Waker};
+
 use portcullis_core::gate::{Answer, Asked, Gate};
+use portcullis_core::{BoxFuture, Outcome};
 
 use super::end::End;
 use super::held::Decided;
@@ -34,10 +36,15 @@ impl<G: Gate> Session<'_, G> {
             return Ok(None);
         }
         if let Link::None = self.directory {
-            let limit = self.shared.listener().limits.answer_size;
-            self.directory = Link::Connecting(Box::pin(self.shared.upstream().connect(limit)));
-            self.waiting = Some(frame);
-            return Ok(None);
+            let (limit, upstreams) = (self.shared.listener().limits.answer_size, self.shared.upstreams());
+            match upstreams.take_spare(frame.op() == op::BIND, limit) {
+                Some(directory) => self.directory = Link::Up(directory),
+                None => {
+                    self.directory = Link::Connecting(Box::pin(upstreams.connect(limit)));
+                    self.waiting = Some(frame);
+                    return Ok(None);
+                }
+            }
         }
         if frame.op() == op::BIND {
             self.take_bind(&frame)?;
@@ -68,9 +75,17 @@ impl<G: Gate> Session<'_, G> {
             Err(frame) => {
                 let frame = frame.detached();
                 let asked = self.asked(&frame);
-                let deciding = async move { Decided { id, op: request, answer: gate.decide(asked, frame).await } };
-                self.held.hold(id, Box::pin(deciding));
-                Ok(())
+                let mut deciding: BoxFuture<'_, Decided<G>> =
+                    Box::pin(async move { Decided { id, op: request, answer: gate.decide(asked, frame).await } });
+                // Mostly all that has to be known is known already, and nothing has to be held. What is not ready is polled
+                // again as soon as it is held, and then by a waker that wakes.
+                match deciding.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                    Poll::Ready(decided) => self.decided(decided),
+                    Poll::Pending => {
+                        self.held.hold(id, request, deciding);
+                        Ok(())
+                    }
+                }
             }
         }
     }

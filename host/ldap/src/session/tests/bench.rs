@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::frame::{DEFAULT_LIMIT, Frame, FrameReader};
 use crate::listener::{Listener, Mode, Shared, serve};
 use crate::upstream::{Security, Upstream};
+use crate::upstreams::Upstreams;
 
 /// Longer than anything takes that is going to happen.
 pub(crate) const SOON: Duration = Duration::from_secs(5);
@@ -116,17 +117,17 @@ impl Bench {
         let directory = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = directory.local_addr().unwrap().port();
         let upstream = Upstream::new("127.0.0.1", port, Security::Plain);
-        Self::before(directory, upstream, watched, mode, change).await
+        Self::before(directory, Upstreams::single(upstream), watched, mode, change).await
     }
 
     pub(crate) async fn before(
         directory: TcpListener,
-        upstream: Upstream,
+        upstreams: Upstreams,
         watched: &[OperationKind],
         mode: Mode,
         change: impl FnOnce(&mut Listener),
     ) -> Self {
-        Self::set(directory, upstream, watched, mode, change, true).await
+        Self::set(directory, upstreams, watched, mode, change, true).await
     }
 
     /// Where no summaries are wanted.
@@ -134,12 +135,12 @@ impl Bench {
         let directory = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = directory.local_addr().unwrap().port();
         let upstream = Upstream::new("127.0.0.1", port, Security::Plain);
-        Self::set(directory, upstream, &[], Mode::Plain { starttls: None }, |_| {}, false).await
+        Self::set(directory, Upstreams::single(upstream), &[], Mode::Plain { starttls: None }, |_| {}, false).await
     }
 
     async fn set(
         directory: TcpListener,
-        upstream: Upstream,
+        upstreams: Upstreams,
         watched: &[OperationKind],
         mode: Mode,
         change: impl FnOnce(&mut Listener),
@@ -155,7 +156,7 @@ impl Bench {
         let (sum_up, summaries) = unbounded_channel();
         let summed_up = summed_up.then_some(sum_up);
         let gate = TestGate { watched: watched.to_vec(), questions: ask, notes: write, summaries: summed_up };
-        let shared = Arc::new(Shared::new(listener, upstream, Arc::new(gate)));
+        let shared = Arc::new(Shared::new(listener, upstreams, Arc::new(gate)));
         let stop = CancellationToken::new();
         let serving = tokio::spawn(serve(socket, Arc::clone(&shared), stop.clone()));
         Self { directory, shared, stop, serving, address, questions, notes, summaries }

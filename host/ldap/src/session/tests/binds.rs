@@ -222,6 +222,8 @@ async fn a_success_that_nobody_asked_for_never_arrives() {
             1 => directory.send(&response(2, 1, 0)).await,
             _ => directory.send(&[response(1, 1, 0), response(1, 1, 0)].concat()).await,
         }
+        let refusal = if case == 0 { op::SEARCH_DONE } else { op::BIND_RESPONSE };
+        assert_eq!(client.result().await, (1, refusal, 52), "case {case}");
         let (id, op, code) = client.result().await;
         assert_eq!(((id, op), code), (NOTICE, 52), "case {case}");
         client.closed().await;
@@ -238,6 +240,7 @@ async fn an_answer_to_a_bind_that_cannot_be_read_never_arrives() {
     directory.next().await;
     // The result code with the tag of an integer.
     directory.send(&[0x30, 0x0c, 0x02, 0x01, 1, 0x61, 0x07, 0x02, 0x01, 0, 0x04, 0x00, 0x04, 0x00]).await;
+    assert_eq!(client.result().await, (1, op::BIND_RESPONSE, 52));
     assert_eq!(client.result().await, (0, op::EXTENDED_RESPONSE, 52));
     client.closed().await;
 }

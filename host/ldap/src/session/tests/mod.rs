@@ -2,10 +2,12 @@
 
 mod bench;
 mod binds;
+mod handing_on;
 mod hostile;
 mod proxy;
 mod requests;
 mod sasl;
+mod servers;
 mod summaries;
 mod tls;
 

@@ -135,7 +135,7 @@ async fn without_a_directory_the_request_is_answered_and_the_connection_ends() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let unused = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let upstream = crate::Upstream::new("127.0.0.1", free, crate::Security::Plain);
-    let bench = Bench::before(unused, upstream, &[], plain(), |_| {}).await;
+    let bench = Bench::before(unused, crate::Upstreams::single(upstream), &[], plain(), |_| {}).await;
     let mut client = bench.client().await;
     client.send(&bind(1, "uid=alice", "secret")).await;
     assert_eq!(client.result().await, (1, op::BIND_RESPONSE, 52));

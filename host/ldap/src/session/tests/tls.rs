@@ -115,7 +115,8 @@ async fn ldaps_on_both_sides() {
     let port = directory.local_addr().unwrap().port();
     let mut upstream = Upstream::new("127.0.0.1", port, Security::Ldaps(Arc::clone(&trusting)));
     upstream.server_name = Some("localhost".to_owned());
-    let bench = Bench::before(directory, upstream, &[], Mode::Ldaps(server.clone()), |_| {}).await;
+    let bench =
+        Bench::before(directory, crate::Upstreams::single(upstream), &[], Mode::Ldaps(server.clone()), |_| {}).await;
     let mut client = protect(bench.client().await, trusting).await;
     client.send(&search(1, "dc=a")).await;
     let accepted = bench.accept().await.stream;
@@ -132,7 +133,9 @@ async fn start_tls_towards_the_directory_comes_first_and_never_falls_back() {
         let directory = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = directory.local_addr().unwrap().port();
         let upstream = Upstream::new("localhost", port, Security::StartTls(Arc::clone(&trusting)));
-        let bench = Bench::before(directory, upstream, &[], Mode::Plain { starttls: None }, |_| {}).await;
+        let bench =
+            Bench::before(directory, crate::Upstreams::single(upstream), &[], Mode::Plain { starttls: None }, |_| {})
+                .await;
         let mut client = bench.client().await;
         client.send(&bind(7, "uid=alice", "secret")).await;
         let mut directory = bench.accept().await;

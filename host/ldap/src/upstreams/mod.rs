@@ -1,0 +1,179 @@
+//! The directory's servers, and the connections to them that are ready before they are asked for.
+//!
+//! All servers hold the same directory. Which one a client gets is decided when its first request needs one, and stays so:
+//! a server that is lost takes its clients' connections with it, because no request is ever sent twice.
+
+mod health;
+mod server;
+mod spare;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis_core::gate::Gate;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+use crate::lane::{Cleaned, DirectoryEnd};
+use crate::upstream::{Upstream, UpstreamError};
+
+pub(crate) use server::Lease;
+use server::Server;
+
+/// Which of several servers a client gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Balance {
+    /// The first that is there; the others are for when it is not.
+    #[default]
+    InOrder,
+    /// The one with the fewest open connections.
+    LeastConnections,
+}
+
+/// How the servers are used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamOptions {
+    /// Which of several servers a client gets.
+    pub balance: Balance,
+    /// Connections to one server at most, spare ones included; none: as many as there are clients.
+    pub connections: Option<usize>,
+    /// Connections to one server that are kept for clients to come. 64 by default; 0 keeps none, and then a connection is
+    /// never handed from one client to the next.
+    pub spare: usize,
+    /// Connections that are opened before anybody asks for them. 2 by default; never more than `spare`.
+    pub warm: usize,
+    /// How often each server is asked whether it is there; none: never. 5 s by default.
+    pub health_interval: Option<Duration>,
+}
+
+impl Default for UpstreamOptions {
+    fn default() -> Self {
+        Self {
+            balance: Balance::default(),
+            connections: None,
+            spare: 64,
+            warm: 2,
+            health_interval: Some(Duration::from_secs(5)),
+        }
+    }
+}
+
+/// All servers of the directory. Cheap to clone; clones share everything.
+#[derive(Debug, Clone)]
+pub struct Upstreams(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    servers: Vec<Arc<Server>>,
+    options: UpstreamOptions,
+    /// Somebody has taken a spare connection.
+    taken: Notify,
+}
+
+impl Upstreams {
+    /// These servers, in this order.
+    #[must_use]
+    pub fn new(servers: Vec<Upstream>, options: UpstreamOptions) -> Self {
+        let servers = servers.into_iter().map(|upstream| Arc::new(Server::new(upstream, &options))).collect();
+        Self(Arc::new(Inner { servers, options, taken: Notify::new() }))
+    }
+
+    /// One server whose connections are made when they are needed and given up with their clients.
+    #[must_use]
+    pub fn single(upstream: Upstream) -> Self {
+        Self::new(
+            vec![upstream],
+            UpstreamOptions { spare: 0, warm: 0, health_interval: None, ..UpstreamOptions::default() },
+        )
+    }
+
+    /// Looks after the servers: asks whether they are there, keeps connections ready and gives up old ones. Never ends.
+    pub async fn look_after(&self) {
+        let checks = self.0.servers.iter().map(|server| health::follow(server, self.0.options.health_interval));
+        tokio::join!(futures_util::future::join_all(checks), self.stock());
+    }
+
+    async fn stock(&self) {
+        loop {
+            let wanted = self.0.options.warm.min(self.0.options.spare);
+            let stocked = match self.0.options.balance {
+                Balance::InOrder => self.0.servers.iter().find(|server| server.is_up()).into_iter().collect(),
+                Balance::LeastConnections => self.0.servers.iter().filter(|server| server.is_up()).collect::<Vec<_>>(),
+            };
+            for server in stocked {
+                server.stock(wanted).await;
+            }
+            self.0.servers.iter().for_each(|server| server.sweep());
+            let _ = tokio::time::timeout(Duration::from_secs(1), self.0.taken.notified()).await;
+        }
+    }
+
+    /// The servers in the order in which they are to be tried: those that are there before those that seem not to be.
+    fn order(&self) -> Vec<&Arc<Server>> {
+        let mut servers: Vec<_> = self.0.servers.iter().collect();
+        match self.0.options.balance {
+            Balance::InOrder => servers.sort_by_key(|server| !server.is_up()),
+            Balance::LeastConnections => servers.sort_by_key(|server| (!server.is_up(), server.in_use())),
+        }
+        servers
+    }
+
+    /// A connection that is ready now. One that another client has used is given only to a client that begins with a bind.
+    pub(crate) fn take_spare<G: Gate>(&self, begins_with_bind: bool, limit: usize) -> Option<DirectoryEnd<G>> {
+        if self.0.options.spare == 0 {
+            return None;
+        }
+        let first = match (self.0.servers.as_slice(), self.0.options.balance) {
+            ([only], _) => only,
+            (servers, Balance::InOrder) => servers.iter().find(|server| server.is_up())?,
+            (servers, Balance::LeastConnections) => {
+                servers.iter().filter(|server| server.is_up()).min_by_key(|server| server.in_use())?
+            }
+        };
+        let (stream, lease) = first.take_spare(begins_with_bind)?;
+        self.0.taken.notify_one();
+        Some(DirectoryEnd::new(stream, limit, Some(lease)))
+    }
+
+    /// A fresh connection to the first server that gives one.
+    ///
+    /// # Errors
+    /// When none does: what the last one said.
+    pub(crate) async fn connect<G: Gate>(&self, limit: usize) -> Result<DirectoryEnd<G>, UpstreamError> {
+        let mut refused = UpstreamError::NoServer;
+        for server in self.order() {
+            match server.connect(limit).await {
+                Ok((stream, lease)) => return Ok(DirectoryEnd::new(stream, limit, Some(lease))),
+                Err(error) => refused = error,
+            }
+        }
+        Err(refused)
+    }
+
+    /// Whether a connection that a client has left is wanted.
+    pub(crate) fn keeps(&self, lease: &Lease) -> bool {
+        lease.server().has_room()
+    }
+
+    /// Keeps a connection that the directory takes for nobody's again.
+    pub(crate) fn keep(cleaned: Cleaned) {
+        let Cleaned { stream, lease } = cleaned;
+        let server = Arc::clone(lease.server());
+        server.keep(stream, lease);
+    }
+
+    /// A bare TCP connection for a client that does the rest itself, and whose it is.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub(crate) async fn dial(&self) -> Result<(TcpStream, &Upstream), UpstreamError> {
+        let mut refused = UpstreamError::NoServer;
+        for server in self.order() {
+            match server.dial().await {
+                Ok(stream) => return Ok((stream, server.upstream())),
+                Err(error) => refused = error,
+            }
+        }
+        Err(refused)
+    }
+}
