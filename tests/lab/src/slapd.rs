@@ -1,7 +1,7 @@
 //! A launcher of the real OpenLDAP server, as Debian packages it.
 //!
 //! Who may read what: anybody reads the root DSE; everybody who is bound reads everything but `userPassword`, which
-//! only the account `cn=backup` reads; [`MANAGER_DN`] may write.
+//! only the account `cn=backup` reads; [`MANAGER_DN`] may write, and everybody their own password and telephone number.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
@@ -184,7 +184,12 @@ access to dn.base="" by * read
 access to dn.base="cn=subschema" by * read
 access to attrs=userPassword
     by dn.exact="cn=backup,ou=services,{BASE_DN}" read
+    by self =xw
     by anonymous auth
+    by * none
+access to attrs=telephoneNumber
+    by self write
+    by users read
     by * none
 access to *
     by users read

@@ -9,6 +9,7 @@
 
 mod active_directory;
 mod binds;
+mod clients;
 mod console;
 mod durability;
 mod facts;
