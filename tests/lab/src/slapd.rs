@@ -125,6 +125,17 @@ impl Slapd {
         Ok(())
     }
 
+    /// Ends the server at once by SIGKILL, as a crash would. What was committed is in its database when it is started again.
+    ///
+    /// # Errors
+    /// When the system cannot tell how the process ended.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        if let Some(mut child) = self.child.take() {
+            child.kill()?;
+        }
+        Ok(())
+    }
+
     /// Starts the server again on the same ports with the same database, after ending it when it still runs.
     ///
     /// # Errors

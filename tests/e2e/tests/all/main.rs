@@ -14,6 +14,7 @@ mod console;
 mod durability;
 mod facts;
 mod faults;
+mod outage;
 mod secrets;
 mod sessions;
 mod stage;
