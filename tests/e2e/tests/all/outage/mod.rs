@@ -132,10 +132,10 @@ async fn every_success_is_stored(stage: &Stage, records: &[Record]) -> Result<()
         ensure!(allowed >= seen, "{}: {seen} successes were seen and {allowed} are stored", record.uid);
         ensure!(allowed <= seen + unanswered, "{}: {allowed} stored, {seen} seen, {unanswered} open", record.uid);
     }
-    println!("{} events stored", events.len());
     Ok(())
 }
 
+#[allow(clippy::print_stdout, reason = "shown with --nocapture")]
 fn print_counts(records: &[Record], outages: &[Outage], last_start: Instant) {
     let mut counts: BTreeMap<String, [usize; 2]> = BTreeMap::new();
     for attempt in records.iter().flat_map(|record| &record.attempts) {

@@ -203,7 +203,7 @@ impl Worker {
             match id {
                 Ok(id) => drop(pending.insert(id, request)),
                 // The connection was closed before.
-                Err(_) => self.settle(request, Saw::Closed),
+                Err(_) => self.settle(&request, Saw::Closed),
             }
         }
         connection.requests += pending.len();
@@ -214,21 +214,21 @@ impl Worker {
                     Saw::Notice
                 }
                 Ok(Some(message)) => {
-                    self.take(message, &mut pending, &mut connection.bound);
+                    self.take(&message, &mut pending, &mut connection.bound);
                     continue;
                 }
                 Err(error) if error.to_string().contains("has not answered") => Saw::Hung,
                 Ok(None) | Err(_) => Saw::Closed,
             };
             for request in std::mem::take(&mut pending).into_values() {
-                self.settle(request, end);
+                self.settle(&request, end);
             }
             return;
         }
         self.connection = Some(connection);
     }
 
-    fn settle(&mut self, request: Pending, saw: Saw) {
+    fn settle(&mut self, request: &Pending, saw: Saw) {
         self.record.attempts.push(Attempt { kind: request.kind, begun: request.begun, ended: Instant::now(), saw });
     }
 
@@ -236,7 +236,7 @@ impl Worker {
         self.record.faults.push(what);
     }
 
-    fn take(&mut self, message: LdapMsg, pending: &mut BTreeMap<i32, Pending>, bound: &mut bool) {
+    fn take(&mut self, message: &LdapMsg, pending: &mut BTreeMap<i32, Pending>, bound: &mut bool) {
         let Some(request) = pending.get_mut(&message.msgid) else {
             return self.fault(format!("an answer to nothing, or a second one: {message:?}"));
         };
@@ -276,7 +276,7 @@ impl Worker {
             if request.kind == Kind::Search && !right {
                 self.fault(format!("{} entries with result {code} (logged in: {bound})", request.entries));
             }
-            self.settle(request, Saw::Code(code));
+            self.settle(&request, Saw::Code(code));
         }
     }
 
