@@ -106,6 +106,8 @@ async fn install_ldapts() -> Result<PathBuf> {
     let mut npm = command("npm");
     // `ci` takes the versions of the lock file only, and only with the content of its checksums.
     npm.args(["ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]);
+    // Without a network it has to end before patience does.
+    npm.args(["--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=10000"]);
     npm.arg("--cache").arg(folder.join("cache")).current_dir(&folder).env("HOME", &folder);
     for (name, value) in std::env::vars_os() {
         let lower = name.to_string_lossy().to_lowercase();
@@ -121,6 +123,8 @@ async fn install_ldapts() -> Result<PathBuf> {
         folder.display(),
         ended.stderr
     );
+    // Nothing asks npm a second time.
+    std::fs::remove_dir_all(folder.join("cache"))?;
     std::fs::write(&complete, lock).context("cannot write the mark of a complete installation")?;
     Ok(folder.join("client.mjs"))
 }
