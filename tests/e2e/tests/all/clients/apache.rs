@@ -11,8 +11,8 @@ use portcullis_lab::process::Child;
 use tempfile::TempDir;
 
 use super::{
-    BASE_DN, BOTH, PATIENCE, Protection, SERVICE, SERVICE_PASSWORD, Server, Task, World, command,
-    is_the_same_through_the_gateway, require, waits_for_the_phone,
+    BASE_DN, BOB, BOTH, PATIENCE, Protection, SERVICE, SERVICE_PASSWORD, Server, Task, World, bob_is_elsewhere,
+    command, is_the_same_through_the_gateway, require, waits_for_the_phone,
 };
 
 const APACHE: &str = "/usr/sbin/apache2";
@@ -183,4 +183,20 @@ async fn apache_waits_for_the_phone() -> Result<()> {
     let world = World::new().await?;
     let client = async |server: &Server, uid: &str, task| run(&world, server, uid, task).await;
     waits_for_the_phone(&world, Protection::StartTls, client).await
+}
+
+#[tokio::test]
+async fn apache_serves_others_while_one_waits_for_the_phone() -> Result<()> {
+    let world = World::new().await?;
+    bob_is_elsewhere(&world).await?;
+    let apache = Apache::start(&world.through(Protection::Ldaps)).await?;
+    let others = async {
+        world.stage.wait_for_pushes(BOB, 1).await?;
+        let alice = apache.get("anybody", "alice", "alice-secret").await?;
+        ensure!(world.stage.okta.approve(BOB)? == 1, "bob's push is open until here");
+        Ok(alice)
+    };
+    let (bob, alice) = tokio::try_join!(apache.get("anybody", "bob", "bob-secret"), others)?;
+    assert_eq!((alice.0, bob.0), (200, 200));
+    Ok(())
 }

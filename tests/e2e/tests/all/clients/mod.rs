@@ -13,9 +13,11 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use portcullis_lab::client::LdapClient;
 use portcullis_lab::company::BASE_DN;
 use portcullis_lab::net::free_port;
 use portcullis_lab::okta::Behaviour;
+use portcullis_lab::proto::LdapResultCode;
 use tokio::process::Command;
 
 use crate::stage::{PATIENCE, Setup, Stage, machine};
@@ -23,6 +25,8 @@ use crate::stage::{PATIENCE, Setup, Stage, machine};
 /// The program's account, for those that look people up before they bind as them.
 const SERVICE: &str = "cn=wiki,ou=services,dc=example,dc=com";
 const SERVICE_PASSWORD: &str = "wiki-secret";
+
+const BOB: &str = "bob@example.com";
 
 /// How a connection is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,18 +140,15 @@ async fn is_the_same_through_the_gateway(
     Ok(())
 }
 
-/// bob's usual machine is another one. He denies the first login on his phone and approves the second.
+/// bob's usual machine is another one than that of these clients. He denies the first login on his phone and approves the second.
 async fn waits_for_the_phone(
     world: &World,
     protection: Protection,
     client: impl AsyncFn(&Server, &str, Task) -> Result<String>,
 ) -> Result<()> {
-    const BOB: &str = "bob@example.com";
     let stage = &world.stage;
     let server = world.through(protection);
-    let mut usual = usual_client(world).await?;
-    ensure!(usual.bind(&stage.dn("bob"), "bob-secret").await?.code as i32 == 0, "the first bind teaches");
-
+    bob_is_elsewhere(world).await?;
     stage.okta.on_push(BOB, Behaviour::RejectAfter(Duration::from_millis(200)))?;
     let denied = client(&server, "bob", Task::Login).await?;
     assert!(denied.starts_with("login 49"), "denied: {denied}");
@@ -168,11 +169,13 @@ async fn last_of_bob(stage: &Stage) -> Result<serde_json::Value> {
     found.context("no event of bob")
 }
 
-/// A connection from a machine of its own.
-async fn usual_client(world: &World) -> Result<portcullis_lab::client::LdapClient> {
-    let host = world.stage.ldap.ip().to_string();
-    let config = world.stage.pki.client_config()?;
-    portcullis_lab::client::LdapClient::connect_tls(world.stage.ldap, machine(), config, &host).await
+/// A first bind teaches that bob's usual machine is one of his own.
+async fn bob_is_elsewhere(world: &World) -> Result<()> {
+    let (stage, host) = (&world.stage, world.stage.ldap.ip().to_string());
+    let mut client = LdapClient::connect_tls(stage.ldap, machine(), stage.pki.client_config()?, &host).await?;
+    let result = client.bind(&stage.dn("bob"), "bob-secret").await?;
+    ensure!(result.code == LdapResultCode::Success, "the first bind gave {result:?}");
+    client.unbind().await
 }
 
 /// A program with nothing in its environment that a user or a system could have changed.
