@@ -20,7 +20,8 @@ Usage: cargo xtask COMMAND
           Build the connectors and policies to WebAssembly components and sign them with the development key:
           dist/plugins/NAME.wasm, dist/plugins/NAME.wasm.minisig, dist/keys/dev.pub
   test [--offline]
-          Install what the tests need (slapd, ldap-utils, chromium), build the plugins, run every test
+          Install what the tests need (servers such as slapd and Samba, LDAP clients, chromium), none of which is left
+          running, build the plugins, run every test
   demo [--release] [ARGS...]
           Build everything and start the gateway with a sample directory and a simulated Okta;
           ARGS go to the demo (`cargo xtask demo --help` lists them)

@@ -12,9 +12,21 @@ struct Package {
     programs: &'static [&'static str],
 }
 
-const FOR_TESTS: [Package; 7] = [
+const FOR_TESTS: [Package; 18] = [
     Package { name: "slapd", programs: &["slapd"] },
     Package { name: "ldap-utils", programs: &["ldapsearch"] },
+    // Clients that are led through the gateway. Of apache2, the program and its modules only, without the service.
+    Package { name: "apache2-bin", programs: &["apache2"] },
+    Package { name: "curl", programs: &["curl"] },
+    Package { name: "libio-socket-ssl-perl", programs: &["/usr/share/doc/libio-socket-ssl-perl/copyright"] },
+    Package { name: "libnet-ldap-perl", programs: &["/usr/share/doc/libnet-ldap-perl/copyright"] },
+    Package { name: "nodejs", programs: &["node"] },
+    Package { name: "npm", programs: &["npm"] },
+    Package { name: "nslcd", programs: &["nslcd"] },
+    Package { name: "nslcd-utils", programs: &["getent.ldap"] },
+    Package { name: "python3-ldap", programs: &["/usr/share/doc/python3-ldap/copyright"] },
+    Package { name: "python3-ldap3", programs: &["/usr/share/doc/python3-ldap3/copyright"] },
+    Package { name: "util-linux", programs: &["unshare"] },
     Package { name: "chromium", programs: &["chromium", "chromium-browser", "google-chrome"] },
     // Samba as an Active Directory domain controller; without what it only recommends it cannot make a domain.
     Package { name: "samba", programs: &["samba"] },
@@ -22,6 +34,25 @@ const FOR_TESTS: [Package; 7] = [
     Package { name: "samba-dsdb-modules", programs: &["/usr/share/doc/samba-dsdb-modules/copyright"] },
     Package { name: "samba-vfs-modules", programs: &["/usr/share/doc/samba-vfs-modules/copyright"] },
 ];
+
+/// Debian starts a server once it is installed; these are what the packages above and those that they need would start.
+/// The tests start servers of their own, and the machine has asked for none.
+const SERVICES: &str = "nmbd|nslcd|samba-ad-dc|slapd|smbd|winbind";
+
+/// Runs a program while Debian's own switch keeps the services named in `$1` from being started. A switch that the
+/// machine has already says what its owner wants and stays as it is.
+const WITHOUT_SERVICES: &str = r#"
+services=$1 policy=/usr/sbin/policy-rc.d
+shift
+if [ ! -e "$policy" ] && [ -d "${policy%/*}" ]; then
+    trap 'rm -f "$policy"' EXIT
+    trap 'exit 130' INT TERM
+    printf '%s\n' '#!/bin/sh' '# Made by "cargo xtask" of Portcullis for the time of an installation.' \
+        "for word; do case \${word%.service} in $services) exit 101 ;; esac; done" 'exit 0' >"$policy"
+    chmod 755 "$policy"
+fi
+"$@"
+"#;
 
 /// Installs the servers and clients that the tests start, where they are missing.
 ///
@@ -70,9 +101,41 @@ fn elevation() -> Option<&'static [&'static str]> {
 }
 
 fn apt(elevation: &[&str]) -> Command {
-    let mut words = elevation.iter().chain(&["DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+    let shell = ["DEBIAN_FRONTEND=noninteractive", "sh", "-c", WITHOUT_SERVICES, "xtask", SERVICES, "apt-get"];
+    let mut words = elevation.iter().chain(&shell);
     let mut command = run::clean(words.next().unwrap_or(&"env"));
     // Another installation may be going on.
     command.args(words).args(["-o", "DPkg::Lock::Timeout=300"]);
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs the script with another place for the switch, and a program that asks the switch about a service.
+    fn is_allowed(folder: &std::path::Path, service: &str) -> bool {
+        let policy = folder.join("policy-rc.d");
+        let script = WITHOUT_SERVICES.replace("/usr/sbin/policy-rc.d", &policy.display().to_string());
+        let mut command = Command::new("sh");
+        command.args(["-c", &script, "xtask", SERVICES]).arg(&policy).args(["--quiet", service, "start"]);
+        command.status().unwrap().success()
+    }
+
+    #[test]
+    fn services_of_ours_are_not_started_and_others_are() {
+        let folder = std::env::temp_dir().join(format!("portcullis-xtask-{}", std::process::id()));
+        std::fs::create_dir(&folder).unwrap();
+        for service in SERVICES.split('|') {
+            assert!(!is_allowed(&folder, service), "{service}");
+            assert!(!is_allowed(&folder, &format!("{service}.service")), "{service} as a unit");
+        }
+        assert!(is_allowed(&folder, "cron"));
+        assert!(!folder.join("policy-rc.d").exists(), "the switch is taken away again");
+
+        std::fs::copy("/bin/true", folder.join("policy-rc.d")).unwrap();
+        assert!(is_allowed(&folder, "slapd"), "the owner's switch counts");
+        assert!(folder.join("policy-rc.d").exists(), "and stays");
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }

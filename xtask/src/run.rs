@@ -120,5 +120,10 @@ pub(crate) fn is_installed(program: &str) -> bool {
 
 fn line(command: &Command) -> String {
     let words = [command.get_program()].into_iter().chain(command.get_args());
-    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+    // A whole script is no word that somebody would want to read here.
+    let shown = |word: &OsStr| {
+        let text = word.to_string_lossy();
+        if text.contains('\n') { "'…'".to_owned() } else { text.into_owned() }
+    };
+    words.map(shown).collect::<Vec<_>>().join(" ")
 }

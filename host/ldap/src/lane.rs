@@ -121,7 +121,11 @@ pub enum BindAnswer {
 
 /// Answers of the directory, one after the other, none of them to a bind.
 #[derive(Debug)]
-pub struct Answers(Bytes);
+pub struct Answers {
+    bytes: Bytes,
+    /// Octets of the last of them.
+    last: usize,
+}
 
 /// What comes from the directory.
 #[derive(Debug)]
@@ -257,7 +261,7 @@ impl<G: Gate> DirectoryEnd<G> {
     /// When it is no LDAP message, or the answer to a bind cannot be read.
     pub fn next_answer(&mut self, outstanding: &mut Outstanding) -> Result<Option<FromDirectory>, FrameError> {
         let input = &mut self.pipe.input;
-        let mut run = 0;
+        let (mut run, mut last) = (0, 0);
         while let Some((size, header)) = input.peek(run)? {
             let special = header.op == op::BIND_RESPONSE || self.own == Some(header.id);
             if special && run == 0 {
@@ -274,11 +278,12 @@ impl<G: Gate> DirectoryEnd<G> {
             }
             outstanding.answered(header, input.octets(run, size));
             run += size;
+            last = size;
             if run >= HIGH_WATER {
                 break;
             }
         }
-        Ok((run > 0).then(|| FromDirectory::Answers(Answers(input.cut(run)))))
+        Ok((run > 0).then(|| FromDirectory::Answers(Answers { bytes: input.cut(run), last })))
     }
 
     pub(crate) async fn turn(&mut self, read: bool) -> io::Result<Turn> {
@@ -353,9 +358,12 @@ impl<G: Gate> ClientEnd<G> {
         Self { pipe: Pipe::new(stream, limit), gate: PhantomData }
     }
 
-    /// Passes answers on.
+    /// Passes answers on, the last as a piece of its own.
     pub fn relay(&mut self, answers: Answers) {
-        self.pipe.send(answers.0);
+        let Answers { mut bytes, last } = answers;
+        let end = bytes.split_off(bytes.len().saturating_sub(last));
+        self.pipe.send(bytes);
+        self.pipe.send(end);
     }
 
     /// Passes on that a bind failed, or that it takes another step.

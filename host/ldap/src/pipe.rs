@@ -207,6 +207,12 @@ impl Pipe {
                 *slice = IoSlice::new(piece);
                 count += 1;
             }
+            // What is written with one call becomes one TLS record. There are clients (curl is one) that take one message from
+            // a record and then wait for the socket, on which nothing comes when the rest of the answer was in that
+            // record. With the last piece in a record of its own, there is something to be read until the answer's end.
+            if count > 1 && count == self.output.len() && matches!(self.stream, Stream::Tls(_)) {
+                count -= 1;
+            }
             let slices = slices.get(..count).unwrap_or_default();
             let sent = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, slices))?;
             if sent == 0 {

@@ -1,7 +1,7 @@
 //! A launcher of the real OpenLDAP server, as Debian packages it.
 //!
 //! Who may read what: anybody reads the root DSE; everybody who is bound reads everything but `userPassword`, which
-//! only the account `cn=backup` reads; [`MANAGER_DN`] may write.
+//! only the account `cn=backup` reads; [`MANAGER_DN`] may write, and everybody their own password and telephone number.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
@@ -125,6 +125,17 @@ impl Slapd {
         Ok(())
     }
 
+    /// Ends the server at once by SIGKILL, as a crash would. What was committed is in its database when it is started again.
+    ///
+    /// # Errors
+    /// When the system cannot tell how the process ended.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        if let Some(mut child) = self.child.take() {
+            child.kill()?;
+        }
+        Ok(())
+    }
+
     /// Starts the server again on the same ports with the same database, after ending it when it still runs.
     ///
     /// # Errors
@@ -184,7 +195,12 @@ access to dn.base="" by * read
 access to dn.base="cn=subschema" by * read
 access to attrs=userPassword
     by dn.exact="cn=backup,ou=services,{BASE_DN}" read
+    by self =xw
     by anonymous auth
+    by * none
+access to attrs=telephoneNumber
+    by self write
+    by users read
     by * none
 access to *
     by users read

@@ -9,10 +9,12 @@
 
 mod active_directory;
 mod binds;
+mod clients;
 mod console;
 mod durability;
 mod facts;
 mod faults;
+mod outage;
 mod secrets;
 mod sessions;
 mod stage;

@@ -1,9 +1,13 @@
 //! StartTLS, LDAPS and listeners that insist on either.
 
-use std::sync::Arc;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 
 use portcullis_core::OperationKind;
 use rustls::ClientConfig;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::TlsConnector;
@@ -166,4 +170,72 @@ async fn a_replaced_certificate_counts_from_the_next_handshake_on() {
         client.send(&search(1, "dc=a")).await;
         bench.question().await;
     }
+}
+
+/// A client's socket with a copy of everything that came.
+struct Tap {
+    stream: TcpStream,
+    came: Arc<Mutex<Vec<u8>>>,
+}
+
+impl AsyncRead for Tap {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let (this, before) = (self.get_mut(), buf.filled().len());
+        let polled = Pin::new(&mut this.stream).poll_read(cx, buf);
+        this.came.lock().unwrap().extend_from_slice(&buf.filled()[before..]);
+        polled
+    }
+}
+
+impl AsyncWrite for Tap {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
+
+/// Lengths of the TLS records (RFC 8446, section 5.1).
+fn records(mut octets: &[u8]) -> Vec<usize> {
+    let mut lengths = Vec::new();
+    while let [_, _, _, high, low, rest @ ..] = octets {
+        let length = usize::from(u16::from_be_bytes([*high, *low]));
+        lengths.push(length);
+        octets = &rest[length..];
+    }
+    lengths
+}
+
+#[tokio::test]
+async fn the_end_of_an_answer_stands_in_a_tls_record_of_its_own() {
+    let (server, trusting) = certificate();
+    let bench = Bench::with(&[], Mode::Ldaps(server), |_| {}).await;
+    let came = Arc::new(Mutex::new(Vec::new()));
+    let tap = Tap { stream: bench.client().await.stream, came: Arc::clone(&came) };
+    let name = "localhost".try_into().unwrap();
+    let mut client = Peer::new(TlsConnector::from(trusting).connect(name, tap).await.unwrap());
+    client.send(&search(1, "dc=a")).await;
+    let mut directory = bench.accept().await;
+    directory.next().await;
+    directory.send(&response(1, op::SEARCH_DONE, 0)).await;
+    client.next().await;
+
+    came.lock().unwrap().clear();
+    client.send(&search(2, "dc=a")).await;
+    directory.next().await;
+    let done = response(2, op::SEARCH_DONE, 0);
+    let entry = response(2, op::SEARCH_ENTRY, 0);
+    directory.send(&[entry.clone(), entry.clone(), done.clone()].concat()).await;
+    for message in [&entry, &entry, &done] {
+        assert_eq!(&client.next().await, message);
+    }
+    let lengths = records(&came.lock().unwrap());
+    // What TLS 1.3 adds: the type of the content and AES-GCM's or ChaCha20-Poly1305's tag.
+    assert_eq!(lengths.last(), Some(&(done.len() + 1 + 16)), "{lengths:?}");
 }
