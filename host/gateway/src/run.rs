@@ -19,6 +19,7 @@ use tracing_subscriber::EnvFilter;
 use crate::assemble::{self, Gateway};
 use crate::certificates::Certificates;
 use crate::config::{Config, Loaded, LogFormat, LogLevel};
+use crate::metrics;
 use crate::out::say;
 use crate::system::System;
 
@@ -49,13 +50,20 @@ async fn serve(loaded: Loaded) -> Result<ExitCode> {
     let web_socket = TcpListener::bind(config.web.address)
         .await
         .with_context(|| format!("the console cannot listen on {}", config.web.address))?;
+    let metrics_socket = match &config.metrics {
+        None => None,
+        Some(metrics) => {
+            let what = format!("the metrics cannot be served on {}", metrics.address);
+            Some(TcpListener::bind(metrics.address).await.context(what)?)
+        }
+    };
     if let Some(password) = portcullis_web::ensure_first_administrator(&store, &System).await? {
         say(format_args!("console first sign-in: {} {}", portcullis_web::FIRST_LOGIN, password.reveal()))?;
     }
     note(&store, "gateway-started", &format!("Version {} started.", env!("CARGO_PKG_VERSION"))).await?;
 
     let shutdown = CancellationToken::new();
-    let mut tasks = start(gateway, sockets, web_socket, &shutdown);
+    let mut tasks = start(gateway, sockets, web_socket, metrics_socket, store.clone(), &shutdown);
     let reloading = tokio::spawn(reload_when_asked(hang_ups, certificates, loaded, store.clone()));
     say("portcullis is ready")?;
     let ended_early = tokio::select! {
@@ -76,15 +84,27 @@ fn start(
     gateway: Gateway,
     sockets: Vec<TcpListener>,
     web_socket: TcpListener,
+    metrics_socket: Option<TcpListener>,
+    store: Store,
     shutdown: &CancellationToken,
 ) -> JoinSet<()> {
-    let mut tasks = JoinSet::new();
+    let (mut tasks, mut listeners) = (JoinSet::new(), Vec::new());
     for (listener, socket) in gateway.listeners.into_iter().zip(sockets) {
         let (name, address) = (listener.name.clone(), listener.address);
         let shared = portcullis_ldap::Shared::new(listener, gateway.upstream.clone(), Arc::clone(&gateway.guard));
+        let shared = Arc::new(shared);
+        listeners.push(Arc::clone(&shared));
         let shutdown = shutdown.clone();
         info!(%name, %address, "listening");
-        tasks.spawn(async move { portcullis_ldap::serve(socket, Arc::new(shared), shutdown).await });
+        tasks.spawn(async move { portcullis_ldap::serve(socket, shared, shutdown).await });
+    }
+    if let Some(socket) = metrics_socket {
+        let (page, shutdown) = (metrics::page(listeners, Arc::clone(&gateway.guard), store), shutdown.clone());
+        tasks.spawn(async move {
+            if let Err(error) = portcullis_web::serve_metrics(socket, page, shutdown).await {
+                error!(%error, "the metrics are not served any more");
+            }
+        });
     }
     let shutdown = shutdown.clone();
     tasks.spawn(async move {

@@ -48,7 +48,7 @@ use portcullis_core::gate::{Gate, Permit as _};
 use crate::decode::{self, Bind, BindError};
 use crate::encode::{OwnAnswer, OwnRequest};
 use crate::frame::{Frame, FrameError, op, result_code};
-use crate::pipe::{HIGH_WATER, Pipe, Stream, Turn};
+use crate::pipe::{HIGH_WATER, Passed, Pipe, Stream, Turn};
 
 /// A bind that the gateway has read as the directory will. Only the directory can say whether its password is right, so it
 /// goes there before anything is decided; its success comes back as [`HeldSuccess`].
@@ -319,6 +319,11 @@ impl<G: Gate> ClientEnd<G> {
     /// The client's next message, already here, is an unbind.
     pub(crate) fn leaves(&self) -> bool {
         matches!(self.pipe.input.peek(0), Ok(Some((_, header))) if header.op == op::UNBIND)
+    }
+
+    /// Octets that have gone either way since this was last asked.
+    pub(crate) fn take_passed(&mut self) -> Passed {
+        self.pipe.take_passed()
     }
 
     /// Octets received and not yet looked at.

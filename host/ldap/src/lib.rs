@@ -12,6 +12,7 @@ pub mod frame;
 pub mod lane;
 pub mod listener;
 pub mod lookup;
+pub mod metrics;
 mod pipe;
 mod proxy;
 mod session;
@@ -20,5 +21,6 @@ pub mod upstream;
 
 pub use listener::{BindRules, Limits, Listener, Mode, OpaqueSasl, Shared, serve};
 pub use lookup::{CheckError, Lookup, LookupOptions, Schema};
+pub use metrics::Metrics;
 pub use tls::{ServerTls, TlsError, client_config, server_config};
 pub use upstream::{Security, Upstream, UpstreamError};

@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::frame::DEFAULT_LIMIT;
+use crate::metrics::{Limit, Metrics};
 use crate::tls::ServerTls;
 use crate::upstream::Upstream;
 use crate::{proxy, session};
@@ -136,13 +137,14 @@ pub struct Shared<G> {
     upstream: Upstream,
     gate: Arc<G>,
     seats: Arc<Seats>,
+    metrics: Metrics,
 }
 
 impl<G: Gate> Shared<G> {
     /// Puts a listener, its directory and the gate together.
     #[must_use]
     pub fn new(listener: Listener, upstream: Upstream, gate: Arc<G>) -> Self {
-        Self { listener, upstream, gate, seats: Arc::default() }
+        Self { listener, upstream, gate, seats: Arc::default(), metrics: Metrics::default() }
     }
 
     /// Connections that are open.
@@ -151,7 +153,15 @@ impl<G: Gate> Shared<G> {
         self.seats.lock().all
     }
 
-    pub(crate) fn listener(&self) -> &Listener {
+    /// What has been counted.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// The listener.
+    #[must_use]
+    pub fn listener(&self) -> &Listener {
         &self.listener
     }
 
@@ -178,9 +188,11 @@ pub async fn serve<G: Gate>(socket: TcpListener, shared: Arc<Shared<G>>, stop: C
         match accepted {
             Ok((stream, client)) => {
                 pause = PAUSE_MIN;
+                shared.metrics.accepted.one();
                 admit(&mut sessions, stream, client, &shared, &stop);
             }
             Err(error) => {
+                shared.metrics.accept_failures.one();
                 tracing::warn!(listener = %shared.listener.name, %error, "a connection cannot be accepted");
                 tokio::select! {
                     () = stop.cancelled() => break,
@@ -206,18 +218,21 @@ fn admit<G: Gate>(
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     let listener = &shared.listener;
     let Some(mut seat) = shared.seats.take(&listener.limits) else {
+        shared.metrics.reach(Limit::Connections);
         return tracing::warn!(listener = %listener.name, client = %peer, "{FULL}");
     };
     let behind = proxy::is_trusted(&listener.proxy_protocol_from, peer.ip());
     if !behind && !seat.name(peer.ip(), &listener.limits) {
+        shared.metrics.reach(Limit::ConnectionsPerAddress);
         return tracing::warn!(listener = %listener.name, client = %peer, "{FULL}");
     }
     let (shared, stop) = (Arc::clone(shared), stop.clone());
     sessions.spawn(async move {
         let mut stream = stream;
         let client = if behind {
-            let Some(client) = introduced(&shared.listener, &mut stream, peer, &stop).await else { return };
+            let Some(client) = introduced(&shared, &mut stream, peer, &stop).await else { return };
             if !seat.name(client.ip(), &shared.listener.limits) {
+                shared.metrics.reach(Limit::ConnectionsPerAddress);
                 return tracing::warn!(listener = %shared.listener.name, %client, balancer = %peer, "{FULL}");
             }
             client
@@ -229,12 +244,13 @@ fn admit<G: Gate>(
 }
 
 /// Whose connection a load balancer hands on; none when it does not say so properly.
-async fn introduced(
-    listener: &Listener,
+async fn introduced<G: Gate>(
+    shared: &Shared<G>,
     stream: &mut TcpStream,
     balancer: SocketAddr,
     stop: &CancellationToken,
 ) -> Option<SocketAddr> {
+    let Shared { listener, metrics, .. } = shared;
     let header = timeout(listener.limits.handshake_timeout, proxy::read_client(stream));
     let read = tokio::select! {
         () = stop.cancelled() => return None,
@@ -242,8 +258,14 @@ async fn introduced(
     };
     let why = match read {
         Ok(Ok(client)) => return Some(client.unwrap_or(balancer)),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => "no whole PROXY protocol header came in time".to_owned(),
+        Ok(Err(error)) => {
+            metrics.bad_proxy_headers.one();
+            error.to_string()
+        }
+        Err(_) => {
+            metrics.reach(Limit::Handshake);
+            "no whole PROXY protocol header came in time".to_owned()
+        }
     };
     tracing::warn!(listener = %listener.name, %balancer, "a load balancer's connection is closed: {why}");
     None

@@ -19,6 +19,7 @@ pub(crate) struct Config {
     #[serde(rename = "listener")]
     pub(crate) listeners: Vec<Listener>,
     pub(crate) web: Web,
+    pub(crate) metrics: Option<Metrics>,
     pub(crate) plugins: Plugins,
     #[serde(default, rename = "connector")]
     pub(crate) connectors: Vec<Connector>,
@@ -177,6 +178,12 @@ pub(crate) struct Web {
     pub(crate) public_url: Option<String>,
     pub(crate) certificate: Option<PathBuf>,
     pub(crate) key: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Metrics {
+    pub(crate) address: SocketAddr,
 }
 
 #[derive(Debug, Clone, Deserialize)]

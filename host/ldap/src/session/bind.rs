@@ -20,6 +20,7 @@ use crate::encode::{Code, OwnAnswer};
 use crate::frame::{Frame, op};
 use crate::lane::{BindAnswer, BindAttempt, BindFailure, HeldSuccess};
 use crate::listener::OpaqueSasl;
+use crate::metrics::{BindResult, Handling};
 
 /// How long the directory may take to say whom it has bound.
 const NAMING_TIMEOUT: Duration = Duration::from_secs(10);
@@ -113,6 +114,7 @@ impl<G: Gate> Session<'_, G> {
         let Link::Up(directory) = &mut self.directory else {
             return self.refuse(frame.id(), op::BIND, Code::Unavailable, "the directory is not connected");
         };
+        self.shared.metrics().request(op::BIND, Handling::Forwarded);
         let id = attempt.id();
         let bind = directory.attempt(attempt);
         self.stage = Stage::Sent { id, bind };
@@ -154,6 +156,8 @@ impl<G: Gate> Session<'_, G> {
                 directory_result: None,
             },
         };
+        self.shared.metrics().request(op::BIND, Handling::Refused);
+        self.shared.metrics().bind(BindResult::RefusedByListener);
         let answer = OwnAnswer::refusal(frame.id(), op::BIND, code, why);
         self.note(asked, why.to_owned(), Refused::ByGateway(answer));
     }
@@ -177,11 +181,13 @@ impl<G: Gate> Session<'_, G> {
             BindAnswer::Failure(failure)
                 if failure.code() == IN_PROGRESS && matches!(bind.method, BindMethod::Sasl(_)) =>
             {
+                self.shared.metrics().bind(BindResult::InProgress);
                 let earlier = self.earlier_step(&bind);
                 self.sasl = Some(Bind { sasl_name: bind.sasl_name.clone().or(earlier), ..bind });
                 self.client.fail(failure);
             }
             BindAnswer::Failure(failure) => {
+                self.shared.metrics().bind(BindResult::RefusedByDirectory);
                 let earlier = self.earlier_step(&bind);
                 let claim = said(&bind, earlier);
                 let asked = bind_asked(&self.connection, &bind, claim, Outcome::Failure, Some(failure.code()));
@@ -248,6 +254,7 @@ impl<G: Gate> Session<'_, G> {
 
     fn decide(&mut self, id: i32, bind: &Bind, claim: Claim, held: HeldSuccess) {
         self.sasl = None;
+        self.shared.metrics().request(op::BIND, Handling::Held);
         let opaque = matches!(&bind.method, BindMethod::Sasl(mechanism) if !is_readable(mechanism));
         let asked = bind_asked(&self.connection, bind, claim.clone(), Outcome::Success, Some(0));
         let deciding = Box::pin(self.shared.gate().decide(asked, held));
@@ -258,6 +265,7 @@ impl<G: Gate> Session<'_, G> {
     pub(super) fn bind_event(&mut self, event: StageEvent<G>) -> Result<Option<Next<G>>, End> {
         match (std::mem::replace(&mut self.stage, Stage::Idle), event) {
             (Stage::Deciding { claim, opaque, .. }, StageEvent::Answered(Answer::Permitted(permitted))) => {
+                self.shared.metrics().bind(BindResult::Accepted);
                 if opaque {
                     return Ok(Some(Next::Opaque(permitted)));
                 }
@@ -265,6 +273,7 @@ impl<G: Gate> Session<'_, G> {
                 self.claim = claim;
             }
             (Stage::Deciding { id, .. }, StageEvent::Answered(Answer::Refused(refusal))) => {
+                self.shared.metrics().bind(BindResult::Blocked);
                 self.give_up_directory();
                 self.refuse(id, op::BIND, Code::InvalidCredentials, &refusal.diagnostic)?;
             }

@@ -5,12 +5,15 @@ use std::time::Duration;
 use portcullis_core::Outcome;
 use portcullis_core::gate::{Connection, Gate};
 use tokio::time::timeout;
+use tokio_util::io::InspectReader;
 
 use super::bind::{Stage, bind_asked, said};
 use super::{Link, Session};
 use crate::encode::{Code, OwnAnswer, OwnRequest};
+use crate::frame::FrameError;
 use crate::lane::{ClientEnd, HeldSuccess, release_opaque};
 use crate::listener::Mode;
+use crate::metrics::{BindResult, Handling, Limit, Present};
 use crate::pipe::{Stream, Turn};
 use crate::tls::acceptor;
 use crate::upstream::UpstreamError;
@@ -62,11 +65,27 @@ impl<G: Gate> Session<'_, G> {
     /// The directory cannot be reached: the request that wanted it is answered, then the connection ends.
     pub(super) fn unreachable(&mut self, error: &UpstreamError) -> End {
         self.directory = Link::None;
+        self.shared.metrics().directory_failures.one();
         if let Some(frame) = self.waiting.take() {
+            self.shared.metrics().request(frame.op(), Handling::Refused);
             let why = "the directory is not available";
             if let Some(answer) = OwnAnswer::refusal(frame.id(), frame.op(), Code::Unavailable, why) {
                 self.client.answer(answer);
             }
+        }
+        End::Directory(error.to_string())
+    }
+
+    pub(super) fn unreadable_request(&self, error: &FrameError) -> End {
+        if let FrameError::TooLong { .. } = error {
+            self.shared.metrics().reach(Limit::RequestSize);
+        }
+        End::Protocol(error.to_string())
+    }
+
+    pub(super) fn unreadable_answer(&self, error: &FrameError) -> End {
+        if let FrameError::TooLong { .. } = error {
+            self.shared.metrics().reach(Limit::AnswerSize);
         }
         End::Directory(error.to_string())
     }
@@ -79,6 +98,9 @@ impl<G: Gate> Session<'_, G> {
     /// Ends the connection. Challenges that wait are cancelled first.
     pub(super) async fn finish(mut self, end: End) {
         self.held.clear();
+        if self.stage.waits() {
+            self.shared.metrics().bind(BindResult::Unfinished);
+        }
         let stage = std::mem::replace(&mut self.stage, Stage::Idle);
         self.log(&end);
         if let Link::Up(directory) = &mut self.directory
@@ -95,6 +117,7 @@ impl<G: Gate> Session<'_, G> {
             self.client.answer(notice);
         }
         tokio::join!(say_goodbye(&mut self.client, &end), last_note(self.shared.gate(), &self.connection, stage));
+        self.count_octets();
     }
 
     fn log(&self, end: &End) {
@@ -110,10 +133,13 @@ impl<G: Gate> Session<'_, G> {
     /// Puts TLS on the client's connection, after the go-ahead was queued.
     pub(super) async fn upgraded(mut self) -> Option<Self> {
         let Mode::Plain { starttls: Some(config) } = &self.shared.listener().mode else { return None };
-        let limits = &self.shared.listener().limits;
+        let (limits, metrics) = (&self.shared.listener().limits, self.shared.metrics());
         let acceptor = acceptor(config);
         let handshake = async {
             self.client.flush().await?;
+            let passed = self.client.take_passed();
+            metrics.client_received.add(passed.received);
+            metrics.client_sent.add(passed.sent);
             match self.client.into_stream() {
                 Stream::Plain(socket) => acceptor.accept(socket).await,
                 Stream::Tls(_) => Err(std::io::ErrorKind::AlreadyExists.into()),
@@ -127,10 +153,12 @@ impl<G: Gate> Session<'_, G> {
                 Some(Self { client: ClientEnd::new(stream, limits.request_size), ..self })
             }
             Ok(Err(error)) => {
+                metrics.failed_handshakes.one();
                 tracing::debug!(%client, %error, "no TLS handshake after StartTLS");
                 None
             }
             Err(_) => {
+                metrics.reach(Limit::Handshake);
                 tracing::debug!(%client, "no TLS handshake in time after StartTLS");
                 None
             }
@@ -138,19 +166,29 @@ impl<G: Gate> Session<'_, G> {
     }
 
     /// Lets a success through after which the gateway cannot read the stream, and pumps octets until either side ends.
-    pub(super) async fn pump(self, permitted: G::Permitted<HeldSuccess>) {
+    pub(super) async fn pump(mut self, permitted: G::Permitted<HeldSuccess>) {
+        self.count_octets();
+        let metrics = self.shared.metrics();
+        metrics.opaque_streams.one();
+        let _present = Present::new(&metrics.opaque_open);
         let Link::Up(directory) = self.directory else { return };
         let (mut client, mut directory) = release_opaque(self.client, directory, permitted);
         let address = self.connection.client;
         tracing::info!(client = %address, listener = %self.connection.listener, "the stream is relayed unseen from here on");
         let rest = client.input.cut(client.input.len());
+        metrics.opaque_received.add(rest.len() as u64);
         directory.send(rest);
         let rest = directory.input.cut(directory.input.len());
+        metrics.opaque_sent.add(rest.len() as u64);
         client.send(rest);
         let pumping = async {
             client.flush().await?;
             directory.flush().await?;
-            tokio::io::copy_bidirectional(&mut client.stream, &mut directory.stream).await
+            let received = |octets: &[u8]| metrics.opaque_received.add(octets.len() as u64);
+            let sent = |octets: &[u8]| metrics.opaque_sent.add(octets.len() as u64);
+            let mut client = InspectReader::new(&mut client.stream, received);
+            let mut directory = InspectReader::new(&mut directory.stream, sent);
+            tokio::io::copy_bidirectional(&mut client, &mut directory).await
         };
         tokio::select! {
             ended = pumping => tracing::debug!(client = %address, error = ?ended.err(), "a relayed stream has ended"),

@@ -27,6 +27,7 @@ use crate::decode::Bind;
 use crate::frame::Frame;
 use crate::lane::{ClientEnd, DirectoryEnd, FromDirectory, HeldSuccess, Outstanding};
 use crate::listener::{Mode, Shared};
+use crate::metrics::Limit;
 use crate::pipe::{HIGH_WATER, Stream, Turn};
 use crate::tls::acceptor;
 use crate::upstream::UpstreamError;
@@ -57,8 +58,14 @@ pub(crate) async fn serve_client<G: Gate>(
             let handshake = acceptor(config).accept(socket);
             match timeout(listener.limits.handshake_timeout, handshake).await {
                 Ok(Ok(stream)) => Stream::Tls(Box::new(stream.into())),
-                Ok(Err(error)) => return tracing::debug!(%client, %error, "no TLS handshake"),
-                Err(_) => return tracing::debug!(%client, "no TLS handshake in time"),
+                Ok(Err(error)) => {
+                    shared.metrics().failed_handshakes.one();
+                    return tracing::debug!(%client, %error, "no TLS handshake");
+                }
+                Err(_) => {
+                    shared.metrics().reach(Limit::Handshake);
+                    return tracing::debug!(%client, "no TLS handshake in time");
+                }
             }
         }
     };
@@ -206,7 +213,10 @@ impl<'s, G: Gate> Session<'s, G> {
             Event::Client(Ok(Turn::Ended)) => self.client_ended = true,
             Event::Client(Ok(turn)) => self.note_activity(turn),
             Event::Client(Err(error)) => return Err(End::ClientGone(error.to_string())),
-            Event::Directory(LinkEvent::Connected(Ok(directory))) => self.directory = Link::Up(directory),
+            Event::Directory(LinkEvent::Connected(Ok(directory))) => {
+                self.shared.metrics().directory_connected.one();
+                self.directory = Link::Up(directory);
+            }
             Event::Directory(LinkEvent::Connected(Err(error))) => return Err(self.unreachable(&error)),
             Event::Directory(LinkEvent::Turn(Ok(Turn::Ended))) => return Err(self.directory_ended("it has closed")),
             Event::Directory(LinkEvent::Turn(Ok(turn))) => self.note_activity(turn),
@@ -229,7 +239,7 @@ impl<'s, G: Gate> Session<'s, G> {
         while self.takes_requests() {
             let frame = match self.waiting.take() {
                 Some(frame) => Some(frame),
-                None => self.client.next_request().map_err(|error| End::Protocol(error.to_string()))?,
+                None => self.client.next_request().map_err(|error| self.unreadable_request(&error))?,
             };
             let Some(frame) = frame else { break };
             self.greeted = true;
@@ -254,7 +264,7 @@ impl<'s, G: Gate> Session<'s, G> {
                 Ok(Some(FromDirectory::Bind(id, answer))) => self.bind_answered(id, answer)?,
                 Ok(Some(FromDirectory::Own(frame))) => self.named(&frame),
                 Ok(None) => return Ok(()),
-                Err(error) => return Err(End::Directory(error.to_string())),
+                Err(error) => return Err(self.unreadable_answer(&error)),
             }
         }
         Ok(())
@@ -306,6 +316,7 @@ impl<'s, G: Gate> Session<'s, G> {
     }
 
     fn note_activity(&mut self, turn: Turn) {
+        self.count_octets();
         if turn == Turn::Received && self.shared.listener().limits.idle_timeout.is_some() {
             self.active = Instant::now();
         }
@@ -328,9 +339,21 @@ impl<'s, G: Gate> Session<'s, G> {
             return Ok(());
         }
         if self.limit.is_some_and(|limit| now >= limit) {
-            return Err(if self.stopping { End::Shutdown } else { End::ClientGone("it has closed".to_owned()) });
+            if self.stopping {
+                self.shared.metrics().reach(Limit::Drain);
+                return Err(End::Shutdown);
+            }
+            return Err(End::ClientGone("it has closed".to_owned()));
         }
+        self.shared.metrics().reach(if self.greeted { Limit::Idle } else { Limit::FirstMessage });
         Err(End::Idle)
+    }
+
+    /// Adds what has gone over the client's connection to what is counted.
+    fn count_octets(&mut self) {
+        let passed = self.client.take_passed();
+        self.shared.metrics().client_received.add(passed.received);
+        self.shared.metrics().client_sent.add(passed.sent);
     }
 }
 

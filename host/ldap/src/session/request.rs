@@ -10,6 +10,7 @@ use crate::decode;
 use crate::encode::{Code, OwnAnswer};
 use crate::frame::{Frame, op};
 use crate::listener::Mode;
+use crate::metrics::{Handling, Limit};
 
 /// Requests of one connection that the directory may have got and not answered.
 const MAX_OUTSTANDING: usize = 4096;
@@ -53,6 +54,7 @@ impl<G: Gate> Session<'_, G> {
             return Err(End::Protocol("a message id that is in use".to_owned()));
         }
         if self.outstanding.len() >= MAX_OUTSTANDING {
+            self.shared.metrics().reach(Limit::Outstanding);
             return self.refuse(id, request, Code::Busy, "too many operations are outstanding on this connection");
         }
         let Ok(kind) = decode::kind(&frame) else {
@@ -62,6 +64,7 @@ impl<G: Gate> Session<'_, G> {
         match gate.pass(kind, frame) {
             Ok(permitted) => self.forward(id, request, permitted),
             Err(frame) => {
+                self.shared.metrics().request(request, Handling::Held);
                 let frame = frame.detached();
                 let asked = self.asked(&frame);
                 let deciding = async move { Decided { id, op: request, answer: gate.decide(asked, frame).await } };
@@ -88,6 +91,7 @@ impl<G: Gate> Session<'_, G> {
         let Link::Up(directory) = &mut self.directory else {
             return self.refuse(id, request, Code::Unavailable, "the directory is not connected");
         };
+        self.shared.metrics().request(request, Handling::Forwarded);
         self.outstanding.insert(id, request);
         directory.forward(permitted);
         Ok(())
@@ -105,6 +109,7 @@ impl<G: Gate> Session<'_, G> {
     /// Answers a request in the directory's place. Where nobody knows what an answer to it looks like, a client that waits
     /// for one can only be told by ending the connection.
     pub(super) fn refuse(&mut self, id: i32, request: u8, code: Code, diagnostic: &str) -> Result<(), End> {
+        self.shared.metrics().request(request, Handling::Refused);
         match OwnAnswer::refusal(id, request, code, diagnostic) {
             Some(answer) => self.client.answer(answer),
             None if request == op::ABANDON => {}

@@ -13,6 +13,7 @@ mod console;
 mod durability;
 mod facts;
 mod faults;
+mod metrics;
 mod secrets;
 mod sessions;
 mod stage;

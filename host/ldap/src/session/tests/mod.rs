@@ -3,6 +3,7 @@
 mod bench;
 mod binds;
 mod hostile;
+mod metrics;
 mod proxy;
 mod requests;
 mod sasl;
