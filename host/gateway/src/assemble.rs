@@ -189,14 +189,26 @@ fn listener(position: &str, item: &config::Listener, certificates: &mut Certific
         opaque_sasl: if item.relay_opaque_sasl { OpaqueSasl::Relay } else { OpaqueSasl::Refuse },
         require_tls: item.require_tls,
     };
-    listener.limits = Limits {
+    listener.limits = limits(item);
+    Ok(listener)
+}
+
+fn limits(item: &config::Listener) -> Limits {
+    let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds));
+    Limits {
         connections: item.connections,
         connections_per_address: item.connections_per_address,
-        idle_timeout: item.idle_seconds.map(|seconds| Duration::from_secs(u64::from(seconds))),
+        handshake_timeout: seconds(item.handshake_seconds),
+        first_message_timeout: seconds(item.first_message_seconds),
+        idle_timeout: item.idle_seconds.map(seconds),
+        operation_timeout: Some(item.operation_seconds).filter(|seconds| *seconds > 0).map(seconds),
+        search_timeout: item.search_seconds.map(seconds),
+        outstanding: item.outstanding_operations,
+        waiting_octets: item.waiting_kib.saturating_mul(1 << 10),
         request_size: item.request_mib.saturating_mul(1 << 20),
-        ..Limits::default()
-    };
-    Ok(listener)
+        answer_size: item.answer_mib.saturating_mul(1 << 20),
+        drain: seconds(item.drain_seconds),
+    }
 }
 
 fn options(config: &Config) -> Options {

@@ -149,6 +149,41 @@ pub(crate) struct Listener {
     pub(crate) connections_per_address: usize,
     #[serde(default = "sixteen")]
     pub(crate) request_mib: usize,
+    #[serde(default = "sixteen")]
+    pub(crate) answer_mib: usize,
+    #[serde(default = "ten")]
+    pub(crate) handshake_seconds: u32,
+    #[serde(default = "sixty")]
+    pub(crate) first_message_seconds: u32,
+    #[serde(default = "three_hundred")]
+    pub(crate) operation_seconds: u32,
+    pub(crate) search_seconds: Option<u32>,
+    #[serde(default = "four_thousand")]
+    pub(crate) outstanding_operations: usize,
+    #[serde(default = "sixty_four")]
+    pub(crate) waiting_kib: usize,
+    #[serde(default = "five")]
+    pub(crate) drain_seconds: u32,
+}
+
+fn five() -> u32 {
+    5
+}
+
+fn ten() -> u32 {
+    10
+}
+
+fn three_hundred() -> u32 {
+    300
+}
+
+fn sixty_four() -> usize {
+    64
+}
+
+fn four_thousand() -> usize {
+    4_096
 }
 
 fn ten_thousand() -> usize {

@@ -36,8 +36,6 @@ use bind::{Stage, StageEvent};
 use end::End;
 use held::{Decided, Held};
 
-/// Octets that are kept of what a client sends behind something that has to be waited for.
-const WAITING_ROOM: usize = 64 * 1024;
 /// How long the directory may keep a connection whose client has closed its side.
 const LINGER: Duration = Duration::from_secs(10);
 /// Further away than any connection lives.
@@ -128,6 +126,8 @@ struct Session<'s, G: Gate> {
     outstanding: Outstanding,
     held: Held<'s, G>,
     stage: Stage<'s, G>,
+    /// Until when the directory may answer the bind that was sent to it.
+    bind_due: Option<Instant>,
     /// Who the client is, by its last permitted bind.
     claim: Claim,
     /// The last step of a SASL bind that takes another one.
@@ -155,6 +155,7 @@ impl<'s, G: Gate> Session<'s, G> {
             outstanding: Outstanding::default(),
             held: Held::default(),
             stage: Stage::Idle,
+            bind_due: None,
             claim: Claim::Anonymous,
             sasl: None,
             client_ended: false,
@@ -247,6 +248,7 @@ impl<'s, G: Gate> Session<'s, G> {
                 return Ok(Some(next));
             }
         }
+        self.refuse_cancel_of_bind()?;
         if self.client_ended || self.stage.waits() && self.client.leaves() {
             self.client_left()?;
         }
@@ -282,7 +284,9 @@ impl<'s, G: Gate> Session<'s, G> {
 
     /// Something is read even while nothing is taken, so that a client that leaves is noticed.
     fn reads_client(&self) -> bool {
-        !self.client_ended && !self.stopping && (self.takes_requests() || self.client.unread() < WAITING_ROOM)
+        !self.client_ended
+            && !self.stopping
+            && (self.takes_requests() || self.client.unread() < self.shared.listener().limits.waiting_octets)
     }
 
     fn reads_directory(&self) -> bool {
@@ -326,7 +330,8 @@ impl<'s, G: Gate> Session<'s, G> {
         let limits = &self.shared.listener().limits;
         let first = (!self.greeted).then(|| self.since + limits.first_message_timeout);
         let idle = limits.idle_timeout.filter(|_| self.is_quiet()).map(|idle| self.active + idle);
-        [first, idle, self.stage.deadline(), self.limit].into_iter().flatten().min()
+        let bind = self.bind_due.filter(|_| matches!(self.stage, Stage::Sent { .. }));
+        [first, idle, self.stage.deadline(), self.limit, bind, self.outstanding.due()].into_iter().flatten().min()
     }
 
     fn time_up(&mut self) -> Result<(), End> {
@@ -337,6 +342,13 @@ impl<'s, G: Gate> Session<'s, G> {
         if self.stage.deadline().is_some_and(|deadline| now >= deadline) {
             self.nameless();
             return Ok(());
+        }
+        if matches!(self.stage, Stage::Sent { .. }) && self.bind_due.is_some_and(|due| now >= due) {
+            self.bind_late();
+            return Ok(());
+        }
+        if self.outstanding.due().is_some_and(|due| now >= due) {
+            return self.give_up_late(now);
         }
         if self.limit.is_some_and(|limit| now >= limit) {
             if self.stopping {

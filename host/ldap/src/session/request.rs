@@ -3,17 +3,16 @@
 use portcullis_core::Outcome;
 use portcullis_core::gate::{Answer, Asked, Gate};
 
+use tokio::time::Instant;
+
 use super::end::End;
 use super::held::Decided;
 use super::{Link, Next, Session};
 use crate::decode;
-use crate::encode::{Code, OwnAnswer};
+use crate::encode::{Code, OwnAnswer, OwnRequest};
 use crate::frame::{Frame, op};
 use crate::listener::Mode;
 use crate::metrics::{Handling, Limit};
-
-/// Requests of one connection that the directory may have got and not answered.
-const MAX_OUTSTANDING: usize = 4096;
 
 impl<G: Gate> Session<'_, G> {
     /// Takes the client's next message.
@@ -32,6 +31,9 @@ impl<G: Gate> Session<'_, G> {
             return Ok(None);
         }
         if frame.op() == op::ABANDON && self.abandon(&frame) {
+            return Ok(None);
+        }
+        if frame.op() == op::EXTENDED && self.cancel(&frame)? {
             return Ok(None);
         }
         if let Link::None = self.directory {
@@ -53,7 +55,7 @@ impl<G: Gate> Session<'_, G> {
         if self.held.contains(id) {
             return Err(End::Protocol("a message id that is in use".to_owned()));
         }
-        if self.outstanding.len() >= MAX_OUTSTANDING {
+        if self.outstanding.len() >= self.shared.listener().limits.outstanding {
             self.shared.metrics().reach(Limit::Outstanding);
             return self.refuse(id, request, Code::Busy, "too many operations are outstanding on this connection");
         }
@@ -68,7 +70,7 @@ impl<G: Gate> Session<'_, G> {
                 let frame = frame.detached();
                 let asked = self.asked(&frame);
                 let deciding = async move { Decided { id, op: request, answer: gate.decide(asked, frame).await } };
-                self.held.hold(id, Box::pin(deciding));
+                self.held.hold(id, request, Box::pin(deciding));
                 Ok(())
             }
         }
@@ -91,8 +93,14 @@ impl<G: Gate> Session<'_, G> {
         let Link::Up(directory) = &mut self.directory else {
             return self.refuse(id, request, Code::Unavailable, "the directory is not connected");
         };
+        // The client may use the id again, but an answer could be to either.
+        if request != op::ABANDON && self.outstanding.is_given_up(id) {
+            let why = "the directory has not finished an earlier operation with this message id";
+            return self.refuse(id, request, Code::Busy, why);
+        }
         self.shared.metrics().request(request, Handling::Forwarded);
-        self.outstanding.insert(id, request);
+        let time = self.shared.listener().limits.time_for(request);
+        self.outstanding.insert(id, request, time.map(|time| Instant::now() + time));
         directory.forward(permitted);
         Ok(())
     }
@@ -122,11 +130,48 @@ impl<G: Gate> Session<'_, G> {
     fn abandon(&mut self, frame: &Frame) -> bool {
         // An abandon has no answer, so one that cannot be read is as good as none (RFC 4511, section 4.11).
         let Some(id) = decode::abandoned(frame) else { return true };
-        if self.held.abandon(id) || matches!(self.directory, Link::None) {
+        if self.held.abandon(id).is_some() || matches!(self.directory, Link::None) {
             return true;
         }
         self.outstanding.remove(id);
         false
+    }
+
+    /// Cancel (RFC 3909) of what is undecided here, of which the directory knows nothing; tells whether it was that.
+    fn cancel(&mut self, frame: &Frame) -> Result<bool, End> {
+        let Some(id) = decode::cancelled(frame) else { return Ok(false) };
+        if self.held.contains(frame.id()) {
+            return Err(End::Protocol("a message id that is in use".to_owned()));
+        }
+        let Some(request) = self.held.abandon(id) else { return Ok(false) };
+        self.refuse(id, request, Code::Canceled, "")?;
+        self.shared.metrics().request(op::EXTENDED, Handling::Refused);
+        self.client.answer(OwnAnswer::cancelled(frame.id()));
+        Ok(true)
+    }
+
+    /// Ends what the directory has not finished in time. It may still be carried out, except for a search, which does nothing.
+    pub(super) fn give_up_late(&mut self, now: Instant) -> Result<(), End> {
+        for (id, request) in self.outstanding.give_up_due(now) {
+            self.shared.metrics().reach(Limit::Operation);
+            let (code, why) = match request {
+                op::SEARCH => (Code::TimeLimitExceeded, "the directory has not finished in time"),
+                _ => {
+                    (Code::Unavailable, "the directory has not answered in time; it may still carry the operation out")
+                }
+            };
+            if let Some(answer) = OwnAnswer::refusal(id, request, code, why) {
+                self.client.answer(answer);
+            }
+            let own = self.unused_id(id);
+            if let Link::Up(directory) = &mut self.directory {
+                directory.ask(OwnRequest::abandon(own, id));
+            }
+        }
+        if self.outstanding.given_up() >= self.shared.listener().limits.outstanding {
+            return Err(End::Directory("it has left as many operations unfinished as may be under way".to_owned()));
+        }
+        Ok(())
     }
 
     fn must_be_protected(&self, frame: &Frame) -> bool {

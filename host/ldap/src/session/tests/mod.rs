@@ -2,7 +2,9 @@
 
 mod bench;
 mod binds;
+mod cancel;
 mod hostile;
+mod late;
 mod metrics;
 mod proxy;
 mod requests;
