@@ -1,5 +1,6 @@
 //! Puts the rooms together.
 
+use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -182,7 +183,9 @@ fn listener(position: &str, item: &config::Listener, certificates: &mut Certific
         (ListenerTls::None, None) => Mode::Plain { starttls: None },
         _ => return Err(Problem::new(["listener", position, "tls"], "does not go with the certificate and key")),
     };
-    let mut listener = Listener::new(ListenerName::new(&item.name), item.address, mode);
+    // The address of a socket that is handed over is known when it is there.
+    let address = item.address.socket().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
+    let mut listener = Listener::new(ListenerName::new(&item.name), address, mode);
     listener.proxy_protocol_from.clone_from(&item.proxy_protocol_from);
     listener.rules = BindRules {
         allow_unauthenticated_bind: item.allow_unauthenticated_bind,

@@ -1,13 +1,15 @@
 //! The configuration file as it is written. Every field is explained in `portcullis.toml`, the sample that
 //! `portcullis sample-config` prints.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use ipnet::IpNet;
 use serde::Deserialize;
 
 use portcullis_core::policy::{FailMode, Mode};
+
+use super::address::ListenAddress;
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -130,7 +132,7 @@ pub(crate) mod hidden {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Listener {
     pub(crate) name: String,
-    pub(crate) address: SocketAddr,
+    pub(crate) address: ListenAddress,
     pub(crate) tls: ListenerTls,
     pub(crate) certificate: Option<PathBuf>,
     pub(crate) key: Option<PathBuf>,
@@ -209,7 +211,7 @@ pub(crate) enum ListenerTls {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Web {
-    pub(crate) address: SocketAddr,
+    pub(crate) address: ListenAddress,
     pub(crate) public_url: Option<String>,
     pub(crate) certificate: Option<PathBuf>,
     pub(crate) key: Option<PathBuf>,
@@ -218,7 +220,7 @@ pub(crate) struct Web {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Metrics {
-    pub(crate) address: SocketAddr,
+    pub(crate) address: ListenAddress,
 }
 
 #[derive(Debug, Clone, Deserialize)]

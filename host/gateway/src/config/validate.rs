@@ -189,7 +189,7 @@ fn web(problems: &mut Vec<Problem>, web: &Web) {
             file(problems, &["web", "certificate"], certificate);
             file(problems, &["web", "key"], key);
         }
-        (None, None) if !web.address.ip().is_loopback() => problems.push(Problem::new(
+        (None, None) if web.address.socket().is_some_and(|address| !address.ip().is_loopback()) => problems.push(Problem::new(
             ["web", "address"],
             "the console would be served in clear text: add `certificate` and `key`, or listen on a loopback address",
         )),

@@ -18,4 +18,5 @@ mod secrets;
 mod sessions;
 mod stage;
 mod starts;
+mod systemd;
 mod transport;
