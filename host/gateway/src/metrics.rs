@@ -155,7 +155,7 @@ impl Page {
     }
 
     fn process(&self, out: &mut Out<'_>) -> fmt::Result {
-        out.family("portcullis_build", "Version of the gateway.", Kind::Gauge, |family| {
+        out.family("portcullis_build_info", "Version of the gateway.", Kind::Gauge, |family| {
             family.value(&[("version", env!("CARGO_PKG_VERSION"))], 1)
         })?;
         let started = "When the process started, in seconds since 1970.";

@@ -10,7 +10,7 @@ use tokio_util::io::InspectReader;
 use super::bind::{Stage, bind_asked, said};
 use super::{Link, Session};
 use crate::encode::{Code, OwnAnswer, OwnRequest};
-use crate::frame::FrameError;
+use crate::frame::{FrameError, op};
 use crate::lane::{ClientEnd, HeldSuccess, release_opaque};
 use crate::listener::Mode;
 use crate::metrics::{BindResult, Handling, Limit, Present};
@@ -68,6 +68,9 @@ impl<G: Gate> Session<'_, G> {
         self.shared.metrics().directory_failures.one();
         if let Some(frame) = self.waiting.take() {
             self.shared.metrics().request(frame.op(), Handling::Refused);
+            if frame.op() == op::BIND {
+                self.shared.metrics().bind(BindResult::Unfinished);
+            }
             let why = "the directory is not available";
             if let Some(answer) = OwnAnswer::refusal(frame.id(), frame.op(), Code::Unavailable, why) {
                 self.client.answer(answer);

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
+use portcullis_lab::client::LdapClient;
 use portcullis_lab::net::{free_port, own_address};
 
 use crate::stage::{PATIENCE, Setup, Stage, machine};
@@ -26,11 +28,37 @@ fn samples(page: &str) -> Result<BTreeMap<String, u64>> {
     Ok(samples)
 }
 
-#[tokio::test]
-async fn what_happens_is_counted_and_nobody_is_named() -> Result<()> {
+/// Where the metrics are to be, and the section that says so.
+fn metrics() -> Result<(SocketAddr, String)> {
     let own = own_address().into();
     let address = SocketAddr::new(own, free_port(own)?);
-    let sections = format!("[metrics]\naddress = \"{address}\"\n");
+    Ok((address, format!("[metrics]\naddress = \"{address}\"\n")))
+}
+
+#[tokio::test]
+async fn what_is_turned_away_is_counted_and_hardly_fills_the_log() -> Result<()> {
+    let (address, sections) = metrics()?;
+    let balancer = machine();
+    let listener = format!("tls = \"none\"\nproxy-protocol-from = [\"{balancer}/32\"]");
+    let stage = Stage::new(Setup { listener, sections, ..Setup::default() }).await?;
+    let begun = Instant::now();
+    for _ in 0..50 {
+        let mut client = LdapClient::connect_saying(stage.ldap, balancer, b"GET / HTTP/1.1\r\n\r\n").await?;
+        // A socket that is closed with something unread in it resets the connection.
+        let _ = client.read_frame().await;
+    }
+    let text = reqwest::get(format!("http://{address}/metrics")).await?.text().await?;
+    assert_eq!(samples(&text)?["portcullis_bad_proxy_headers_total{listener=\"wiki\"}"], 50);
+    stage.wait_for_log("a load balancer's connection is closed").await?;
+    let lines = stage.log().iter().filter(|line| line.contains("a load balancer's connection is closed")).count();
+    let most = 1 + usize::try_from(begun.elapsed().as_secs())? / 10;
+    assert!(lines <= most, "{lines} lines for 50 connections in {:?}", begun.elapsed());
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_happens_is_counted_and_nobody_is_named() -> Result<()> {
+    let (address, sections) = metrics()?;
     let stage = Stage::new(Setup { sections, ..Setup::default() }).await?;
     let http = reqwest::Client::builder().timeout(PATIENCE).build()?;
     let page = async || -> Result<String> {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ldap3_proto::proto::LdapOp;
+use proptest::prelude::*;
 
 use super::*;
 use crate::frame::op;
@@ -166,4 +167,43 @@ async fn a_request_over_the_limit_is_told_off() {
     client.send(&search(1, &"x".repeat(200))).await;
     assert_eq!(client.result().await, (0, op::EXTENDED_RESPONSE, 2));
     client.closed().await;
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+    #[test]
+    fn whatever_the_order_nothing_late_comes_through_and_nothing_else_is_lost(
+        answers in prop::collection::vec((prop::sample::select(vec![1_u8, 2, 3, 11, 12]), any::<bool>()), 1..60),
+    ) {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+            let bench = with(|limits| limits.search_timeout = Some(Duration::from_millis(20))).await;
+            let mut client = bench.client().await;
+            client.send(&[search(1, "dc=a"), search(2, "dc=a"), search(3, "dc=a")].concat()).await;
+            let mut directory = bench.accept().await;
+            for _ in 1..=3 {
+                assert_eq!(client.result().await.2, 3);
+            }
+            client.send(&[delete(11), delete(12)].concat()).await;
+            let (mut up, mut wanted, mut late) = (Vec::new(), Vec::new(), vec![1, 2, 3]);
+            for (id, last) in answers {
+                let answer = response(id, if last { op::SEARCH_DONE } else { op::SEARCH_ENTRY }, 0);
+                up.extend_from_slice(&answer);
+                if !late.contains(&id) {
+                    wanted.extend_from_slice(&answer);
+                } else if last {
+                    // With its last answer, the id is as good as new.
+                    late.retain(|other| *other != id);
+                }
+            }
+            // Known to come last, so that all before it has been looked at.
+            let end = response(99, op::SEARCH_DONE, 0);
+            directory.send(&[&up[..], &end].concat()).await;
+            wanted.extend_from_slice(&end);
+            let mut got = Vec::new();
+            while !got.ends_with(&end) {
+                got.extend(client.next().await);
+            }
+            assert_eq!(got, wanted);
+        });
+    }
 }
