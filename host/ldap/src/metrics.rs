@@ -123,7 +123,7 @@ labels! {
         Blocked = "blocked",
         /// The directory has refused it.
         RefusedByDirectory = "refused-by-directory",
-        /// A rule of the listener or of the protocol has; the directory was not asked.
+        /// A rule of the listener or of the protocol has, or the directory could not be reached to ask it.
         RefusedByListener = "refused-by-listener",
         /// The client left, or the connection broke, before it was decided.
         Unfinished = "unfinished",

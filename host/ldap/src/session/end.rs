@@ -7,7 +7,7 @@ use portcullis_core::gate::{Connection, Gate};
 use tokio::time::timeout;
 use tokio_util::io::InspectReader;
 
-use super::bind::{Stage, bind_asked, said};
+use super::bind::{Refused, Stage, bind_asked, said};
 use super::{Link, Session};
 use crate::encode::{Code, OwnAnswer, OwnRequest};
 use crate::frame::{FrameError, op};
@@ -66,12 +66,12 @@ impl<G: Gate> Session<'_, G> {
     pub(super) fn unreachable(&mut self, error: &UpstreamError) -> End {
         self.directory = Link::None;
         self.shared.metrics().directory_failures.one();
-        if let Some(frame) = self.waiting.take() {
+        let why = "the directory is not available";
+        if let Some(frame) = self.waiting.take_if(|frame| frame.op() == op::BIND) {
+            // An attempt, even though nobody could check the password; `finish` sends the answer when that is recorded.
+            self.refuse_bind(&frame, Code::Unavailable, why);
+        } else if let Some(frame) = self.waiting.take() {
             self.shared.metrics().request(frame.op(), Handling::Refused);
-            if frame.op() == op::BIND {
-                self.shared.metrics().bind(BindResult::Unfinished);
-            }
-            let why = "the directory is not available";
             if let Some(answer) = OwnAnswer::refusal(frame.id(), frame.op(), Code::Unavailable, why) {
                 self.client.answer(answer);
             }
@@ -114,6 +114,14 @@ impl<G: Gate> Session<'_, G> {
             let _ = timeout(FAREWELL, directory.flush()).await;
         }
         self.directory = Link::None;
+        let stage = match stage {
+            Stage::Noting { noting, then: Refused::ByGateway(Some(answer)) } if matches!(end, End::Directory(_)) => {
+                let _ = timeout(LAST_NOTE, noting).await;
+                self.client.answer(answer);
+                Stage::Idle
+            }
+            stage => stage,
+        };
         if !self.outstanding.farewell
             && let Some(notice) = end.notice()
         {
