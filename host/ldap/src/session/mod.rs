@@ -357,7 +357,8 @@ impl<'s, G: Gate> Session<'s, G> {
             }
             return Err(End::ClientGone("it has closed".to_owned()));
         }
-        self.shared.metrics().reach(if self.greeted { Limit::Idle } else { Limit::FirstMessage });
+        let first = !self.greeted && now >= self.since + self.shared.listener().limits.first_message_timeout;
+        self.shared.metrics().reach(if first { Limit::FirstMessage } else { Limit::Idle });
         Err(End::Idle)
     }
 

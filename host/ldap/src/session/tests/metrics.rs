@@ -127,7 +127,7 @@ async fn each_limit_has_a_count_of_its_own() {
     .await;
     reaches(
         Limit::Idle,
-        |l| l.limits.idle_timeout = Some(short),
+        |l| l.limits.idle_timeout = Some(20 * short),
         async |bench| {
             let (mut client, _directory) = bench.bound("uid=alice").await;
             client.next().await;
