@@ -1,5 +1,6 @@
 //! Puts the rooms together.
 
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::Arc;
@@ -202,21 +203,36 @@ fn listener(position: &str, item: &config::Listener, certificates: &mut Certific
         (ListenerTls::None, None) => Mode::Plain { starttls: None },
         _ => return Err(Problem::new(["listener", position, "tls"], "does not go with the certificate and key")),
     };
-    let mut listener = Listener::new(ListenerName::new(&item.name), item.address, mode);
+    // The address of a socket that is handed over is known when it is there.
+    let address = item.address.socket().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
+    let mut listener = Listener::new(ListenerName::new(&item.name), address, mode);
     listener.proxy_protocol_from.clone_from(&item.proxy_protocol_from);
     listener.rules = BindRules {
         allow_unauthenticated_bind: item.allow_unauthenticated_bind,
         opaque_sasl: if item.relay_opaque_sasl { OpaqueSasl::Relay } else { OpaqueSasl::Refuse },
         require_tls: item.require_tls,
     };
-    listener.limits = Limits {
+    listener.limits = limits(item);
+    Ok(listener)
+}
+
+fn limits(item: &config::Listener) -> Limits {
+    let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds));
+    Limits {
         connections: item.connections,
         connections_per_address: item.connections_per_address,
-        idle_timeout: item.idle_seconds.map(|seconds| Duration::from_secs(u64::from(seconds))),
+        handshake_timeout: seconds(item.handshake_seconds),
+        first_message_timeout: seconds(item.first_message_seconds),
+        idle_timeout: item.idle_seconds.map(seconds),
+        operation_timeout: Some(item.operation_seconds).filter(|seconds| *seconds > 0).map(seconds),
+        search_timeout: item.search_seconds.map(seconds),
+        outstanding: item.outstanding_operations,
+        waiting_octets: item.waiting_kib.saturating_mul(1 << 10),
         request_size: item.request_mib.saturating_mul(1 << 20),
+        answer_size: item.answer_mib.saturating_mul(1 << 20),
+        drain: seconds(item.drain_seconds),
         ..Limits::default()
-    };
-    Ok(listener)
+    }
 }
 
 fn options(config: &Config) -> Options {

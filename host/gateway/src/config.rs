@@ -7,7 +7,7 @@ mod validate;
 
 use std::path::{Path, PathBuf};
 
-pub(crate) use address::DirectoryAddress;
+pub(crate) use address::{DirectoryAddress, ListenAddress};
 pub(crate) use model::{
     Balance, Config, Connector, Limits, Listener, ListenerTls, LogFormat, LogLevel, Policy, Schema,
 };

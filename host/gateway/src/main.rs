@@ -7,10 +7,13 @@ mod check;
 mod cli;
 mod config;
 mod events;
+mod manager;
+mod metrics;
 mod out;
 mod plugin;
 mod plugins;
 mod run;
+mod sockets;
 mod system;
 
 fn main() -> std::process::ExitCode {

@@ -4,12 +4,11 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use portcullis_core::event::{AdministrationEvent, Event, Record};
 use portcullis_core::store::{ChallengeStore as _, EventStore as _};
 use portcullis_core::{Clock as _, Ids as _};
 use portcullis_store::Store;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -20,16 +19,20 @@ use crate::assemble::{self, Gateway};
 use crate::certificates::Certificates;
 use crate::config::{Config, Loaded, LogFormat, LogLevel};
 use crate::out::say;
+use crate::sockets::{Inherited, Sockets};
 use crate::system::System;
+use crate::{manager, metrics};
 
 pub(crate) fn run(config: &Path) -> Result<ExitCode> {
     let loaded = Loaded::read(config)?;
     start_log(&loaded.config);
+    // Before there is a second thread.
+    let inherited = Inherited::from_environment()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(loaded))
+    runtime.block_on(serve(loaded, inherited))
 }
 
-async fn serve(loaded: Loaded) -> Result<ExitCode> {
+async fn serve(loaded: Loaded, inherited: Inherited) -> Result<ExitCode> {
     // From the first moment on: without anybody who listens to it, the signal ends a process.
     let hang_ups = signal(SignalKind::hangup())?;
     let config = &loaded.config;
@@ -41,20 +44,17 @@ async fn serve(loaded: Loaded) -> Result<ExitCode> {
     let mut gateway = assemble::gateway(&loaded, &store).await?;
     let certificates = Arc::new(std::mem::take(&mut gateway.certificates));
     // Every socket is bound before the first client is served: a port that is taken is found at once.
-    let mut sockets = Vec::new();
-    for listener in &gateway.listeners {
-        let what = format!("listener {} cannot listen on {}", listener.name, listener.address);
-        sockets.push(TcpListener::bind(listener.address).await.context(what)?);
+    let sockets = Sockets::open(config, inherited).await?;
+    for (listener, socket) in gateway.listeners.iter_mut().zip(&sockets.listeners) {
+        listener.address = socket.local_addr()?;
     }
-    let web_socket = TcpListener::bind(config.web.address)
-        .await
-        .with_context(|| format!("the console cannot listen on {}", config.web.address))?;
     if let Some(password) = portcullis_web::ensure_first_administrator(&store, &System).await? {
         say(format_args!("console first sign-in: {} {}", portcullis_web::FIRST_LOGIN, password.reveal()))?;
     }
     note(&store, "gateway-started", &format!("Version {} started.", env!("CARGO_PKG_VERSION"))).await?;
 
     let shutdown = CancellationToken::new();
+    let mut end = EndSignals::new()?;
     let sessions_ended = CancellationToken::new();
     let mut summaries = JoinSet::new();
     summaries.spawn({
@@ -63,17 +63,25 @@ async fn serve(loaded: Loaded) -> Result<ExitCode> {
     });
     let upstreams = gateway.upstreams.clone();
     let looking_after = tokio::spawn(async move { upstreams.look_after().await });
-    let mut tasks = start(gateway, sockets, web_socket, &shutdown);
+    let mut tasks = start(gateway, sockets, store.clone(), &shutdown);
     let reloading = tokio::spawn(reload_when_asked(hang_ups, certificates, loaded, store.clone()));
     say("portcullis is ready")?;
+    manager::ready();
     let ended_early = tokio::select! {
-        signal = asked_to_end() => { info!(signal = signal?, "ending"); false }
+        signal = end.next() => { info!(signal, "ending"); false }
         _ = tasks.join_next() => { error!("a server ended by itself"); true }
         _ = summaries.join_next() => { error!("summaries are not stored any more"); true }
     };
+    manager::stopping();
     shutdown.cancel();
     reloading.abort();
-    while tasks.join_next().await.is_some() {}
+    let over = tokio::select! {
+        () = drained(&mut tasks) => true,
+        signal = end.next() => { warn!(signal, "ending at once, whatever is under way"); false }
+    };
+    if !over {
+        tasks.shutdown().await;
+    }
     sessions_ended.cancel();
     while summaries.join_next().await.is_some() {}
     looking_after.abort();
@@ -84,23 +92,28 @@ async fn serve(loaded: Loaded) -> Result<ExitCode> {
     Ok(if ended_early { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn start(
-    gateway: Gateway,
-    sockets: Vec<TcpListener>,
-    web_socket: TcpListener,
-    shutdown: &CancellationToken,
-) -> JoinSet<()> {
-    let mut tasks = JoinSet::new();
-    for (listener, socket) in gateway.listeners.into_iter().zip(sockets) {
+fn start(gateway: Gateway, sockets: Sockets, store: Store, shutdown: &CancellationToken) -> JoinSet<()> {
+    let (mut tasks, mut listeners) = (JoinSet::new(), Vec::new());
+    for (listener, socket) in gateway.listeners.into_iter().zip(sockets.listeners) {
         let (name, address) = (listener.name.clone(), listener.address);
         let shared = portcullis_ldap::Shared::new(listener, gateway.upstreams.clone(), Arc::clone(&gateway.guard));
+        let shared = Arc::new(shared);
+        listeners.push(Arc::clone(&shared));
         let shutdown = shutdown.clone();
         info!(%name, %address, "listening");
-        tasks.spawn(async move { portcullis_ldap::serve(socket, Arc::new(shared), shutdown).await });
+        tasks.spawn(async move { portcullis_ldap::serve(socket, shared, shutdown).await });
+    }
+    if let Some(socket) = sockets.metrics {
+        let (page, shutdown) = (metrics::page(listeners, Arc::clone(&gateway.guard), store), shutdown.clone());
+        tasks.spawn(async move {
+            if let Err(error) = portcullis_web::serve_metrics(socket, page, shutdown).await {
+                error!(%error, "the metrics are not served any more");
+            }
+        });
     }
     let shutdown = shutdown.clone();
     tasks.spawn(async move {
-        if let Err(error) = portcullis_web::serve(web_socket, gateway.web, gateway.web_state, shutdown).await {
+        if let Err(error) = portcullis_web::serve(sockets.web, gateway.web, gateway.web_state, shutdown).await {
             error!(%error, "the console ended");
         }
     });
@@ -110,6 +123,7 @@ fn start(
 /// Reads the certificates again at each SIGHUP. Connections that are there keep what they began with.
 async fn reload_when_asked(mut hang_ups: Signal, certificates: Arc<Certificates>, loaded: Loaded, store: Store) {
     while hang_ups.recv().await.is_some() {
+        manager::reloading();
         let certificates = Arc::clone(&certificates);
         let why = match tokio::task::spawn_blocking(move || certificates.reload()).await {
             Ok(Ok(count)) => {
@@ -130,16 +144,31 @@ async fn reload_when_asked(mut hang_ups: Signal, certificates: Arc<Certificates>
         if let Err(error) = note(&store, action, &detail).await {
             warn!(%error, "that certificates were read again could not be recorded");
         }
+        manager::ready();
     }
 }
 
-async fn asked_to_end() -> Result<&'static str> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    })
+async fn drained(tasks: &mut JoinSet<()>) {
+    while tasks.join_next().await.is_some() {}
+}
+
+/// The signals that end the gateway: the first gives what is under way its time, the second does not.
+struct EndSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl EndSignals {
+    fn new() -> Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
 }
 
 /// Records something that the gateway itself did.

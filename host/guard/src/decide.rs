@@ -264,6 +264,7 @@ impl<'a> Draft<'a> {
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("not stored within {} ms", self.guard.options.store_timeout.as_millis()),
         };
+        self.guard.counts.add_not_stored();
         error!(event = %closed.id, problem, "an event could not be stored");
         if self.guard.options.without_store == FailMode::Closed && closed.decision == Decision::Allow {
             closed.decision = Decision::Block;
@@ -272,6 +273,7 @@ impl<'a> Draft<'a> {
     }
 
     fn record(&mut self, event: AccessEvent) -> Record {
+        self.guard.counts.add(&event);
         let learned = observation(&event);
         Record { event: Event::Access(Box::new(event)), learned, incidents: std::mem::take(&mut self.incidents) }
     }

@@ -3,6 +3,7 @@
 //! The guard is the only implementation of [`portcullis_core::gate::Gate`] in the product, and this crate the only place
 //! where a [`Permitted`] can be made.
 
+mod counts;
 mod decide;
 mod desk;
 mod enrich;
@@ -25,6 +26,7 @@ use portcullis_core::{Clock, ConnectorName, Ids, PolicyName};
 
 use ledger::Ledger;
 
+pub use counts::Counts;
 pub use desk::{ChallengeBudget, Desk};
 pub use permitted::Permitted;
 pub use surroundings::{ApplicationRule, NamedNetwork, Surroundings};
@@ -92,6 +94,7 @@ pub struct Guard {
     policies: RwLock<Arc<Vec<PolicyEntry>>>,
     desk: Arc<Desk>,
     ledger: Ledger,
+    counts: Counts,
 }
 
 impl Guard {
@@ -109,7 +112,7 @@ impl Guard {
             connectors,
             options.challenge_budget,
         ));
-        Self { rooms, options, policies: RwLock::default(), desk, ledger: Ledger::default() }
+        Self { rooms, options, policies: RwLock::default(), desk, ledger: Ledger::default(), counts: Counts::default() }
     }
 
     /// Puts these policies into force, in this order. A decision that is under way goes on with the list it began with.
@@ -121,6 +124,12 @@ impl Guard {
     #[must_use]
     pub fn desk(&self) -> Arc<Desk> {
         Arc::clone(&self.desk)
+    }
+
+    /// How accesses have ended.
+    #[must_use]
+    pub fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     fn policies(&self) -> Arc<Vec<PolicyEntry>> {

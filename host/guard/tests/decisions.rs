@@ -376,3 +376,18 @@ async fn an_anonymous_or_unreadable_access_has_no_account_and_nobody_to_ask() {
         assert_eq!(scene.phone.starts.load(Ordering::SeqCst), 0);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn how_accesses_challenges_and_policies_end_is_counted() {
+    let approving = scene(vec![push_policy(0)]);
+    approving.phone.answer(Progress::Approved);
+    assert_eq!(approving.bind("10.0.0.1").await, Ok("held"));
+    assert_eq!(approving.guard.counts().decisions(), [("allow", 1), ("block", 0), ("refused", 0), ("abandoned", 0)]);
+    assert_eq!(approving.guard.counts().challenges()[0], ("approved", 1));
+
+    let faulty = scene(vec![broken(FailMode::Closed)]);
+    assert!(faulty.bind("10.0.0.1").await.is_err());
+    faulty.guard.note(bind_from("10.0.0.1"), "refused").await;
+    assert_eq!(faulty.guard.counts().decisions(), [("allow", 0), ("block", 1), ("refused", 1), ("abandoned", 0)]);
+    assert_eq!((faulty.guard.counts().policy_faults(), faulty.guard.counts().not_stored()), (1, 0));
+}

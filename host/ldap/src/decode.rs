@@ -19,6 +19,8 @@ use crate::frame::{Frame, FrameError, op};
 pub const START_TLS: &str = "1.3.6.1.4.1.1466.20037";
 /// Password modify (RFC 3062).
 pub const PASSWORD_MODIFY: &str = "1.3.6.1.4.1.4203.1.11.1";
+/// Cancel (RFC 3909).
+pub const CANCEL: &str = "1.3.6.1.1.8";
 /// Who am I? (RFC 4532).
 pub const WHO_AM_I: &str = "1.3.6.1.4.1.4203.1.11.3";
 
@@ -194,6 +196,16 @@ pub(crate) fn search_base(frame: &Frame) -> Option<&[u8]> {
 pub fn abandoned(frame: &Frame) -> Option<i32> {
     let value = operation(frame, 0x40 | op::ABANDON).ok()?;
     ber::Element { tag: INTEGER, value }.number().ok()
+}
+
+/// The message id that a Cancel request names (RFC 3909, section 2.1). None when it is another request, or is malformed.
+#[must_use]
+pub fn cancelled(frame: &Frame) -> Option<i32> {
+    let Ok((CANCEL, Some(value))) = extended(frame) else { return None };
+    let mut outer = Reader::new(value);
+    let mut inner = Reader::new(outer.expect(SEQUENCE).ok()?.value);
+    let id = inner.expect(INTEGER).ok()?.number().ok()?;
+    outer.end().and(inner.end()).is_ok().then_some(id)
 }
 
 /// The authorization identity in an answer to [`WHO_AM_I`]: none when the directory did not say, empty for anonymous.

@@ -21,6 +21,8 @@ pub enum Code {
     OperationsError,
     /// protocolError (2): the request cannot be read.
     ProtocolError,
+    /// timeLimitExceeded (3): the directory has not finished in time.
+    TimeLimitExceeded,
     /// authMethodNotSupported (7).
     AuthMethodNotSupported,
     /// confidentialityRequired (13): only after StartTLS.
@@ -35,6 +37,10 @@ pub enum Code {
     Unavailable,
     /// unwillingToPerform (53).
     UnwillingToPerform,
+    /// canceled (118): the client wanted it so (RFC 3909, section 3).
+    Canceled,
+    /// cannotCancel (121): of a Cancel that names a bind (RFC 3909, section 3).
+    CannotCancel,
 }
 
 impl Code {
@@ -48,6 +54,7 @@ impl Code {
         match self {
             Self::OperationsError => LdapResultCode::OperationsError,
             Self::ProtocolError => LdapResultCode::ProtocolError,
+            Self::TimeLimitExceeded => LdapResultCode::TimeLimitExceeded,
             Self::AuthMethodNotSupported => LdapResultCode::AuthMethodNotSupported,
             Self::ConfidentialityRequired => LdapResultCode::ConfidentialityRequired,
             Self::InvalidCredentials => LdapResultCode::InvalidCredentials,
@@ -55,6 +62,8 @@ impl Code {
             Self::Busy => LdapResultCode::Busy,
             Self::Unavailable => LdapResultCode::Unavailable,
             Self::UnwillingToPerform => LdapResultCode::UnwillingToPerform,
+            Self::Canceled => LdapResultCode::Canceled,
+            Self::CannotCancel => LdapResultCode::CannotCancel,
         }
     }
 }
@@ -95,6 +104,13 @@ impl OwnAnswer {
     #[must_use]
     pub fn start_tls(id: i32) -> Self {
         Self(encode(id, extended(result(LdapResultCode::Success, ""), START_TLS)))
+    }
+
+    /// That a Cancel request has succeeded; its answer has neither name nor value (RFC 3909, section 2.2).
+    #[must_use]
+    pub fn cancelled(id: i32) -> Self {
+        let res = result(LdapResultCode::Success, "");
+        Self(encode(id, LdapOp::ExtendedResponse(LdapExtendedResponse { res, name: None, value: None })))
     }
 
     /// Notice of Disconnection, after which the connection is closed.
@@ -149,6 +165,12 @@ impl OwnRequest {
             attrs: vec!["1.1".to_owned()],
         };
         Self(encode(id, LdapOp::SearchRequest(request)))
+    }
+
+    /// Tells the directory that nobody waits for this operation any more (RFC 4511, section 4.11).
+    #[must_use]
+    pub fn abandon(id: i32, operation: i32) -> Self {
+        Self(encode(id, LdapOp::AbandonRequest(operation)))
     }
 
     /// Says goodbye (RFC 4511, section 4.3).

@@ -37,7 +37,6 @@
 //! }
 //! ```
 
-use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
@@ -48,11 +47,14 @@ use portcullis_core::gate::{Gate, Permit as _};
 
 use crate::decode::{self, Bind, BindError};
 use crate::encode::{OwnAnswer, OwnRequest};
-use crate::frame::{Frame, FrameError, Header, op, result_code};
-use crate::pipe::{HIGH_WATER, Pipe, Stream, Turn};
+use crate::frame::{Frame, FrameError, op, result_code};
+pub use crate::outstanding::Outstanding;
+use crate::pipe::{HIGH_WATER, Passed, Pipe, Stream, Turn};
 use crate::residue;
-use crate::returned::Returned;
 use crate::upstreams::Lease;
+
+/// Octets of a Cancel request, controls included, beyond which one behind a bind has to wait for the bind.
+const CANCEL_LIMIT: usize = 512;
 
 /// A bind that the gateway has read as the directory will. Only the directory can say whether its password is right, so it
 /// goes there before anything is decided; its success comes back as [`HeldSuccess`].
@@ -138,65 +140,6 @@ pub enum FromDirectory {
     Own(Frame),
 }
 
-/// The requests that the directory has got and not answered, by message id, with their application numbers.
-#[derive(Debug, Default)]
-pub struct Outstanding {
-    requests: HashMap<i32, u8>,
-    /// The directory has sent a Notice of Disconnection.
-    pub(crate) farewell: bool,
-    /// What it has answered since that was asked last.
-    pub(crate) returned: Returned,
-}
-
-impl Outstanding {
-    pub(crate) fn insert(&mut self, id: i32, request: u8) {
-        // Unbind and abandon have no answer; what is not in the RFC is not known to have one.
-        if OwnAnswer::has_answer(request) {
-            self.requests.insert(id, request);
-        }
-    }
-
-    pub(crate) fn remove(&mut self, id: i32) {
-        self.requests.remove(&id);
-    }
-
-    pub(crate) fn contains(&self, id: i32) -> bool {
-        self.requests.contains_key(&id)
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.requests.len()
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.requests.is_empty()
-    }
-
-    pub(crate) fn drain(&mut self) -> impl Iterator<Item = (i32, u8)> {
-        self.requests.drain()
-    }
-
-    fn answered(&mut self, header: Header, message: &[u8]) {
-        self.returned.message(header.op, message.len());
-        let last = matches!(
-            header.op,
-            op::SEARCH_DONE
-                | op::MODIFY_RESPONSE
-                | op::ADD_RESPONSE
-                | op::DELETE_RESPONSE
-                | op::MODIFY_DN_RESPONSE
-                | op::COMPARE_RESPONSE
-                | op::EXTENDED_RESPONSE
-        );
-        if last && header.id == 0 {
-            self.farewell = true;
-        } else if last {
-            self.returned.result(message);
-            self.requests.remove(&header.id);
-        }
-    }
-}
-
 /// The connection to the directory.
 pub struct DirectoryEnd<G> {
     pipe: Pipe,
@@ -247,11 +190,12 @@ impl<G: Gate> DirectoryEnd<G> {
     pub fn ask_who(&mut self, id: i32) {
         self.own = Some(id);
         self.asking = true;
-        self.ask(OwnRequest::who_am_i(id));
+        self.pipe.send(OwnRequest::who_am_i(id).into_bytes());
     }
 
     /// Sends a request of the gateway's own that has no answer.
     pub(crate) fn ask(&mut self, request: OwnRequest) {
+        self.marked = true;
         self.pipe.send(request.into_bytes());
     }
 
@@ -273,10 +217,15 @@ impl<G: Gate> DirectoryEnd<G> {
                     FromDirectory::Own(frame)
                 }));
             }
-            if special {
+            let given_up = outstanding.is_given_up(header.id);
+            if special || given_up && run > 0 {
                 break;
             }
             outstanding.answered(header, input.octets(run, size));
+            if given_up {
+                drop(input.cut(size));
+                continue;
+            }
             run += size;
             last = size;
             if run >= HIGH_WATER {
@@ -389,9 +338,29 @@ impl<G: Gate> ClientEnd<G> {
         self.pipe.input.next_frame()
     }
 
+    /// Takes the next message when it is already here and asks for the cancellation of this operation.
+    pub(crate) fn next_cancel_of(&mut self, id: i32) -> Option<Frame> {
+        let input = &mut self.pipe.input;
+        let Ok(Some((size, header))) = input.peek(0) else { return None };
+        if header.op != op::EXTENDED || size > CANCEL_LIMIT {
+            return None;
+        }
+        let cancels = Frame::new(Bytes::copy_from_slice(input.buffer().get(..size)?)).ok()?;
+        if decode::cancelled(&cancels) != Some(id) {
+            return None;
+        }
+        drop(input.cut(size));
+        Some(cancels)
+    }
+
     /// The client's next message, already here, is an unbind.
     pub(crate) fn leaves(&self) -> bool {
         matches!(self.pipe.input.peek(0), Ok(Some((_, header))) if header.op == op::UNBIND)
+    }
+
+    /// Octets that have gone either way since this was last asked.
+    pub(crate) fn take_passed(&mut self) -> Passed {
+        self.pipe.take_passed()
     }
 
     /// Octets received and not yet looked at.

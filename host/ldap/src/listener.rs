@@ -13,7 +13,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::frame::DEFAULT_LIMIT;
+use crate::frame::{DEFAULT_LIMIT, op};
+use crate::metrics::{Limit, Metrics};
+use crate::seldom::Seldom;
 use crate::tls::ServerTls;
 use crate::upstreams::Upstreams;
 use crate::{proxy, session};
@@ -23,8 +25,6 @@ const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// What sessions get beyond their drain time to say goodbye.
 const GOODBYES: Duration = Duration::from_secs(4);
-/// What the log says of a connection for which there is no room.
-const FULL: &str = "too many connections; this one is closed";
 
 /// How clients protect their connections.
 #[derive(Debug, Clone)]
@@ -73,6 +73,17 @@ pub struct Limits {
     pub first_message_timeout: Duration,
     /// How long a connection may be silent with nothing under way. None by default.
     pub idle_timeout: Option<Duration>,
+    /// How long the directory may take for anything but a search. Then the client is told that it is unavailable, and the
+    /// directory that it is abandoned; a bind takes its connection to the directory with it. 300 s by default.
+    pub operation_timeout: Option<Duration>,
+    /// The same for searches, which are answered with timeLimitExceeded. None by default: persistent searches are meant to
+    /// go on for ever.
+    pub search_timeout: Option<Duration>,
+    /// Operations of a connection that the directory may have got and not answered; more are answered with busy. 4 096 by
+    /// default.
+    pub outstanding: usize,
+    /// Octets that are kept of what a client sends behind something that has to be waited for. 64 KiB by default.
+    pub waiting_octets: usize,
     /// Octets of a client's message. 16 MiB by default.
     pub request_size: usize,
     /// Octets of a directory's message. 16 MiB by default.
@@ -91,11 +102,22 @@ impl Default for Limits {
             handshake_timeout: Duration::from_secs(10),
             first_message_timeout: Duration::from_secs(60),
             idle_timeout: None,
+            operation_timeout: Some(Duration::from_secs(300)),
+            search_timeout: None,
+            outstanding: 4_096,
+            waiting_octets: 64 * 1024,
             request_size: DEFAULT_LIMIT,
             answer_size: DEFAULT_LIMIT,
             drain: Duration::from_secs(5),
             summary_period: Duration::from_secs(60),
         }
+    }
+}
+
+impl Limits {
+    /// How long the directory may take for a request with this application number.
+    pub(crate) fn time_for(&self, request: u8) -> Option<Duration> {
+        if request == op::SEARCH { self.search_timeout } else { self.operation_timeout }
     }
 }
 
@@ -139,13 +161,24 @@ pub struct Shared<G> {
     upstreams: Upstreams,
     gate: Arc<G>,
     seats: Arc<Seats>,
+    metrics: Metrics,
+    full: Seldom,
+    unintroduced: Seldom,
 }
 
 impl<G: Gate> Shared<G> {
     /// Puts a listener, its directory and the gate together.
     #[must_use]
     pub fn new(listener: Listener, upstreams: Upstreams, gate: Arc<G>) -> Self {
-        Self { listener, upstreams, gate, seats: Arc::default() }
+        Self {
+            listener,
+            upstreams,
+            gate,
+            seats: Arc::default(),
+            metrics: Metrics::default(),
+            full: Seldom::default(),
+            unintroduced: Seldom::default(),
+        }
     }
 
     /// Connections that are open.
@@ -154,8 +187,25 @@ impl<G: Gate> Shared<G> {
         self.seats.lock().all
     }
 
-    pub(crate) fn listener(&self) -> &Listener {
+    /// What has been counted.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// The listener.
+    #[must_use]
+    pub fn listener(&self) -> &Listener {
         &self.listener
+    }
+
+    /// There is no room for a connection.
+    fn turn_away(&self, limit: Limit, client: SocketAddr) {
+        self.metrics.reach(limit);
+        if let Some(left_out) = self.full.due(Instant::now()) {
+            let (listener, limit) = (&self.listener.name, limit.name());
+            tracing::warn!(%listener, %client, limit, left_out, "too many connections; this one is closed");
+        }
     }
 
     pub(crate) fn upstreams(&self) -> &Upstreams {
@@ -181,9 +231,11 @@ pub async fn serve<G: Gate>(socket: TcpListener, shared: Arc<Shared<G>>, stop: C
         match accepted {
             Ok((stream, client)) => {
                 pause = PAUSE_MIN;
+                shared.metrics.accepted.one();
                 admit(&mut sessions, stream, client, &shared, &stop);
             }
             Err(error) => {
+                shared.metrics.accept_failures.one();
                 tracing::warn!(listener = %shared.listener.name, %error, "a connection cannot be accepted");
                 tokio::select! {
                     () = stop.cancelled() => break,
@@ -209,19 +261,19 @@ fn admit<G: Gate>(
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     let listener = &shared.listener;
     let Some(mut seat) = shared.seats.take(&listener.limits) else {
-        return tracing::warn!(listener = %listener.name, client = %peer, "{FULL}");
+        return shared.turn_away(Limit::Connections, peer);
     };
     let behind = proxy::is_trusted(&listener.proxy_protocol_from, peer.ip());
     if !behind && !seat.name(peer.ip(), &listener.limits) {
-        return tracing::warn!(listener = %listener.name, client = %peer, "{FULL}");
+        return shared.turn_away(Limit::ConnectionsPerAddress, peer);
     }
     let (shared, stop) = (Arc::clone(shared), stop.clone());
     sessions.spawn(async move {
         let mut stream = stream;
         let client = if behind {
-            let Some(client) = introduced(&shared.listener, &mut stream, peer, &stop).await else { return };
+            let Some(client) = introduced(&shared, &mut stream, peer, &stop).await else { return };
             if !seat.name(client.ip(), &shared.listener.limits) {
-                return tracing::warn!(listener = %shared.listener.name, %client, balancer = %peer, "{FULL}");
+                return shared.turn_away(Limit::ConnectionsPerAddress, client);
             }
             client
         } else {
@@ -232,12 +284,13 @@ fn admit<G: Gate>(
 }
 
 /// Whose connection a load balancer hands on; none when it does not say so properly.
-async fn introduced(
-    listener: &Listener,
+async fn introduced<G: Gate>(
+    shared: &Shared<G>,
     stream: &mut TcpStream,
     balancer: SocketAddr,
     stop: &CancellationToken,
 ) -> Option<SocketAddr> {
+    let Shared { listener, metrics, .. } = shared;
     let header = timeout(listener.limits.handshake_timeout, proxy::read_client(stream));
     let read = tokio::select! {
         () = stop.cancelled() => return None,
@@ -245,10 +298,19 @@ async fn introduced(
     };
     let why = match read {
         Ok(Ok(client)) => return Some(client.unwrap_or(balancer)),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => "no whole PROXY protocol header came in time".to_owned(),
+        Ok(Err(error)) => {
+            metrics.bad_proxy_headers.one();
+            error.to_string()
+        }
+        Err(_) => {
+            metrics.reach(Limit::Handshake);
+            "no whole PROXY protocol header came in time".to_owned()
+        }
     };
-    tracing::warn!(listener = %listener.name, %balancer, "a load balancer's connection is closed: {why}");
+    if let Some(left_out) = shared.unintroduced.due(Instant::now()) {
+        let listener = &listener.name;
+        tracing::warn!(%listener, %balancer, left_out, "a load balancer's connection is closed: {why}");
+    }
     None
 }
 

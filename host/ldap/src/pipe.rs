@@ -96,12 +96,21 @@ pub(crate) enum Turn {
     Room,
 }
 
+/// Octets that have gone over a socket; with TLS, those inside it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Passed {
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
+}
+
 /// A socket and its buffers.
 pub(crate) struct Pipe {
     pub(crate) stream: Stream,
     pub(crate) input: FrameReader,
     output: VecDeque<Bytes>,
     backlog: usize,
+    /// Octets received and sent since they were last asked for.
+    passed: Passed,
     unflushed: bool,
     /// Octets that the next read has room for: grows while reads fill it, shrinks while they do not.
     appetite: usize,
@@ -117,6 +126,7 @@ impl Pipe {
             input: FrameReader::new(limit),
             output: VecDeque::new(),
             backlog: 0,
+            passed: Passed::default(),
             unflushed: false,
             appetite: READ_MIN,
             closing: false,
@@ -134,6 +144,11 @@ impl Pipe {
     /// Octets that are still to be sent.
     pub(crate) fn backlog(&self) -> usize {
         self.backlog
+    }
+
+    /// What has passed since this was last asked.
+    pub(crate) fn take_passed(&mut self) -> Passed {
+        std::mem::take(&mut self.passed)
     }
 
     /// Closes the sending side once everything is sent.
@@ -181,6 +196,7 @@ impl Pipe {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
             Err(error) => return Poll::Ready(Err(error)),
         };
+        self.passed.received += got as u64;
         if got >= self.appetite {
             self.appetite = (self.appetite * 2).min(READ_MAX);
         } else if got < self.appetite / 4 {
@@ -234,6 +250,7 @@ impl Pipe {
 
     fn sent(&mut self, mut count: usize) {
         self.backlog = self.backlog.saturating_sub(count);
+        self.passed.sent += count as u64;
         while let Some(first) = self.output.front_mut() {
             if count < first.len() {
                 first.advance(count);

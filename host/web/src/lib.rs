@@ -16,6 +16,7 @@ mod error;
 mod failure;
 mod first;
 mod headers;
+mod metrics;
 mod origin;
 mod page;
 mod password;
@@ -31,6 +32,7 @@ mod words;
 
 pub use error::WebError;
 pub use first::{FIRST_LOGIN, ensure_first_administrator};
+pub use metrics::{MetricsPage, serve_metrics};
 pub use routes::{Authority, Route, routes};
 pub use server::{WebOptions, WebState, serve};
 pub use tls::server_tls;

@@ -1,6 +1,54 @@
 //! Addresses of services, as people type them.
 
+use std::fmt;
+use std::net::SocketAddr;
+
+use serde::Deserialize;
+
 use super::model::{Connector, Directory};
+
+/// Where to listen.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) enum ListenAddress {
+    /// On an address of the machine's.
+    Bind(SocketAddr),
+    /// On the socket that the service manager hands over under this name.
+    Inherited(String),
+}
+
+impl ListenAddress {
+    /// None, when only the service manager knows.
+    pub(crate) fn socket(&self) -> Option<SocketAddr> {
+        if let Self::Bind(address) = self { Some(*address) } else { None }
+    }
+}
+
+impl TryFrom<String> for ListenAddress {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.strip_prefix("systemd:") {
+            // As `sd_listen_fds(3)` has it; the rest would not come through its environment variable.
+            Some(name) if name.is_empty() || name.bytes().any(|b| !b.is_ascii_graphic() || b == b':') => {
+                Err(format!("`{text}` does not name a socket: write systemd:NAME, with FileDescriptorName=NAME in the .socket unit"))
+            }
+            Some(name) => Ok(Self::Inherited(name.to_owned())),
+            None => text.parse().map(Self::Bind).map_err(|_| {
+                format!("`{text}` is no address to listen on: write IP:PORT, [IPv6]:PORT, or systemd:NAME for a socket of the service manager")
+            }),
+        }
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bind(address) => address.fmt(f),
+            Self::Inherited(name) => write!(f, "systemd:{name}"),
+        }
+    }
+}
 
 /// Where the directory is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +128,18 @@ fn host_and_port(text: &str) -> Result<(String, Option<u16>), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_socket_is_made_or_handed_over() {
+        let parse = |text: &str| ListenAddress::try_from(text.to_owned());
+        for text in ["0.0.0.0:636", "[::1]:389", "systemd:main"] {
+            assert_eq!(parse(text).unwrap().to_string(), text);
+        }
+        assert_eq!(parse("systemd:main").unwrap().socket(), None);
+        for text in ["systemd:", "systemd:a:b", "systemd:two words", "localhost:636", "636", "Systemd:main"] {
+            assert!(parse(text).unwrap_err().contains("systemd:NAME"), "{text}");
+        }
+    }
 
     #[test]
     fn hosts_ports_and_ipv6() {

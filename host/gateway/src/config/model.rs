@@ -2,7 +2,7 @@
 //! `portcullis sample-config` prints.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -12,6 +12,8 @@ use serde::de::{self, Deserializer, Visitor};
 
 use portcullis_core::policy::{FailMode, Mode};
 use portcullis_core::summary::Audit;
+
+use super::address::ListenAddress;
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -23,6 +25,7 @@ pub(crate) struct Config {
     #[serde(rename = "listener")]
     pub(crate) listeners: Vec<Listener>,
     pub(crate) web: Web,
+    pub(crate) metrics: Option<Metrics>,
     pub(crate) plugins: Plugins,
     #[serde(default, rename = "connector")]
     pub(crate) connectors: Vec<Connector>,
@@ -194,7 +197,7 @@ pub(crate) mod hidden {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Listener {
     pub(crate) name: String,
-    pub(crate) address: SocketAddr,
+    pub(crate) address: ListenAddress,
     pub(crate) tls: ListenerTls,
     pub(crate) certificate: Option<PathBuf>,
     pub(crate) key: Option<PathBuf>,
@@ -213,6 +216,33 @@ pub(crate) struct Listener {
     pub(crate) connections_per_address: usize,
     #[serde(default = "sixteen")]
     pub(crate) request_mib: usize,
+    #[serde(default = "sixteen")]
+    pub(crate) answer_mib: usize,
+    #[serde(default = "ten")]
+    pub(crate) handshake_seconds: u32,
+    #[serde(default = "sixty")]
+    pub(crate) first_message_seconds: u32,
+    #[serde(default = "three_hundred")]
+    pub(crate) operation_seconds: u32,
+    pub(crate) search_seconds: Option<u32>,
+    #[serde(default = "four_thousand")]
+    pub(crate) outstanding_operations: usize,
+    #[serde(default = "sixty_four")]
+    pub(crate) waiting_kib: usize,
+    #[serde(default = "five")]
+    pub(crate) drain_seconds: u32,
+}
+
+fn ten() -> u32 {
+    10
+}
+
+fn three_hundred() -> u32 {
+    300
+}
+
+fn four_thousand() -> usize {
+    4_096
 }
 
 fn ten_thousand() -> usize {
@@ -238,10 +268,16 @@ pub(crate) enum ListenerTls {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Web {
-    pub(crate) address: SocketAddr,
+    pub(crate) address: ListenAddress,
     pub(crate) public_url: Option<String>,
     pub(crate) certificate: Option<PathBuf>,
     pub(crate) key: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Metrics {
+    pub(crate) address: ListenAddress,
 }
 
 #[derive(Debug, Clone, Deserialize)]

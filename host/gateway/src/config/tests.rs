@@ -109,6 +109,9 @@ fn each_mistake_is_named_with_line_setting_and_advice() {
             "proxy-protocol-from = ",
             "would let every client choose its address",
         ),
+        ("# connections = 10000", "connections = 0", "connections = 10000", "is 0, with which nothing would work"),
+        ("# handshake-seconds = 10 ", "handshake-seconds = 0 ", "handshake-seconds = ", "nobody could connect"),
+        ("# search-seconds = 3600", "search-seconds = 0", "search-seconds = ", "leave it out"),
     ];
     for (from, to, on_line, advice) in cases {
         let said = complaint(from, to);

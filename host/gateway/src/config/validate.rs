@@ -141,6 +141,30 @@ fn listener(problems: &mut Vec<Problem>, position: &str, listener: &Listener) {
     if listener.proxy_protocol_from.iter().any(|network| network.prefix_len() == 0) {
         at("proxy-protocol-from", "would let every client choose its address: name the load balancers' own networks");
     }
+    let amounts = [
+        ("connections", listener.connections),
+        ("connections-per-address", listener.connections_per_address),
+        ("request-mib", listener.request_mib),
+        ("answer-mib", listener.answer_mib),
+        ("outstanding-operations", listener.outstanding_operations),
+        ("waiting-kib", listener.waiting_kib),
+    ];
+    amounts
+        .iter()
+        .filter(|(_, amount)| *amount == 0)
+        .for_each(|(key, _)| at(key, "is 0, with which nothing would work"));
+    for (key, time) in
+        [("handshake-seconds", listener.handshake_seconds), ("first-message-seconds", listener.first_message_seconds)]
+    {
+        if time == 0 {
+            at(key, "is 0, with which nobody could connect");
+        }
+    }
+    for (key, time) in [("idle-seconds", listener.idle_seconds), ("search-seconds", listener.search_seconds)] {
+        if time == Some(0) {
+            at(key, "is 0: leave it out where there is to be no limit");
+        }
+    }
     match (listener.tls, &listener.certificate, &listener.key) {
         (ListenerTls::None, None, None) if listener.require_tls => {
             at("require-tls", "cannot be met with tls = \"none\": use \"start-tls\" or \"ldaps\"");
@@ -167,7 +191,7 @@ fn web(problems: &mut Vec<Problem>, web: &Web) {
             file(problems, &["web", "certificate"], certificate);
             file(problems, &["web", "key"], key);
         }
-        (None, None) if !web.address.ip().is_loopback() => problems.push(Problem::new(
+        (None, None) if web.address.socket().is_some_and(|address| !address.ip().is_loopback()) => problems.push(Problem::new(
             ["web", "address"],
             "the console would be served in clear text: add `certificate` and `key`, or listen on a loopback address",
         )),

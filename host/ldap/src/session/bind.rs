@@ -20,6 +20,8 @@ use crate::encode::{Code, OwnAnswer};
 use crate::frame::{Frame, op};
 use crate::lane::{BindAnswer, BindAttempt, BindFailure, HeldSuccess};
 use crate::listener::OpaqueSasl;
+use crate::metrics::{BindResult, Handling, Limit};
+use crate::pipe::HIGH_WATER;
 
 /// How long the directory may take to say whom it has bound.
 const NAMING_TIMEOUT: Duration = Duration::from_secs(10);
@@ -123,9 +125,11 @@ impl<G: Gate> Session<'_, G> {
             self.identify();
             return self.refuse(frame.id(), op::BIND, Code::Unavailable, "the directory is not connected");
         };
+        self.shared.metrics().request(op::BIND, Handling::Forwarded);
         let id = attempt.id();
         let bind = directory.attempt(attempt);
         self.stage = Stage::Sent { id, bind };
+        self.bind_due = self.shared.listener().limits.time_for(op::BIND).map(|time| Instant::now() + time);
         Ok(())
     }
 
@@ -164,6 +168,8 @@ impl<G: Gate> Session<'_, G> {
                 directory_result: None,
             },
         };
+        self.shared.metrics().request(op::BIND, Handling::Refused);
+        self.shared.metrics().bind(BindResult::RefusedByListener);
         let answer = OwnAnswer::refusal(frame.id(), op::BIND, code, why);
         self.note(asked, why.to_owned(), Refused::ByGateway(answer));
     }
@@ -183,16 +189,19 @@ impl<G: Gate> Session<'_, G> {
                 return Err(End::Directory("it answered a bind that was not asked for".to_owned()));
             }
         };
+        self.outstanding.bind_answered();
         match answer {
             BindAnswer::Failure(failure)
                 if failure.code() == IN_PROGRESS && matches!(bind.method, BindMethod::Sasl(_)) =>
             {
+                self.shared.metrics().bind(BindResult::InProgress);
                 let earlier = self.earlier_step(&bind);
                 self.sasl = Some(Bind { sasl_name: bind.sasl_name.clone().or(earlier), ..bind });
                 self.client.fail(failure);
                 self.identify();
             }
             BindAnswer::Failure(failure) => {
+                self.shared.metrics().bind(BindResult::RefusedByDirectory);
                 let earlier = self.earlier_step(&bind);
                 let claim = said(&bind, earlier);
                 let asked = bind_asked(&self.connection, &bind, claim, Outcome::Failure, Some(failure.code()));
@@ -204,12 +213,8 @@ impl<G: Gate> Session<'_, G> {
     }
 
     fn bind_accepted(&mut self, id: i32, bind: Bind, held: HeldSuccess) {
+        let own = self.unused_id(id);
         if let (true, Link::Up(directory)) = (is_named_by_directory(&bind), &mut self.directory) {
-            // Not guessable, so that the late answer to a request of the client's cannot be taken for this one's.
-            let own = std::iter::repeat_with(random_id)
-                .take(64)
-                .find(|own| *own != id && !self.outstanding.contains(*own))
-                .unwrap_or(i32::MAX);
             directory.ask_who(own);
             self.stage = Stage::Naming { id, bind, held, deadline: Instant::now() + NAMING_TIMEOUT };
             return;
@@ -221,6 +226,41 @@ impl<G: Gate> Session<'_, G> {
             _ => said(&bind, None),
         };
         self.decide(id, &bind, claim, held);
+    }
+
+    /// A message id that no operation has, and that a client cannot guess: the late answer to a request of the client's
+    /// must not be taken for the answer to the gateway's own.
+    pub(super) fn unused_id(&self, other_than: i32) -> i32 {
+        let used = |id| id == other_than || self.outstanding.contains(id) || self.outstanding.is_given_up(id);
+        std::iter::repeat_with(random_id).take(64).find(|id| !used(*id)).unwrap_or(i32::MAX)
+    }
+
+    /// The directory does not answer a bind: nobody knows whom it takes the connection for, or will.
+    pub(super) fn bind_late(&mut self) {
+        let Stage::Sent { id, bind } = std::mem::replace(&mut self.stage, Stage::Idle) else { return };
+        self.shared.metrics().reach(Limit::Operation);
+        self.shared.metrics().bind(BindResult::Unfinished);
+        let earlier = self.earlier_step(&bind);
+        let asked = bind_asked(&self.connection, &bind, said(&bind, earlier), Outcome::Failure, None);
+        self.give_up_directory();
+        let answer = OwnAnswer::refusal(id, op::BIND, Code::Unavailable, "the directory has not answered in time");
+        self.note(asked, "The directory did not answer in time.".to_owned(), Refused::ByGateway(answer));
+    }
+
+    /// A Cancel that names the bind it stands behind is answered at once: a bind cannot be cancelled (RFC 3909, section 3).
+    /// Everything else has to wait.
+    pub(super) fn refuse_cancel_of_bind(&mut self) -> Result<(), End> {
+        let id = match &self.stage {
+            Stage::Queued(frame) => frame.id(),
+            Stage::Sent { id, .. } | Stage::Naming { id, .. } | Stage::Deciding { id, .. } => *id,
+            Stage::Idle | Stage::Noting { .. } => return Ok(()),
+        };
+        while self.client.backlog() < HIGH_WATER
+            && let Some(cancel) = self.client.next_cancel_of(id)
+        {
+            self.refuse(cancel.id(), op::EXTENDED, Code::CannotCancel, "a bind cannot be cancelled")?;
+        }
+        Ok(())
     }
 
     /// The directory has said whom it has bound.
@@ -259,6 +299,7 @@ impl<G: Gate> Session<'_, G> {
 
     fn decide(&mut self, id: i32, bind: &Bind, claim: Claim, held: HeldSuccess) {
         self.sasl = None;
+        self.shared.metrics().request(op::BIND, Handling::Held);
         let opaque = matches!(&bind.method, BindMethod::Sasl(mechanism) if !is_readable(mechanism));
         let asked = bind_asked(&self.connection, bind, claim.clone(), Outcome::Success, Some(0));
         let deciding = Box::pin(self.shared.gate().decide(asked, held));
@@ -269,6 +310,7 @@ impl<G: Gate> Session<'_, G> {
     pub(super) fn bind_event(&mut self, event: StageEvent<G>) -> Result<Option<Next<G>>, End> {
         match (std::mem::replace(&mut self.stage, Stage::Idle), event) {
             (Stage::Deciding { claim, opaque, .. }, StageEvent::Answered(Answer::Permitted(permitted))) => {
+                self.shared.metrics().bind(BindResult::Accepted);
                 if opaque {
                     return Ok(Some(Next::Opaque(permitted)));
                 }
@@ -276,6 +318,7 @@ impl<G: Gate> Session<'_, G> {
                 self.claim = claim;
             }
             (Stage::Deciding { id, .. }, StageEvent::Answered(Answer::Refused(refusal))) => {
+                self.shared.metrics().bind(BindResult::Blocked);
                 self.give_up_directory();
                 self.refuse(id, op::BIND, Code::InvalidCredentials, &refusal.diagnostic)?;
             }

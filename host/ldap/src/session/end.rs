@@ -5,13 +5,15 @@ use std::time::Duration;
 use portcullis_core::Outcome;
 use portcullis_core::gate::{Connection, Gate};
 use tokio::time::timeout;
+use tokio_util::io::InspectReader;
 
-use super::bind::{Stage, bind_asked, said};
+use super::bind::{Refused, Stage, bind_asked, said};
 use super::{Link, Session};
 use crate::encode::{Code, OwnAnswer, OwnRequest};
-use crate::frame::op;
+use crate::frame::{FrameError, op};
 use crate::lane::{ClientEnd, DirectoryEnd, HeldSuccess, release_opaque};
 use crate::listener::Mode;
+use crate::metrics::{BindResult, Handling, Limit, Present};
 use crate::pipe::{Stream, Turn};
 use crate::tls::acceptor;
 use crate::upstream::UpstreamError;
@@ -64,11 +66,30 @@ impl<G: Gate> Session<'_, G> {
     /// The directory cannot be reached: the request that wanted it is answered, then the connection ends.
     pub(super) fn unreachable(&mut self, error: &UpstreamError) -> End {
         self.directory = Link::None;
-        if let Some(frame) = self.waiting.take() {
-            let why = "the directory is not available";
+        self.shared.metrics().directory_failures.one();
+        let why = "the directory is not available";
+        if let Some(frame) = self.waiting.take_if(|frame| frame.op() == op::BIND) {
+            // An attempt, even though nobody could check the password; `finish` sends the answer when that is recorded.
+            self.refuse_bind(&frame, Code::Unavailable, why);
+        } else if let Some(frame) = self.waiting.take() {
+            self.shared.metrics().request(frame.op(), Handling::Refused);
             if let Some(answer) = OwnAnswer::refusal(frame.id(), frame.op(), Code::Unavailable, why) {
                 self.client.answer(answer);
             }
+        }
+        End::Directory(error.to_string())
+    }
+
+    pub(super) fn unreadable_request(&self, error: &FrameError) -> End {
+        if let FrameError::TooLong { .. } = error {
+            self.shared.metrics().reach(Limit::RequestSize);
+        }
+        End::Protocol(error.to_string())
+    }
+
+    pub(super) fn unreadable_answer(&self, error: &FrameError) -> End {
+        if let FrameError::TooLong { .. } = error {
+            self.shared.metrics().reach(Limit::AnswerSize);
         }
         End::Directory(error.to_string())
     }
@@ -80,6 +101,9 @@ impl<G: Gate> Session<'_, G> {
 
     /// Ends the connection. Challenges that wait are cancelled first.
     pub(super) async fn finish(mut self, end: End) {
+        if self.stage.waits() {
+            self.shared.metrics().bind(BindResult::Unfinished);
+        }
         self.log(&end);
         let left = self.leave_directory(&end).await;
         let held = self.held.clear();
@@ -93,6 +117,14 @@ impl<G: Gate> Session<'_, G> {
                 }
             }
         }
+        let stage = match stage {
+            Stage::Noting { noting, then: Refused::ByGateway(Some(answer)) } if matches!(end, End::Directory(_)) => {
+                let _ = timeout(LAST_NOTE, noting).await;
+                self.client.answer(answer);
+                Stage::Idle
+            }
+            stage => stage,
+        };
         if !self.outstanding.farewell
             && let Some(notice) = end.notice()
         {
@@ -100,6 +132,7 @@ impl<G: Gate> Session<'_, G> {
         }
         let note = last_note(self.shared.gate(), &self.connection, stage, &end);
         tokio::join!(say_goodbye(&mut self.client, &end), note, hand_on(left));
+        self.count_octets();
     }
 
     /// Lets go of the directory's connection: what another client may go on with comes back, the rest ends.
@@ -134,10 +167,13 @@ impl<G: Gate> Session<'_, G> {
     /// Puts TLS on the client's connection, after the go-ahead was queued.
     pub(super) async fn upgraded(mut self) -> Option<Self> {
         let Mode::Plain { starttls: Some(config) } = &self.shared.listener().mode else { return None };
-        let limits = &self.shared.listener().limits;
+        let (limits, metrics) = (&self.shared.listener().limits, self.shared.metrics());
         let acceptor = acceptor(config);
         let handshake = async {
             self.client.flush().await?;
+            let passed = self.client.take_passed();
+            metrics.client_received.add(passed.received);
+            metrics.client_sent.add(passed.sent);
             match self.client.into_stream() {
                 Stream::Plain(socket) => acceptor.accept(socket).await,
                 Stream::Tls(_) => Err(std::io::ErrorKind::AlreadyExists.into()),
@@ -151,10 +187,12 @@ impl<G: Gate> Session<'_, G> {
                 Some(Self { client: ClientEnd::new(stream, limits.request_size), ..self })
             }
             Ok(Err(error)) => {
+                metrics.failed_handshakes.one();
                 tracing::debug!(%client, %error, "no TLS handshake after StartTLS");
                 None
             }
             Err(_) => {
+                metrics.reach(Limit::Handshake);
                 tracing::debug!(%client, "no TLS handshake in time after StartTLS");
                 None
             }
@@ -162,19 +200,29 @@ impl<G: Gate> Session<'_, G> {
     }
 
     /// Lets a success through after which the gateway cannot read the stream, and pumps octets until either side ends.
-    pub(super) async fn pump(self, permitted: G::Permitted<HeldSuccess>) {
+    pub(super) async fn pump(mut self, permitted: G::Permitted<HeldSuccess>) {
+        self.count_octets();
+        let metrics = self.shared.metrics();
+        metrics.opaque_streams.one();
+        let _present = Present::new(&metrics.opaque_open);
         let Link::Up(directory) = self.directory else { return };
         let (mut client, mut directory) = release_opaque(self.client, directory, permitted);
         let address = self.connection.client;
         tracing::info!(client = %address, listener = %self.connection.listener, "the stream is relayed unseen from here on");
         let rest = client.input.cut(client.input.len());
+        metrics.opaque_received.add(rest.len() as u64);
         directory.send(rest);
         let rest = directory.input.cut(directory.input.len());
+        metrics.opaque_sent.add(rest.len() as u64);
         client.send(rest);
         let pumping = async {
             client.flush().await?;
             directory.flush().await?;
-            tokio::io::copy_bidirectional(&mut client.stream, &mut directory.stream).await
+            let received = |octets: &[u8]| metrics.opaque_received.add(octets.len() as u64);
+            let sent = |octets: &[u8]| metrics.opaque_sent.add(octets.len() as u64);
+            let mut client = InspectReader::new(&mut client.stream, received);
+            let mut directory = InspectReader::new(&mut directory.stream, sent);
+            tokio::io::copy_bidirectional(&mut client, &mut directory).await
         };
         tokio::select! {
             ended = pumping => tracing::debug!(client = %address, error = ?ended.err(), "a relayed stream has ended"),

@@ -24,7 +24,8 @@ pub(super) struct Decided<G: Gate> {
 /// The undecided requests of a connection. They are decided in any order.
 pub(super) struct Held<'s, G: Gate> {
     deciding: FuturesUnordered<Abortable<BoxFuture<'s, Decided<G>>>>,
-    handles: HashMap<i32, (u8, AbortHandle)>,
+    /// By message id, with the application number.
+    handles: HashMap<i32, (AbortHandle, u8)>,
 }
 
 impl<G: Gate> Default for Held<'_, G> {
@@ -34,9 +35,9 @@ impl<G: Gate> Default for Held<'_, G> {
 }
 
 impl<'s, G: Gate> Held<'s, G> {
-    pub(super) fn hold(&mut self, id: i32, op: u8, deciding: BoxFuture<'s, Decided<G>>) {
+    pub(super) fn hold(&mut self, id: i32, request: u8, deciding: BoxFuture<'s, Decided<G>>) {
         let (handle, registration) = AbortHandle::new_pair();
-        self.handles.insert(id, (op, handle));
+        self.handles.insert(id, (handle, request));
         self.deciding.push(Abortable::new(deciding, registration));
     }
 
@@ -52,15 +53,17 @@ impl<'s, G: Gate> Held<'s, G> {
         self.handles.len() >= MAX_HELD
     }
 
-    /// Gives up the request with this id; tells whether there was one. The gate sees its future dropped.
-    pub(super) fn abandon(&mut self, id: i32) -> bool {
-        self.handles.remove(&id).inspect(|(_, handle)| handle.abort()).is_some()
+    /// Gives up the request with this id, where there is one: its application number. The gate sees its future dropped.
+    pub(super) fn abandon(&mut self, id: i32) -> Option<u8> {
+        let (handle, request) = self.handles.remove(&id)?;
+        handle.abort();
+        Some(request)
     }
 
     /// Gives up all of them: their ids and application numbers.
     pub(super) fn clear(&mut self) -> Vec<(i32, u8)> {
         self.deciding.clear();
-        self.handles.drain().map(|(id, (op, _))| (id, op)).collect()
+        self.handles.drain().map(|(id, (_, request))| (id, request)).collect()
     }
 
     /// The next that is decided. Safe to drop.

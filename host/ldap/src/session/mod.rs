@@ -28,6 +28,7 @@ use crate::decode::Bind;
 use crate::frame::Frame;
 use crate::lane::{ClientEnd, DirectoryEnd, FromDirectory, HeldSuccess, Outstanding};
 use crate::listener::{Mode, Shared};
+use crate::metrics::Limit;
 use crate::pipe::{HIGH_WATER, Stream, Turn};
 use crate::tls::acceptor;
 use crate::upstream::UpstreamError;
@@ -37,8 +38,6 @@ use end::End;
 use held::{Decided, Held};
 use tally::Tally;
 
-/// Octets that are kept of what a client sends behind something that has to be waited for.
-const WAITING_ROOM: usize = 64 * 1024;
 /// How long the directory may keep a connection whose client has closed its side.
 const LINGER: Duration = Duration::from_secs(10);
 /// Further away than any connection lives.
@@ -59,8 +58,14 @@ pub(crate) async fn serve_client<G: Gate>(
             let handshake = acceptor(config).accept(socket);
             match timeout(listener.limits.handshake_timeout, handshake).await {
                 Ok(Ok(stream)) => Stream::Tls(Box::new(stream.into())),
-                Ok(Err(error)) => return tracing::debug!(%client, %error, "no TLS handshake"),
-                Err(_) => return tracing::debug!(%client, "no TLS handshake in time"),
+                Ok(Err(error)) => {
+                    shared.metrics().failed_handshakes.one();
+                    return tracing::debug!(%client, %error, "no TLS handshake");
+                }
+                Err(_) => {
+                    shared.metrics().reach(Limit::Handshake);
+                    return tracing::debug!(%client, "no TLS handshake in time");
+                }
             }
         }
     };
@@ -123,6 +128,8 @@ struct Session<'s, G: Gate> {
     outstanding: Outstanding,
     held: Held<'s, G>,
     stage: Stage<'s, G>,
+    /// Until when the directory may answer the bind that was sent to it.
+    bind_due: Option<Instant>,
     /// Who the client is, by its last permitted bind.
     claim: Claim,
     tally: Tally,
@@ -151,6 +158,7 @@ impl<'s, G: Gate> Session<'s, G> {
             outstanding: Outstanding::default(),
             held: Held::default(),
             stage: Stage::Idle,
+            bind_due: None,
             claim: Claim::Anonymous,
             tally: Tally::new(shared.gate().wants_summaries()),
             sasl: None,
@@ -212,7 +220,10 @@ impl<'s, G: Gate> Session<'s, G> {
             Event::Client(Ok(Turn::Ended)) => self.client_ended = true,
             Event::Client(Ok(turn)) => self.note_activity(turn),
             Event::Client(Err(error)) => return Err(End::ClientGone(error.to_string())),
-            Event::Directory(LinkEvent::Connected(Ok(directory))) => self.directory = Link::Up(directory),
+            Event::Directory(LinkEvent::Connected(Ok(directory))) => {
+                self.shared.metrics().directory_connected.one();
+                self.directory = Link::Up(directory);
+            }
             Event::Directory(LinkEvent::Connected(Err(error))) => return Err(self.unreachable(&error)),
             Event::Directory(LinkEvent::Turn(Ok(Turn::Ended))) => return Err(self.directory_ended("it has closed")),
             Event::Directory(LinkEvent::Turn(Ok(turn))) => self.note_activity(turn),
@@ -235,7 +246,7 @@ impl<'s, G: Gate> Session<'s, G> {
         while self.takes_requests() {
             let frame = match self.waiting.take() {
                 Some(frame) => Some(frame),
-                None => self.client.next_request().map_err(|error| End::Protocol(error.to_string()))?,
+                None => self.client.next_request().map_err(|error| self.unreadable_request(&error))?,
             };
             let Some(frame) = frame else { break };
             self.greeted = true;
@@ -243,6 +254,7 @@ impl<'s, G: Gate> Session<'s, G> {
                 return Ok(Some(next));
             }
         }
+        self.refuse_cancel_of_bind()?;
         if self.client_ended || self.stage.waits() && self.client.leaves() {
             self.client_left()?;
         }
@@ -261,7 +273,7 @@ impl<'s, G: Gate> Session<'s, G> {
                 Ok(Some(FromDirectory::Bind(id, answer))) => self.bind_answered(id, answer)?,
                 Ok(Some(FromDirectory::Own(frame))) => self.named(&frame),
                 Ok(None) => return Ok(()),
-                Err(error) => return Err(End::Directory(error.to_string())),
+                Err(error) => return Err(self.unreadable_answer(&error)),
             }
         }
         Ok(())
@@ -279,7 +291,9 @@ impl<'s, G: Gate> Session<'s, G> {
 
     /// Something is read even while nothing is taken, so that a client that leaves is noticed.
     fn reads_client(&self) -> bool {
-        !self.client_ended && !self.stopping && (self.takes_requests() || self.client.unread() < WAITING_ROOM)
+        !self.client_ended
+            && !self.stopping
+            && (self.takes_requests() || self.client.unread() < self.shared.listener().limits.waiting_octets)
     }
 
     fn reads_directory(&self) -> bool {
@@ -315,6 +329,7 @@ impl<'s, G: Gate> Session<'s, G> {
     }
 
     fn note_activity(&mut self, turn: Turn) {
+        self.count_octets();
         if turn == Turn::Received && self.shared.listener().limits.idle_timeout.is_some() {
             self.active = Instant::now();
         }
@@ -325,7 +340,9 @@ impl<'s, G: Gate> Session<'s, G> {
         let first = (!self.greeted).then(|| self.since + limits.first_message_timeout);
         let idle = limits.idle_timeout.filter(|_| self.is_quiet()).map(|idle| self.active + idle);
         let summary = self.tally.due(limits.summary_period);
-        [first, idle, self.stage.deadline(), self.limit, summary].into_iter().flatten().min()
+        let bind = self.bind_due.filter(|_| matches!(self.stage, Stage::Sent { .. }));
+        let due = [first, idle, self.stage.deadline(), self.limit, summary, bind, self.outstanding.due()];
+        due.into_iter().flatten().min()
     }
 
     fn time_up(&mut self) -> Result<(), End> {
@@ -341,10 +358,30 @@ impl<'s, G: Gate> Session<'s, G> {
             self.nameless();
             return Ok(());
         }
-        if self.limit.is_some_and(|limit| now >= limit) {
-            return Err(if self.stopping { End::Shutdown } else { End::ClientGone("it has closed".to_owned()) });
+        if matches!(self.stage, Stage::Sent { .. }) && self.bind_due.is_some_and(|due| now >= due) {
+            self.bind_late();
+            return Ok(());
         }
+        if self.outstanding.due().is_some_and(|due| now >= due) {
+            return self.give_up_late(now);
+        }
+        if self.limit.is_some_and(|limit| now >= limit) {
+            if self.stopping {
+                self.shared.metrics().reach(Limit::Drain);
+                return Err(End::Shutdown);
+            }
+            return Err(End::ClientGone("it has closed".to_owned()));
+        }
+        let first = !self.greeted && now >= self.since + self.shared.listener().limits.first_message_timeout;
+        self.shared.metrics().reach(if first { Limit::FirstMessage } else { Limit::Idle });
         Err(End::Idle)
+    }
+
+    /// Adds what has gone over the client's connection to what is counted.
+    fn count_octets(&mut self) {
+        let passed = self.client.take_passed();
+        self.shared.metrics().client_received.add(passed.received);
+        self.shared.metrics().client_sent.add(passed.sent);
     }
 }
 

@@ -5,16 +5,16 @@ use std::task::{Context, Poll, Waker};
 use portcullis_core::gate::{Answer, Asked, Gate};
 use portcullis_core::{BoxFuture, Outcome};
 
+use tokio::time::Instant;
+
 use super::end::End;
 use super::held::Decided;
 use super::{Link, Next, Session};
 use crate::decode;
-use crate::encode::{Code, OwnAnswer};
+use crate::encode::{Code, OwnAnswer, OwnRequest};
 use crate::frame::{Frame, op};
 use crate::listener::Mode;
-
-/// Requests of one connection that the directory may have got and not answered.
-const MAX_OUTSTANDING: usize = 4096;
+use crate::metrics::{Handling, Limit};
 
 impl<G: Gate> Session<'_, G> {
     /// Takes the client's next message.
@@ -33,6 +33,9 @@ impl<G: Gate> Session<'_, G> {
             return Ok(None);
         }
         if frame.op() == op::ABANDON && self.abandon(&frame) {
+            return Ok(None);
+        }
+        if frame.op() == op::EXTENDED && self.cancel(&frame)? {
             return Ok(None);
         }
         if let Link::None = self.directory {
@@ -59,7 +62,8 @@ impl<G: Gate> Session<'_, G> {
         if self.held.contains(id) {
             return Err(End::Protocol("a message id that is in use".to_owned()));
         }
-        if self.outstanding.len() >= MAX_OUTSTANDING {
+        if self.outstanding.len() >= self.shared.listener().limits.outstanding {
+            self.shared.metrics().reach(Limit::Outstanding);
             return self.refuse(id, request, Code::Busy, "too many operations are outstanding on this connection");
         }
         let Ok(kind) = decode::kind(&frame) else {
@@ -73,6 +77,7 @@ impl<G: Gate> Session<'_, G> {
                 self.forward(id, request, permitted)
             }
             Err(frame) => {
+                self.shared.metrics().request(request, Handling::Held);
                 let frame = frame.detached();
                 let asked = self.asked(&frame);
                 let mut deciding: BoxFuture<'_, Decided<G>> =
@@ -107,7 +112,14 @@ impl<G: Gate> Session<'_, G> {
         let Link::Up(directory) = &mut self.directory else {
             return self.refuse(id, request, Code::Unavailable, "the directory is not connected");
         };
-        self.outstanding.insert(id, request);
+        // The client may use the id again, but an answer could be to either.
+        if request != op::ABANDON && self.outstanding.is_given_up(id) {
+            let why = "the directory has not finished an earlier operation with this message id";
+            return self.refuse(id, request, Code::Busy, why);
+        }
+        self.shared.metrics().request(request, Handling::Forwarded);
+        let time = self.shared.listener().limits.time_for(request);
+        self.outstanding.insert(id, request, time.map(|time| Instant::now() + time));
         directory.forward(permitted);
         Ok(())
     }
@@ -124,6 +136,7 @@ impl<G: Gate> Session<'_, G> {
     /// Answers a request in the directory's place. Where nobody knows what an answer to it looks like, a client that waits
     /// for one can only be told by ending the connection.
     pub(super) fn refuse(&mut self, id: i32, request: u8, code: Code, diagnostic: &str) -> Result<(), End> {
+        self.shared.metrics().request(request, Handling::Refused);
         match OwnAnswer::refusal(id, request, code, diagnostic) {
             Some(answer) => self.client.answer(answer),
             None if request == op::ABANDON => {}
@@ -136,11 +149,48 @@ impl<G: Gate> Session<'_, G> {
     fn abandon(&mut self, frame: &Frame) -> bool {
         // An abandon has no answer, so one that cannot be read is as good as none (RFC 4511, section 4.11).
         let Some(id) = decode::abandoned(frame) else { return true };
-        if self.held.abandon(id) || matches!(self.directory, Link::None) {
+        if self.held.abandon(id).is_some() || matches!(self.directory, Link::None) {
             return true;
         }
         self.outstanding.remove(id);
         false
+    }
+
+    /// Cancel (RFC 3909) of what is undecided here, of which the directory knows nothing; tells whether it was that.
+    fn cancel(&mut self, frame: &Frame) -> Result<bool, End> {
+        let Some(id) = decode::cancelled(frame) else { return Ok(false) };
+        if self.held.contains(frame.id()) {
+            return Err(End::Protocol("a message id that is in use".to_owned()));
+        }
+        let Some(request) = self.held.abandon(id) else { return Ok(false) };
+        self.refuse(id, request, Code::Canceled, "")?;
+        self.shared.metrics().request(op::EXTENDED, Handling::Refused);
+        self.client.answer(OwnAnswer::cancelled(frame.id()));
+        Ok(true)
+    }
+
+    /// Ends what the directory has not finished in time. It may still be carried out, except for a search, which does nothing.
+    pub(super) fn give_up_late(&mut self, now: Instant) -> Result<(), End> {
+        for (id, request) in self.outstanding.give_up_due(now) {
+            self.shared.metrics().reach(Limit::Operation);
+            let (code, why) = match request {
+                op::SEARCH => (Code::TimeLimitExceeded, "the directory has not finished in time"),
+                _ => {
+                    (Code::Unavailable, "the directory has not answered in time; it may still carry the operation out")
+                }
+            };
+            if let Some(answer) = OwnAnswer::refusal(id, request, code, why) {
+                self.client.answer(answer);
+            }
+            let own = self.unused_id(id);
+            if let Link::Up(directory) = &mut self.directory {
+                directory.ask(OwnRequest::abandon(own, id));
+            }
+        }
+        if self.outstanding.given_up() >= self.shared.listener().limits.outstanding {
+            return Err(End::Directory("it has left as many operations unfinished as may be under way".to_owned()));
+        }
+        Ok(())
     }
 
     fn must_be_protected(&self, frame: &Frame) -> bool {

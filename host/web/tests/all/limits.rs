@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use crate::stage::{PATIENCE, Stage, Stream, header};
-use crate::support::{BEGIN, sample};
+use crate::support::{ANY_PORT, BEGIN, sample};
 
 #[tokio::test]
 async fn streams_are_bounded_per_address_and_seats_come_back() {
@@ -115,4 +115,29 @@ async fn a_client_that_holds_on_does_not_keep_the_server_from_ending() {
     stage.browser().text("/healthz").await;
     stage.shutdown.cancel();
     timeout(Duration::from_secs(8), stage.task).await.expect("the server ends").unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn metrics_are_on_a_socket_of_their_own_and_nothing_else_is() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let listener = tokio::net::TcpListener::bind(ANY_PORT).await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let shutdown = tokio_util::sync::CancellationToken::new();
+    let working = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let works = std::sync::Arc::clone(&working);
+    let page: portcullis_web::MetricsPage = std::sync::Arc::new(move || {
+        if works.load(std::sync::atomic::Ordering::Relaxed) { Ok("# EOF\n".to_owned()) } else { Err(std::fmt::Error) }
+    });
+    let serving = tokio::spawn(portcullis_web::serve_metrics(listener, page, shutdown.clone()));
+    let get = async |path: &str| reqwest::get(format!("{base}{path}")).await.unwrap();
+    let answer = get("/metrics").await;
+    assert_eq!(header(&answer, "content-type"), "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    assert_eq!(answer.text().await.unwrap(), "# EOF\n");
+    for path in ["/", "/activity", "/healthz"] {
+        assert_eq!(get(path).await.status(), 404);
+    }
+    working.store(false, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(get("/metrics").await.status(), 500, "half a page is none");
+    shutdown.cancel();
+    timeout(PATIENCE, serving).await.unwrap().unwrap().unwrap();
 }

@@ -185,7 +185,13 @@ timeout-seconds = 20
 
     pub(crate) async fn start(&mut self) -> Result<()> {
         let mut command = Command::new(binary()?);
-        command.arg("run").arg("--config").arg(self.config_file()).env_remove("PORTCULLIS_LOG");
+        command.arg("run").arg("--config").arg(self.config_file());
+        self.start_by(command).await
+    }
+
+    /// Starts the gateway by a command of the test's own.
+    pub(crate) async fn start_by(&mut self, mut command: Command) -> Result<()> {
+        command.env_remove("PORTCULLIS_LOG");
         let mut gateway = Child::spawn("portcullis", command)?;
         gateway.wait_for_line("portcullis is ready", PATIENCE).await?;
         if let Some(line) = gateway.output().find("console first sign-in: ") {

@@ -196,6 +196,11 @@ impl Bench {
         assert!(matches!(more, Err(_) | Ok(None)), "nothing more is summed up, but {more:?}");
     }
 
+    /// What the gate has been told by now.
+    pub(crate) fn noted(&mut self) -> Option<(Asked, String)> {
+        self.notes.try_recv().ok()
+    }
+
     /// A client and its directory connection, on which a bind of this name is permitted.
     pub(crate) async fn bound(&mut self, name: &str) -> (Peer<TcpStream>, Peer<TcpStream>) {
         let mut client = self.client().await;

@@ -286,3 +286,22 @@ async fn a_name_that_is_no_dn_is_the_directory_s_to_explain() {
     assert_eq!(client.next().await, response(1, 1, 0));
     client.nothing().await;
 }
+
+#[tokio::test]
+async fn a_bind_that_no_directory_could_check_is_recorded_before_it_is_answered() {
+    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = nobody.local_addr().unwrap().port();
+    drop(nobody);
+    let upstream = crate::Upstream::new("127.0.0.1", port, crate::Security::Plain);
+    let directory = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let plain = Mode::Plain { starttls: None };
+    let mut bench = Bench::before(directory, crate::Upstreams::single(upstream), &[], plain, |_| {}).await;
+    let mut client = bench.client().await;
+    client.send(&bind(1, "uid=alice", "secret")).await;
+    assert_eq!(client.result().await, (1, op::BIND_RESPONSE, 52));
+    let (asked, why) = bench.noted().expect("it is recorded already");
+    assert_eq!((asked.entry.as_deref(), asked.directory_result), (Some("uid=alice"), None));
+    assert_eq!(why, "the directory is not available");
+    assert_eq!(client.result().await, (0, op::EXTENDED_RESPONSE, 52));
+    client.closed().await;
+}

@@ -2,8 +2,11 @@
 
 mod bench;
 mod binds;
+mod cancel;
 mod handing_on;
 mod hostile;
+mod late;
+mod metrics;
 mod proxy;
 mod requests;
 mod sasl;
