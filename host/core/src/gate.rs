@@ -83,6 +83,9 @@ pub struct Refusal {
 pub enum Answer<P> {
     /// Go on with what is inside.
     Permitted(P),
+    /// The same, for a read to which nobody had anything to say. It is no event of its own: it is for whoever asked to count
+    /// it for its [`Summary`].
+    Passed(P),
     /// Do not.
     Refused(Refusal),
 }

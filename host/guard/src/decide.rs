@@ -17,6 +17,7 @@ use tracing::{error, warn};
 use uuid::Uuid;
 
 use crate::desk::{Answered, Question};
+use crate::gate::is_always_recorded;
 use crate::{Guard, PolicyEntry};
 
 /// How often one policy is evaluated for one access at most.
@@ -233,6 +234,28 @@ impl<'a> Draft<'a> {
             severity: Severity::High,
             title: format!("Policy {} could not be evaluated: {problem}", entry.name),
         });
+    }
+
+    /// A read that was allowed, and that neither a policy nor what is known of its account and machine makes worth an event:
+    /// no ruling but to let it pass, not even of a policy in monitor mode, and no effect, fault or signal.
+    pub(crate) fn is_plain(&self) -> bool {
+        let Some(event) = &self.event else { return false };
+        let let_pass = |ruling: &RecordedRuling| {
+            matches!(ruling.verdict, Verdict::Abstain | Verdict::Allow)
+                && ruling.effects.is_empty()
+                && ruling.fault.is_none()
+        };
+        event.decision == Decision::Allow
+            && !is_always_recorded(event.access.operation.kind())
+            && event.access.signals.is_empty()
+            && event.challenges.is_empty()
+            && self.incidents.is_empty()
+            && event.rulings.iter().all(let_pass)
+    }
+
+    /// Nothing is recorded of it.
+    pub(crate) fn forget(mut self) {
+        self.event = None;
     }
 
     fn conclude(&mut self, decision: Decision, by: Option<PolicyName>, reason: &str) {

@@ -27,6 +27,10 @@ impl Gate for Guard {
         }
         let mut draft = Draft::new(self, enriched.access, asked.directory_result);
         draft.evaluate(&enriched.facts).await;
+        if self.options.audit != Audit::Full && draft.is_plain() {
+            draft.forget();
+            return Answer::Passed(Permitted::new(held));
+        }
         let closed = draft.close().await;
         debug!(event = %closed.id, decision = ?closed.decision, "decided");
         match closed.decision {
@@ -84,7 +88,7 @@ impl Guard {
 }
 
 /// Binds and changes are events of their own even when no policy asks to see them.
-fn is_always_recorded(kind: OperationKind) -> bool {
+pub(crate) fn is_always_recorded(kind: OperationKind) -> bool {
     matches!(
         kind,
         OperationKind::Bind

@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use portcullis_core::challenge::{ChallengeDesk, ChallengeState};
 use portcullis_core::event::Decision;
-use portcullis_core::gate::{Claim, Gate};
+use portcullis_core::gate::{Answer, Claim, Gate};
 use portcullis_core::incident::IncidentChange;
 use portcullis_core::plugin::{ConnectorError, PluginFault, Progress};
 use portcullis_core::policy::*;
+use portcullis_core::summary::Audit;
 use portcullis_core::{AccountKind, BindMethod, Operation, OperationKind, Outcome};
 use support::*;
 
@@ -344,6 +345,50 @@ async fn what_nobody_watches_passes_and_changes_never_do() {
     }
     scene.guard.set_policies(vec![]);
     assert!(scene.guard.pass(OperationKind::Search, ()).is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_is_an_event_only_where_somebody_has_something_to_say() {
+    let search = || {
+        let mut search = bind_from("10.0.0.1");
+        search.operation = Operation::Search(None);
+        search.outcome = Outcome::Pending;
+        search
+    };
+    let incident = Effect::RaiseIncident { severity: Severity::Low, title: "seen".to_owned() };
+    let remark = policy("remark", Mode::Enforce, FailMode::Closed, move |_, _| {
+        Ok(Ruling { verdict: Verdict::Abstain, reason: String::new(), effects: vec![incident.clone()] })
+    });
+    let quiet = [always("abstain", Mode::Enforce, Verdict::Abstain), always("allow", Mode::Enforce, Verdict::Allow)];
+    let cases = [
+        (quiet.to_vec(), Audit::Summary, 0),
+        (vec![always("watch", Mode::Monitor, Verdict::Allow)], Audit::Summary, 0),
+        (vec![always("watch", Mode::Monitor, Verdict::Block)], Audit::Summary, 1),
+        (vec![remark], Audit::Summary, 1),
+        (vec![broken(FailMode::Open)], Audit::Summary, 1),
+        (quiet.to_vec(), Audit::Full, 1),
+        (quiet.to_vec(), Audit::Off, 0),
+    ];
+    for (place, (policies, audit, events)) in cases.into_iter().enumerate() {
+        let scene = scene_of(policies, FailMode::Closed, audit);
+        let passed = matches!(scene.guard.decide(search(), ()).await, Answer::Passed(_));
+        assert_eq!((passed, scene.events().len()), (events == 0, events), "{place}");
+        // A change always is one, and so is a bind.
+        let mut change = search();
+        change.operation = Operation::Delete;
+        scene.decide(change).await.unwrap();
+        scene.bind("10.0.0.1").await.unwrap();
+        assert_eq!(scene.events().len(), events + 2, "{place}");
+    }
+    // Something was noticed: the account has never used this machine.
+    let scene = scene(vec![always("allow", Mode::Enforce, Verdict::Allow)]);
+    scene.bind("10.0.0.1").await.unwrap();
+    scene.bind("10.0.0.1").await.unwrap();
+    let mut elsewhere = search();
+    elsewhere.connection = bind_from("10.0.0.9").connection;
+    scene.decide(elsewhere).await.unwrap();
+    assert_eq!(scene.last().access.signals[0].name, "unusual-endpoint");
+    assert!(matches!(scene.last().access.operation, Operation::Search(_)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -327,7 +327,7 @@ impl Scene {
 
     pub async fn decide(&self, asked: Asked) -> Result<&'static str, String> {
         match self.guard.decide(asked, "held").await {
-            Answer::Permitted(permitted) => Ok(permitted.redeem()),
+            Answer::Permitted(permitted) | Answer::Passed(permitted) => Ok(permitted.redeem()),
             Answer::Refused(refusal) => Err(refusal.diagnostic),
         }
     }

@@ -309,7 +309,10 @@ impl<G: Gate> Session<'_, G> {
     /// The gate has decided on a bind, or a refusal is recorded.
     pub(super) fn bind_event(&mut self, event: StageEvent<G>) -> Result<Option<Next<G>>, End> {
         match (std::mem::replace(&mut self.stage, Stage::Idle), event) {
-            (Stage::Deciding { claim, opaque, .. }, StageEvent::Answered(Answer::Permitted(permitted))) => {
+            (
+                Stage::Deciding { claim, opaque, .. },
+                StageEvent::Answered(Answer::Permitted(permitted) | Answer::Passed(permitted)),
+            ) => {
                 self.shared.metrics().bind(BindResult::Accepted);
                 if opaque {
                     return Ok(Some(Next::Opaque(permitted)));

@@ -6,8 +6,8 @@ use std::future::pending;
 use futures_util::StreamExt as _;
 use futures_util::future::{AbortHandle, Abortable};
 use futures_util::stream::FuturesUnordered;
-use portcullis_core::BoxFuture;
 use portcullis_core::gate::{Answer, Gate};
+use portcullis_core::{BoxFuture, OperationKind};
 
 use crate::frame::Frame;
 
@@ -18,6 +18,9 @@ const MAX_HELD: usize = 64;
 pub(super) struct Decided<G: Gate> {
     pub(super) id: i32,
     pub(super) op: u8,
+    pub(super) kind: OperationKind,
+    /// For the summary, where it becomes part of one.
+    pub(super) base: Option<Box<[u8]>>,
     pub(super) answer: Answer<G::Permitted<Frame>>,
 }
 

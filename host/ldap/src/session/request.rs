@@ -80,8 +80,9 @@ impl<G: Gate> Session<'_, G> {
                 self.shared.metrics().request(request, Handling::Held);
                 let frame = frame.detached();
                 let asked = self.asked(&frame);
-                let mut deciding: BoxFuture<'_, Decided<G>> =
-                    Box::pin(async move { Decided { id, op: request, answer: gate.decide(asked, frame).await } });
+                let mut deciding: BoxFuture<'_, Decided<G>> = Box::pin(async move {
+                    Decided { id, op: request, kind, base, answer: gate.decide(asked, frame).await }
+                });
                 // Mostly all that has to be known is known already, and nothing has to be held. What is not ready is polled
                 // again as soon as it is held, and then by a waker that wakes.
                 match deciding.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
@@ -127,6 +128,10 @@ impl<G: Gate> Session<'_, G> {
     pub(super) fn decided(&mut self, decided: Decided<G>) -> Result<(), End> {
         match decided.answer {
             Answer::Permitted(permitted) => self.forward(decided.id, decided.op, permitted),
+            Answer::Passed(permitted) => {
+                self.tally.passed(decided.kind, decided.base);
+                self.forward(decided.id, decided.op, permitted)
+            }
             Answer::Refused(refusal) => {
                 self.refuse(decided.id, decided.op, Code::InsufficientAccessRights, &refusal.diagnostic)
             }
