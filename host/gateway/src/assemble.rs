@@ -235,6 +235,7 @@ fn surroundings(config: &Config) -> Surroundings {
         name: application.name.clone(),
         listener: application.listener.as_ref().map(ListenerName::new),
         networks: application.networks.clone(),
+        bind_names: application.bind_names.clone(),
     });
     Surroundings { sites: sites.collect(), endpoints: endpoints.collect(), applications: applications.collect() }
 }

@@ -24,7 +24,7 @@ impl Gate for Guard {
         let closed = draft.close().await;
         debug!(event = %closed.id, decision = ?closed.decision, "decided");
         match closed.decision {
-            Decision::Allow => Answer::Permitted(Permitted::new(held)),
+            Decision::Allow => Answer::Permitted(Permitted::by_application(held, enriched.shown)),
             Decision::Block | Decision::Refused | Decision::Abandoned => {
                 Answer::Refused(Refusal { diagnostic: self.diagnostic(is_bind, closed.was_challenged, closed.id) })
             }

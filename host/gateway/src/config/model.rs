@@ -283,6 +283,8 @@ pub(crate) struct Application {
     pub(crate) listener: Option<String>,
     #[serde(default)]
     pub(crate) networks: Vec<IpNet>,
+    #[serde(default)]
+    pub(crate) bind_names: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

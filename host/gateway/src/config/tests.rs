@@ -111,6 +111,14 @@ fn each_mistake_is_named_with_line_setting_and_advice() {
 }
 
 #[test]
+fn what_is_no_name_of_a_service_account_is_named() {
+    let rule = "[[application]]\nname = \"wiki\"\nbind-names = [\"svc-wiki\", \"cn=wiki,,\"]\n\n# [[site]]";
+    let said = complaint("# [[site]]", rule);
+    assert!(said.starts_with(&format!("portcullis.toml:{}: ", line_of(&sample(), "# [[site]]") + 2)), "{said}");
+    assert!(said.contains("`cn=wiki,,` is no name of an account") && !said.contains("`svc-wiki`"), "{said}");
+}
+
+#[test]
 fn the_console_is_not_served_in_clear_text_to_the_network() {
     let said = complaint("certificate = \"tls/gateway.pem\"\nkey = \"tls/gateway.key\"\n\n# ---", "\n# ---");
     assert!(said.contains("web.address: the console would be served in clear text"), "{said}");

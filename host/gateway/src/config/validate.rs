@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use portcullis_core::Secret;
+use portcullis_core::{Secret, dn};
 
 use super::model::{Config, Connector, Directory, Listener, ListenerTls, SecretSource, Web};
 use super::problem::Problem;
@@ -37,6 +37,16 @@ pub(super) fn validate(config: &Config) -> Vec<Problem> {
         {
             let text = format!("there is no listener named `{name}`");
             problems.push(Problem::new(["application", &index.to_string(), "listener"], text));
+        }
+        for (nth, name) in item.bind_names.iter().enumerate() {
+            let is_name = if name.contains('=') { dn::parse(name).is_some() } else { !name.trim().is_empty() };
+            if !is_name {
+                let text = format!(
+                    "`{name}` is no name of an account: give a DN as the directory writes it, or, with Active Directory, \
+                     DOMAIN\\name or name@domain"
+                );
+                problems.push(Problem::new(["application", &index.to_string(), "bind-names", &nth.to_string()], text));
+            }
         }
     }
     if config.challenge.timeout_seconds == 0

@@ -258,6 +258,10 @@ pub fn scene(policies: Vec<PolicyEntry>) -> Scene {
 }
 
 pub fn scene_with(policies: Vec<PolicyEntry>, without_store: FailMode) -> Scene {
+    scene_of(policies, without_store, Surroundings::default())
+}
+
+pub fn scene_of(policies: Vec<PolicyEntry>, without_store: FailMode, surroundings: Surroundings) -> Scene {
     let world = Arc::new(World::default());
     let phone = Arc::new(Phone::default());
     let rooms = Rooms {
@@ -269,7 +273,7 @@ pub fn scene_with(policies: Vec<PolicyEntry>, without_store: FailMode) -> Scene 
         ids: world.clone(),
     };
     let options = Options {
-        surroundings: Surroundings::default(),
+        surroundings,
         accounts_without_entry: vec!["cn=admin,dc=example,dc=com".to_owned()],
         behavior: portcullis_behavior::Settings {
             learning_time: Duration::ZERO,
@@ -296,6 +300,7 @@ pub fn bind_from(address: &str) -> Asked {
             client: format!("{address}:50000").parse().unwrap(),
             listener: ListenerName::new("main"),
             tls: true,
+            application: None,
         },
         claim: Claim::Name("uid=alice,ou=people,dc=example,dc=com".to_owned()),
         operation: Operation::Bind(BindMethod::Simple),

@@ -4,7 +4,6 @@
 //! error and never "not found": the guard takes the one for a reason to refuse and the other for a stranger.
 
 mod cache;
-mod dn;
 mod find;
 mod groups;
 mod link;
@@ -13,8 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use portcullis_core::Secret;
 use portcullis_core::directory::{Directory, DirectoryAccount, DirectoryError};
+use portcullis_core::{Secret, dn};
 use thiserror::Error;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;

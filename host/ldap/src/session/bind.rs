@@ -9,7 +9,7 @@ use std::future::pending;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::time::Duration;
 
-use portcullis_core::gate::{Answer, Asked, Claim, Connection, Gate};
+use portcullis_core::gate::{Answer, Asked, Claim, Connection, Gate, Permit as _};
 use portcullis_core::{BindMethod, BoxFuture, Operation, Outcome};
 use tokio::time::Instant;
 
@@ -260,6 +260,9 @@ impl<G: Gate> Session<'_, G> {
             (Stage::Deciding { claim, opaque, .. }, StageEvent::Answered(Answer::Permitted(permitted))) => {
                 if opaque {
                     return Ok(Some(Next::Opaque(permitted)));
+                }
+                if let Some(application) = permitted.application() {
+                    self.connection.application = Some(application.to_owned());
                 }
                 self.client.release(permitted);
                 self.claim = claim;

@@ -62,7 +62,8 @@ pub(crate) async fn serve_client<G: Gate>(
             }
         }
     };
-    let connection = Connection { client, listener: listener.name.clone(), tls: matches!(stream, Stream::Tls(_)) };
+    let tls = matches!(stream, Stream::Tls(_));
+    let connection = Connection { client, listener: listener.name.clone(), tls, application: None };
     Box::pin(Session::new(shared, stop, connection, stream).live()).await;
 }
 

@@ -8,6 +8,7 @@
 )]
 
 mod active_directory;
+mod applications;
 mod binds;
 mod console;
 mod durability;
