@@ -10,7 +10,7 @@ use portcullis_core::store::PluginStateStore;
 use portcullis_core::{ListenerName, Secret};
 use portcullis_guard::{ApplicationRule, ChallengeBudget, Guard, NamedNetwork, Options, Rooms, Surroundings};
 use portcullis_ldap::{
-    BindRules, Limits, Listener, Lookup, LookupOptions, Mode, OpaqueSasl, Schema, Security, Upstream,
+    BindRules, Limits, Listener, Lookup, LookupOptions, Mode, OpaqueSasl, Referrals, Schema, Security, Upstream,
 };
 use portcullis_store::{Store, StoreOptions};
 use portcullis_web::{WebOptions, WebState};
@@ -162,7 +162,26 @@ fn upstream(config: &Config) -> Result<Upstream, Problem> {
 
 pub(crate) fn listeners(config: &Config, certificates: &mut Certificates) -> Result<Vec<Listener>, Problem> {
     let items = config.listeners.iter().enumerate();
-    items.map(|(index, item)| listener(&index.to_string(), item, certificates)).collect()
+    let made = items.map(|(index, item)| {
+        let position = index.to_string();
+        let mut made = listener(&position, item, certificates)?;
+        made.referrals = referrals(&config.directory, &position, item)?.map(Arc::new);
+        Ok(made)
+    });
+    made.collect()
+}
+
+fn referrals(
+    directory: &config::Directory,
+    position: &str,
+    item: &config::Listener,
+) -> Result<Option<Referrals>, Problem> {
+    let gateway = item.gateway_url().transpose();
+    let gateway = gateway.map_err(|text| Problem::new(["listener", position, "rewrite-referrals"], text))?;
+    let Some(gateway) = gateway else { return Ok(None) };
+    let address = directory.address().map_err(|text| Problem::new(["directory", "url"], text))?;
+    let own = directory.own_names.iter().chain([&address.host]);
+    Ok(Some(Referrals::new(own, gateway)))
 }
 
 fn listener(position: &str, item: &config::Listener, certificates: &mut Certificates) -> Result<Listener, Problem> {

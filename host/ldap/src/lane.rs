@@ -41,6 +41,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use portcullis_core::gate::{Gate, Permit as _};
@@ -49,6 +50,7 @@ use crate::decode::{self, Bind, BindError};
 use crate::encode::{OwnAnswer, OwnRequest};
 use crate::frame::{Frame, FrameError, op, result_code};
 use crate::pipe::{HIGH_WATER, Pipe, Stream, Turn};
+use crate::referral::Referrals;
 
 /// A bind that the gateway has read as the directory will. Only the directory can say whether its password is right, so it
 /// goes there before anything is decided; its success comes back as [`HeldSuccess`].
@@ -192,12 +194,19 @@ pub struct DirectoryEnd<G> {
     pub(crate) identified: bool,
     /// Message id of the gateway's own request. Kept after its answer is too late, so that it does not reach the client.
     own: Option<i32>,
+    /// What its referrals are made to lead to; none: where they lead.
+    referrals: Option<Arc<Referrals>>,
     gate: PhantomData<fn() -> G>,
 }
 
 impl<G: Gate> DirectoryEnd<G> {
     pub(crate) fn new(stream: Stream, limit: usize) -> Self {
-        Self { pipe: Pipe::new(stream, limit), identified: false, own: None, gate: PhantomData }
+        Self { pipe: Pipe::new(stream, limit), identified: false, own: None, referrals: None, gate: PhantomData }
+    }
+
+    /// The same, with its referrals made to lead elsewhere.
+    pub(crate) fn referring(self, referrals: Option<Arc<Referrals>>) -> Self {
+        Self { referrals, ..self }
     }
 
     /// Forwards a request that was decided on.
@@ -233,16 +242,22 @@ impl<G: Gate> DirectoryEnd<G> {
         let mut run = 0;
         while let Some((size, header)) = input.peek(run)? {
             let special = header.op == op::BIND_RESPONSE || self.own == Some(header.id);
-            if special && run == 0 {
-                let frame = Frame::new(input.cut(size))?;
-                return Ok(Some(if header.op == op::BIND_RESPONSE {
-                    FromDirectory::Bind(header.id, bind_answer(frame)?)
-                } else {
-                    FromDirectory::Own(frame)
-                }));
-            }
-            if special {
+            let refers = |_: &&Arc<Referrals>| Referrals::concern(header, input.octets(run, size));
+            let referrals = self.referrals.as_ref().filter(refers);
+            if (special || referrals.is_some()) && run > 0 {
                 break;
+            }
+            if special || referrals.is_some() {
+                let bytes = input.cut(size);
+                let bytes = referrals.and_then(|referrals| referrals.rewritten(&bytes)).map_or(bytes, Bytes::from);
+                return Ok(Some(if header.op == op::BIND_RESPONSE {
+                    FromDirectory::Bind(header.id, bind_answer(Frame::new(bytes)?)?)
+                } else if special {
+                    FromDirectory::Own(Frame::new(bytes)?)
+                } else {
+                    outstanding.answered(header.id, header.op);
+                    FromDirectory::Answers(Answers(bytes))
+                }));
             }
             outstanding.answered(header.id, header.op);
             run += size;

@@ -14,11 +14,13 @@ pub mod listener;
 pub mod lookup;
 mod pipe;
 mod proxy;
+pub mod referral;
 mod session;
 pub mod tls;
 pub mod upstream;
 
 pub use listener::{BindRules, Limits, Listener, Mode, OpaqueSasl, Shared, serve};
 pub use lookup::{CheckError, Lookup, LookupOptions, Schema};
+pub use referral::Referrals;
 pub use tls::{ServerTls, TlsError, client_config, server_config};
 pub use upstream::{Security, Upstream, UpstreamError};

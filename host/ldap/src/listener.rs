@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::frame::DEFAULT_LIMIT;
+use crate::referral::Referrals;
 use crate::tls::ServerTls;
 use crate::upstream::Upstream;
 use crate::{proxy, session};
@@ -108,6 +109,8 @@ pub struct Listener {
     /// Networks of load balancers whose connections begin with a PROXY protocol header. It is believed, so nobody else may
     /// have an address there; from everywhere else a header is no LDAP. Empty by default.
     pub proxy_protocol_from: Vec<IpNet>,
+    /// What the directory's referrals are made to lead to. None by default: they stay as they are.
+    pub referrals: Option<Arc<Referrals>>,
     /// What binds it takes.
     pub rules: BindRules,
     /// Limits.
@@ -123,6 +126,7 @@ impl Listener {
             address,
             mode,
             proxy_protocol_from: Vec::new(),
+            referrals: None,
             rules: BindRules::default(),
             limits: Limits::default(),
         }

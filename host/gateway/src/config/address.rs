@@ -1,6 +1,6 @@
 //! Addresses of services, as people type them.
 
-use super::model::{Connector, Directory};
+use super::model::{Connector, Directory, Listener};
 
 /// Where the directory is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,14 +13,38 @@ pub(crate) struct DirectoryAddress {
 impl Directory {
     /// `ldap://host[:port]` or `ldaps://host[:port]`; 389 and 636 unless given.
     pub(crate) fn address(&self) -> Result<DirectoryAddress, String> {
-        let (ldaps, rest) = match self.url.split_once("://") {
-            Some(("ldap", rest)) => (false, rest),
-            Some(("ldaps", rest)) => (true, rest),
-            _ => return Err(format!("`{}` has to begin with ldap:// or ldaps://", self.url)),
-        };
-        let (host, port) = host_and_port(rest.trim_end_matches('/'))?;
+        let (ldaps, host, port) = ldap_url(&self.url)?;
+        // An address of IPv6 is connected to, and stands in a certificate, without the brackets of a URL.
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         Ok(DirectoryAddress { host, port: port.unwrap_or(if ldaps { 636 } else { 389 }), ldaps })
     }
+}
+
+impl Listener {
+    /// What referrals are to begin with: `ldap://host[:port]` or `ldaps://host[:port]`.
+    pub(crate) fn gateway_url(&self) -> Option<Result<String, String>> {
+        self.rewrite_referrals.as_ref().map(|url| {
+            let (ldaps, host, port) = ldap_url(url)?;
+            let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+            Ok(format!("{}://{host}{port}", if ldaps { "ldaps" } else { "ldap" }))
+        })
+    }
+}
+
+/// Whether it is `ldaps`, its host, and its port.
+fn ldap_url(url: &str) -> Result<(bool, String, Option<u16>), String> {
+    let (ldaps, rest) = match url.split_once("://") {
+        Some(("ldap", rest)) => (false, rest),
+        Some(("ldaps", rest)) => (true, rest),
+        _ => return Err(format!("`{url}` has to begin with ldap:// or ldaps://")),
+    };
+    let (host, port) = host_and_port(rest.trim_end_matches('/'))?;
+    Ok((ldaps, host, port))
+}
+
+/// Whether this is a host's name or address, and nothing else.
+pub(super) fn is_host(text: &str) -> bool {
+    host_and_port(text).is_ok_and(|(_, port)| port.is_none())
 }
 
 /// Where a cloud service is.

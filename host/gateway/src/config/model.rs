@@ -68,6 +68,8 @@ pub(crate) enum LogFormat {
 pub(crate) struct Directory {
     pub(crate) url: String,
     #[serde(default)]
+    pub(crate) own_names: Vec<String>,
+    #[serde(default)]
     pub(crate) start_tls: bool,
     #[serde(default)]
     pub(crate) allow_cleartext: bool,
@@ -135,6 +137,7 @@ pub(crate) struct Listener {
     pub(crate) key: Option<PathBuf>,
     #[serde(default)]
     pub(crate) proxy_protocol_from: Vec<IpNet>,
+    pub(crate) rewrite_referrals: Option<String>,
     #[serde(default)]
     pub(crate) require_tls: bool,
     #[serde(default)]

@@ -96,6 +96,18 @@ fn each_mistake_is_named_with_line_setting_and_advice() {
         ("name = \"main\"", "name = \"the main one\"", "name = \"main\"", "is no name"),
         ("base = \"dc=example,dc=com\"", "base = \"\"", "base = ", "is empty"),
         (
+            "# own-names = [\"dc1\"",
+            "own-names = [\"ldap://dc1\"",
+            "own-names = ",
+            "give it without ldap:// and without a port",
+        ),
+        (
+            "# rewrite-referrals = \"ldaps://gateway.example.com\"",
+            "rewrite-referrals = \"ldaps://gateway.example.com/dc=example\"",
+            "rewrite-referrals = ",
+            "and nothing behind it",
+        ),
+        (
             "# proxy-protocol-from = [\"10.0.0.0/8\"]",
             "proxy-protocol-from = [\"::/0\"]",
             "proxy-protocol-from = ",

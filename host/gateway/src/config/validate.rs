@@ -132,6 +132,12 @@ fn directory(problems: &mut Vec<Problem>, directory: &Directory) {
         }
         Ok(_) => {}
     }
+    for (nth, name) in directory.own_names.iter().enumerate() {
+        if !super::address::is_host(name) {
+            let text = format!("`{name}` is no host name: give it without ldap:// and without a port");
+            problems.push(Problem::new(["directory", "own-names", &nth.to_string()], text));
+        }
+    }
     if let Some(path) = &directory.ca_file {
         file(problems, &["directory", "ca-file"], path);
     }
@@ -148,6 +154,12 @@ fn listener(problems: &mut Vec<Problem>, position: &str, listener: &Listener) {
     let mut at = |key: &str, text: &str| problems.push(Problem::new(["listener", position, key], text));
     if listener.proxy_protocol_from.iter().any(|network| network.prefix_len() == 0) {
         at("proxy-protocol-from", "would let every client choose its address: name the load balancers' own networks");
+    }
+    if let Some(Err(text)) = listener.gateway_url() {
+        at(
+            "rewrite-referrals",
+            &format!("{text}; give the address at which clients reach this listener, and nothing behind it"),
+        );
     }
     match (listener.tls, &listener.certificate, &listener.key) {
         (ListenerTls::None, None, None) if listener.require_tls => {

@@ -207,7 +207,9 @@ impl<'s, G: Gate> Session<'s, G> {
             Event::Client(Ok(Turn::Ended)) => self.client_ended = true,
             Event::Client(Ok(turn)) => self.note_activity(turn),
             Event::Client(Err(error)) => return Err(End::ClientGone(error.to_string())),
-            Event::Directory(LinkEvent::Connected(Ok(directory))) => self.directory = Link::Up(directory),
+            Event::Directory(LinkEvent::Connected(Ok(directory))) => {
+                self.directory = Link::Up(directory.referring(self.shared.listener().referrals.clone()));
+            }
             Event::Directory(LinkEvent::Connected(Err(error))) => return Err(self.unreachable(&error)),
             Event::Directory(LinkEvent::Turn(Ok(Turn::Ended))) => return Err(self.directory_ended("it has closed")),
             Event::Directory(LinkEvent::Turn(Ok(turn))) => self.note_activity(turn),

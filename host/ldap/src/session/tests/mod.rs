@@ -4,6 +4,7 @@ mod bench;
 mod binds;
 mod hostile;
 mod proxy;
+mod referrals;
 mod requests;
 mod sasl;
 mod tls;
