@@ -8,6 +8,7 @@ use portcullis_core::gate::Gate;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use thiserror::Error;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -16,6 +17,7 @@ use crate::encode::OwnRequest;
 use crate::frame::{Frame, FrameError, op, result_code};
 use crate::lane::DirectoryEnd;
 use crate::pipe::{Pipe, Stream, Turn};
+use crate::proxy::{self, Handed};
 
 /// How long a connection may take to be ready, TLS included, by default.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -44,6 +46,10 @@ pub struct Upstream {
     pub server_name: Option<String>,
     /// How long until a connection is ready.
     pub connect_timeout: Duration,
+    /// Begin each connection with a PROXY protocol header (version 2) that names the client; the gateway's own begin with
+    /// LOCAL. With it a connection is one client's from its first octet on: none can be made before there is a client, nor
+    /// given to another. Off by default.
+    pub send_proxy_protocol: bool,
 }
 
 /// The directory cannot be reached.
@@ -94,7 +100,14 @@ pub enum UpstreamError {
 impl Upstream {
     /// The directory at this host and port, with the default time-out.
     pub fn new(host: impl Into<String>, port: u16, security: Security) -> Self {
-        Self { host: host.into(), port, security, server_name: None, connect_timeout: CONNECT_TIMEOUT }
+        Self {
+            host: host.into(),
+            port,
+            security,
+            server_name: None,
+            connect_timeout: CONNECT_TIMEOUT,
+            send_proxy_protocol: false,
+        }
     }
 
     /// Host and port, as people write them.
@@ -113,23 +126,36 @@ impl Upstream {
         self.server_name.as_deref().unwrap_or(&self.host)
     }
 
-    /// A connection that is ready for requests, anonymous, taking answers of at most `limit` octets.
-    pub(crate) async fn connect<G: Gate>(&self, limit: usize) -> Result<DirectoryEnd<G>, UpstreamError> {
-        let ready = timeout(self.connect_timeout, self.secured(limit)).await;
+    /// A connection that is ready for requests, anonymous, taking answers of at most `limit` octets. The directory is told
+    /// for whom where it wants to know.
+    pub(crate) async fn connect<G: Gate>(
+        &self,
+        limit: usize,
+        handed: Option<Handed>,
+    ) -> Result<DirectoryEnd<G>, UpstreamError> {
+        let ready = timeout(self.connect_timeout, self.secured(limit, handed)).await;
         ready.map_err(|_| self.late())?.map(|stream| DirectoryEnd::new(stream, limit))
     }
 
-    /// A bare TCP connection, for a client that does the rest itself.
+    /// A bare TCP connection of the gateway's own, for a client that does the rest itself.
     pub(crate) async fn dial(&self) -> Result<TcpStream, UpstreamError> {
-        let connecting = TcpStream::connect((self.host.as_str(), self.port));
-        let stream =
-            timeout(self.connect_timeout, connecting).await.map_err(|_| self.late())?.map_err(|e| self.io(e))?;
-        stream.set_nodelay(true).map_err(|e| self.io(e))?;
-        Ok(stream)
+        self.dial_for(None).await
     }
 
-    async fn secured(&self, limit: usize) -> Result<Stream, UpstreamError> {
-        let stream = self.dial().await?;
+    async fn dial_for(&self, handed: Option<Handed>) -> Result<TcpStream, UpstreamError> {
+        let connecting = async {
+            let mut stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
+            stream.set_nodelay(true)?;
+            if self.send_proxy_protocol {
+                stream.write_all(&proxy::header(handed)?).await?;
+            }
+            Ok(stream)
+        };
+        timeout(self.connect_timeout, connecting).await.map_err(|_| self.late())?.map_err(|e| self.io(e))
+    }
+
+    async fn secured(&self, limit: usize, handed: Option<Handed>) -> Result<Stream, UpstreamError> {
+        let stream = self.dial_for(handed).await?;
         match &self.security {
             Security::Plain => Ok(Stream::Plain(stream)),
             Security::Ldaps(config) => self.handshake(stream, config).await,

@@ -73,6 +73,8 @@ pub(crate) struct Directory {
     pub(crate) start_tls: bool,
     #[serde(default)]
     pub(crate) allow_cleartext: bool,
+    #[serde(default)]
+    pub(crate) send_proxy_protocol: bool,
     pub(crate) ca_file: Option<PathBuf>,
     pub(crate) base: String,
     pub(crate) schema: Schema,

@@ -123,6 +123,16 @@ fn each_mistake_is_named_with_line_setting_and_advice() {
 }
 
 #[test]
+fn an_ipv6_address_of_the_directory_is_taken_out_of_its_brackets() {
+    let folder = folder();
+    let path = folder.path().join("portcullis.toml");
+    std::fs::write(&path, sample().replace("ldaps://dc1.example.com", "ldaps://[2001:db8::1]:1636/")).unwrap();
+    let loaded = Loaded::read(&path).unwrap_or_else(|problems| panic!("{problems}"));
+    let address = loaded.config.directory.address().unwrap();
+    assert_eq!((address.host.as_str(), address.port), ("2001:db8::1", 1636));
+}
+
+#[test]
 fn what_is_no_name_of_a_service_account_is_named() {
     let rule = "[[application]]\nname = \"wiki\"\nbind-names = [\"svc-wiki\", \"cn=wiki,,\"]\n\n# [[site]]";
     let said = complaint("# [[site]]", rule);

@@ -28,6 +28,7 @@ use crate::frame::Frame;
 use crate::lane::{ClientEnd, DirectoryEnd, FromDirectory, HeldSuccess, Outstanding};
 use crate::listener::{Mode, Shared};
 use crate::pipe::{HIGH_WATER, Stream, Turn};
+use crate::proxy::Handed;
 use crate::tls::acceptor;
 use crate::upstream::UpstreamError;
 
@@ -50,6 +51,7 @@ pub(crate) async fn serve_client<G: Gate>(
     stop: &CancellationToken,
 ) {
     let listener = shared.listener();
+    let handed = Handed { client, to: socket.local_addr().unwrap_or(listener.address) };
     let _ = socket.set_nodelay(true);
     let stream = match &listener.mode {
         Mode::Plain { .. } => Stream::Plain(socket),
@@ -64,7 +66,7 @@ pub(crate) async fn serve_client<G: Gate>(
     };
     let tls = matches!(stream, Stream::Tls(_));
     let connection = Connection { client, listener: listener.name.clone(), tls, application: None };
-    Box::pin(Session::new(shared, stop, connection, stream).live()).await;
+    Box::pin(Session::new(shared, stop, connection, handed, stream).live()).await;
 }
 
 /// The connection to the directory: made when the first request needs it.
@@ -115,6 +117,7 @@ struct Session<'s, G: Gate> {
     shared: &'s Shared<G>,
     stop: &'s CancellationToken,
     connection: Connection,
+    handed: Handed,
     client: ClientEnd<G>,
     directory: Link<'s, G>,
     /// A request for which the directory is being connected.
@@ -137,13 +140,20 @@ struct Session<'s, G: Gate> {
 }
 
 impl<'s, G: Gate> Session<'s, G> {
-    fn new(shared: &'s Shared<G>, stop: &'s CancellationToken, connection: Connection, stream: Stream) -> Self {
+    fn new(
+        shared: &'s Shared<G>,
+        stop: &'s CancellationToken,
+        connection: Connection,
+        handed: Handed,
+        stream: Stream,
+    ) -> Self {
         let now = Instant::now();
         Self {
             client: ClientEnd::new(stream, shared.listener().limits.request_size),
             shared,
             stop,
             connection,
+            handed,
             directory: Link::None,
             waiting: None,
             outstanding: Outstanding::default(),

@@ -35,7 +35,7 @@ impl<G: Gate> Session<'_, G> {
         }
         if let Link::None = self.directory {
             let limit = self.shared.listener().limits.answer_size;
-            self.directory = Link::Connecting(Box::pin(self.shared.upstream().connect(limit)));
+            self.directory = Link::Connecting(Box::pin(self.shared.upstream().connect(limit, Some(self.handed))));
             self.waiting = Some(frame);
             return Ok(None);
         }

@@ -11,6 +11,7 @@ mod active_directory;
 mod applications;
 mod binds;
 mod console;
+mod directory_log;
 mod durability;
 mod facts;
 mod faults;
