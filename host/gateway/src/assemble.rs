@@ -10,7 +10,8 @@ use portcullis_core::store::PluginStateStore;
 use portcullis_core::{ListenerName, Secret};
 use portcullis_guard::{ApplicationRule, ChallengeBudget, Guard, NamedNetwork, Options, Rooms, Surroundings};
 use portcullis_ldap::{
-    BindRules, Limits, Listener, Lookup, LookupOptions, Mode, OpaqueSasl, Referrals, Schema, Security, Upstream,
+    BindRules, DomainNames, Limits, Listener, Lookup, LookupOptions, Mode, OpaqueSasl, Referrals, Schema, Security,
+    Upstream,
 };
 use portcullis_store::{Store, StoreOptions};
 use portcullis_web::{WebOptions, WebState};
@@ -137,6 +138,11 @@ pub(crate) fn lookup(config: &Config) -> Result<Lookup, Problem> {
             configuration::Schema::ActiveDirectory => Schema::ActiveDirectory,
         },
     );
+    options.domain = directory.domain.as_ref().zip(directory.netbios_name.as_ref()).map(|(dns, netbios)| DomainNames {
+        dns: dns.clone(),
+        netbios: netbios.clone(),
+        upn_suffixes: directory.upn_suffixes.clone(),
+    });
     options.attributes.clone_from(&directory.attributes);
     options.privileged_groups.clone_from(&directory.privileged_groups);
     options.service_units.clone_from(&directory.service_accounts_under);

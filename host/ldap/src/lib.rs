@@ -20,7 +20,7 @@ pub mod tls;
 pub mod upstream;
 
 pub use listener::{BindRules, Limits, Listener, Mode, OpaqueSasl, Shared, serve};
-pub use lookup::{CheckError, Lookup, LookupOptions, Schema};
+pub use lookup::{CheckError, DomainNames, Lookup, LookupOptions, Schema};
 pub use referral::Referrals;
 pub use tls::{ServerTls, TlsError, client_config, server_config};
 pub use upstream::{Security, Upstream, UpstreamError};

@@ -78,6 +78,10 @@ pub(crate) struct Directory {
     pub(crate) ca_file: Option<PathBuf>,
     pub(crate) base: String,
     pub(crate) schema: Schema,
+    pub(crate) domain: Option<String>,
+    pub(crate) netbios_name: Option<String>,
+    #[serde(default)]
+    pub(crate) upn_suffixes: Vec<String>,
     pub(crate) service_account: String,
     pub(crate) password: SecretSource,
     #[serde(default = "sixty")]

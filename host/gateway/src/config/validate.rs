@@ -5,7 +5,7 @@ use std::path::Path;
 
 use portcullis_core::{Secret, dn};
 
-use super::model::{Config, Connector, Directory, Listener, ListenerTls, SecretSource, Web};
+use super::model::{Config, Connector, Directory, Listener, ListenerTls, Schema, SecretSource, Web};
 use super::problem::Problem;
 
 pub(super) fn validate(config: &Config) -> Vec<Problem> {
@@ -148,6 +148,29 @@ fn directory(problems: &mut Vec<Problem>, directory: &Directory) {
         ));
     }
     secret_source(problems, &["directory", "password"], &directory.password);
+    domain(problems, directory);
+}
+
+fn domain(problems: &mut Vec<Problem>, directory: &Directory) {
+    let mut at = |key: &str, text: &str| problems.push(Problem::new(["directory", key], text));
+    match (&directory.domain, &directory.netbios_name) {
+        (Some(_), None) => {
+            at("domain", "goes with netbios-name: give both, or neither to read them from the directory");
+        }
+        (None, Some(_)) => {
+            at("netbios-name", "goes with domain: give both, or neither to read them from the directory");
+        }
+        (None, None) if !directory.upn_suffixes.is_empty() => {
+            at(
+                "upn-suffixes",
+                "goes with domain and netbios-name; without these it is read from the directory: leave it out",
+            );
+        }
+        (Some(_), Some(_)) if matches!(directory.schema, Schema::Rfc2307) => {
+            at("domain", "is for schema = \"active-directory\" only: leave it out, with netbios-name");
+        }
+        _ => {}
+    }
 }
 
 fn listener(problems: &mut Vec<Problem>, position: &str, listener: &Listener) {
