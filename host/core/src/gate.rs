@@ -12,6 +12,13 @@ use crate::{ListenerName, Operation, OperationKind, Outcome};
 
 /// Something that was held back and may go on now. Can be opened once.
 pub trait Permit<T> {
+    /// Where this permits a bind: the application that whoever has bound is the service account of. The LDAP room tells it
+    /// with everything else that is asked over the same connection ([`Connection::application`]), so it comes from a bind
+    /// that both the directory and the gate let through, never from what a client merely said.
+    fn application(&self) -> Option<&str> {
+        None
+    }
+
     /// What was held.
     fn redeem(self) -> T;
 }
@@ -25,6 +32,8 @@ pub struct Connection {
     pub listener: ListenerName,
     /// TLS protects it.
     pub tls: bool,
+    /// What the last permit of a bind over this connection told with [`Permit::application`]. Stays when somebody else binds.
+    pub application: Option<String>,
 }
 
 /// What a client said about who it is.

@@ -6,6 +6,7 @@
 pub mod access;
 pub mod challenge;
 pub mod directory;
+pub mod dn;
 pub mod event;
 pub mod gate;
 pub mod incident;

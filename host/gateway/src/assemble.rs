@@ -12,8 +12,8 @@ use portcullis_core::store::PluginStateStore;
 use portcullis_core::{ListenerName, Secret};
 use portcullis_guard::{ApplicationRule, ChallengeBudget, Guard, NamedNetwork, Options, Rooms, Surroundings};
 use portcullis_ldap::{
-    Balance, BindRules, Limits, Listener, Lookup, LookupOptions, Mode, OpaqueSasl, Schema, Security, Upstream,
-    UpstreamOptions, Upstreams,
+    Balance, BindRules, DomainNames, Limits, Listener, Lookup, LookupOptions, Mode, OpaqueSasl, Referrals, Schema,
+    Security, Upstream, UpstreamOptions, Upstreams,
 };
 use portcullis_store::{Store, StoreOptions};
 use portcullis_web::{WebOptions, WebState};
@@ -141,6 +141,11 @@ pub(crate) fn lookup(config: &Config, upstreams: Upstreams) -> Result<Lookup, Pr
             configuration::Schema::ActiveDirectory => Schema::ActiveDirectory,
         },
     );
+    options.domain = directory.domain.as_ref().zip(directory.netbios_name.as_ref()).map(|(dns, netbios)| DomainNames {
+        dns: dns.clone(),
+        netbios: netbios.clone(),
+        upn_suffixes: directory.upn_suffixes.clone(),
+    });
     options.attributes.clone_from(&directory.attributes);
     options.privileged_groups.clone_from(&directory.privileged_groups);
     options.service_units.clone_from(&directory.service_accounts_under);
@@ -165,7 +170,9 @@ pub(crate) fn upstreams(config: &Config) -> Result<Upstreams, Problem> {
             (Some(tls), false) if directory.start_tls => Security::StartTls(Arc::clone(tls)),
             _ => Security::Plain,
         };
-        Upstream::new(address.host, address.port, security)
+        let mut upstream = Upstream::new(address.host, address.port, security);
+        upstream.send_proxy_protocol = directory.send_proxy_protocol;
+        upstream
     };
     let seconds = u64::from(directory.health_check_seconds);
     let options = UpstreamOptions {
@@ -183,7 +190,26 @@ pub(crate) fn upstreams(config: &Config) -> Result<Upstreams, Problem> {
 
 pub(crate) fn listeners(config: &Config, certificates: &mut Certificates) -> Result<Vec<Listener>, Problem> {
     let items = config.listeners.iter().enumerate();
-    items.map(|(index, item)| listener(&index.to_string(), item, certificates)).collect()
+    let made = items.map(|(index, item)| {
+        let position = index.to_string();
+        let mut made = listener(&position, item, certificates)?;
+        made.referrals = referrals(&config.directory, &position, item)?.map(Arc::new);
+        Ok(made)
+    });
+    made.collect()
+}
+
+fn referrals(
+    directory: &config::Directory,
+    position: &str,
+    item: &config::Listener,
+) -> Result<Option<Referrals>, Problem> {
+    let gateway = item.gateway_url().transpose();
+    let gateway = gateway.map_err(|text| Problem::new(["listener", position, "rewrite-referrals"], text))?;
+    let Some(gateway) = gateway else { return Ok(None) };
+    let servers = directory.addresses().map_err(|text| Problem::new(["directory", "url"], text))?;
+    let own = directory.own_names.iter().chain(servers.iter().map(|server| &server.host));
+    Ok(Some(Referrals::new(own, gateway)))
 }
 
 fn listener(position: &str, item: &config::Listener, certificates: &mut Certificates) -> Result<Listener, Problem> {
@@ -272,6 +298,7 @@ fn surroundings(config: &Config) -> Surroundings {
         name: application.name.clone(),
         listener: application.listener.as_ref().map(ListenerName::new),
         networks: application.networks.clone(),
+        bind_names: application.bind_names.clone(),
     });
     Surroundings { sites: sites.collect(), endpoints: endpoints.collect(), applications: applications.collect() }
 }

@@ -10,6 +10,7 @@ use portcullis_core::{Access, Account, AccountFacts, AccountId, AccountKind, End
 use tracing::warn;
 
 use crate::Guard;
+use crate::surroundings::Bound;
 
 /// An access that is ready to be decided on.
 pub(crate) struct Enriched {
@@ -17,6 +18,8 @@ pub(crate) struct Enriched {
     /// What policies may ask about the account; an error, for the log and the incident, where the directory or the store
     /// could not tell. Then no policy can be evaluated, because it would decide without knowing.
     pub(crate) facts: Result<Arc<AccountFacts>, String>,
+    /// The application whose service account has bound with this access.
+    pub(crate) shown: Option<String>,
 }
 
 impl Guard {
@@ -32,6 +35,9 @@ impl Guard {
             }
         };
         let names = &self.options.surroundings;
+        let bound = Bound::of(asked, account.as_ref());
+        let told = names.application(&asked.connection, bound.as_ref());
+        let (application, shown) = (told.name.to_owned(), told.by_this_bind.then(|| told.name.to_owned()));
         let access = Access {
             id: self.rooms.ids.event_id(at),
             at,
@@ -45,15 +51,12 @@ impl Guard {
                 associated: noticed.associated,
                 risk: 0,
             }),
-            target: Target {
-                application: names.application(&asked.connection.listener, address).to_owned(),
-                entry: asked.entry.clone(),
-            },
+            target: Target { application, entry: asked.entry.clone() },
             operation: asked.operation.clone(),
             outcome: asked.outcome,
             signals: noticed.signals,
         };
-        Enriched { access, facts }
+        Enriched { access, facts, shown }
     }
 
     /// The account behind a claim. Where the directory has no such entry, or cannot say, the name itself is the identity.

@@ -34,7 +34,7 @@ impl Gate for Guard {
         let closed = draft.close().await;
         debug!(event = %closed.id, decision = ?closed.decision, "decided");
         match closed.decision {
-            Decision::Allow => Answer::Permitted(Permitted::new(held)),
+            Decision::Allow => Answer::Permitted(Permitted::by_application(held, enriched.shown)),
             Decision::Block | Decision::Refused | Decision::Abandoned => {
                 Answer::Refused(Refusal { diagnostic: self.diagnostic(is_bind, closed.was_challenged, closed.id) })
             }
@@ -54,7 +54,8 @@ impl Gate for Guard {
 
     fn summarize(&self, summary: Summary) {
         if self.wants_summaries() {
-            self.ledger.take(summary, self.rooms.clock.now());
+            let application = self.options.surroundings.application(&summary.connection, None).name.to_owned();
+            self.ledger.take(summary, &application, self.rooms.clock.now());
         }
     }
 }

@@ -34,6 +34,7 @@ pub(crate) struct Key {
     pub(crate) claim: Claim,
     pub(crate) address: IpAddr,
     pub(crate) listener: ListenerName,
+    pub(crate) application: String,
 }
 
 /// A summary, before anybody has looked up whose it is.
@@ -51,7 +52,7 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
-    fn new(summary: Summary, now: Timestamp) -> Self {
+    fn new(summary: Summary, application: &str, now: Timestamp) -> Self {
         let client = summary.connection.client;
         let age = u64::try_from(summary.age.as_millis()).unwrap_or(u64::MAX);
         Self {
@@ -59,6 +60,7 @@ impl Pending {
                 claim: shortened(summary.claim),
                 address: client.ip().to_canonical(),
                 listener: summary.connection.listener,
+                application: application.to_owned(),
             },
             client: Some(client),
             connections: 1,
@@ -114,10 +116,10 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     /// Takes a summary over. Never waits for more than a lock that nobody keeps.
-    pub(crate) fn take(&self, summary: Summary, now: Timestamp) {
+    pub(crate) fn take(&self, summary: Summary, application: &str, now: Timestamp) {
         let due = Instant::now() + PERIOD.saturating_sub(summary.age);
         let continues = summary.continues;
-        let pending = Pending::new(summary, now);
+        let pending = Pending::new(summary, application, now);
         let mut state = self.state();
         // Where there is no room any more, there may be one to merge it with.
         if continues && state.ready.len() < MOST_READY {

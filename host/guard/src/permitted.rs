@@ -17,15 +17,25 @@ use portcullis_core::gate::Permit;
 #[must_use]
 pub struct Permitted<T> {
     held: T,
+    application: Option<String>,
 }
 
 impl<T> Permitted<T> {
     pub(crate) fn new(held: T) -> Self {
-        Self { held }
+        Self { held, application: None }
+    }
+
+    /// Of a bind by the service account of this application.
+    pub(crate) fn by_application(held: T, application: Option<String>) -> Self {
+        Self { held, application }
     }
 }
 
 impl<T> Permit<T> for Permitted<T> {
+    fn application(&self) -> Option<&str> {
+        self.application.as_deref()
+    }
+
     fn redeem(self) -> T {
         self.held
     }

@@ -175,7 +175,7 @@ impl Guard {
                 name: names.endpoint(key.address).map(str::to_owned),
                 site: names.site(key.address).map(str::to_owned),
             },
-            application: names.application(&key.listener, key.address).to_owned(),
+            application: key.application.clone(),
             listener: key.listener.clone(),
             client: pending.client,
             connections: pending.connections,

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use portcullis_core::challenge::{ChallengeDesk, ChallengeState};
 use portcullis_core::event::Decision;
-use portcullis_core::gate::{Answer, Claim, Gate};
+use portcullis_core::gate::{Answer, Claim, Gate, Permit as _};
 use portcullis_core::incident::IncidentChange;
 use portcullis_core::plugin::{ConnectorError, PluginFault, Progress};
 use portcullis_core::policy::*;
@@ -435,4 +435,48 @@ async fn how_accesses_challenges_and_policies_end_is_counted() {
     faulty.guard.note(bind_from("10.0.0.1"), "refused").await;
     assert_eq!(faulty.guard.counts().decisions(), [("allow", 0), ("block", 1), ("refused", 1), ("abandoned", 0)]);
     assert_eq!((faulty.guard.counts().policy_faults(), faulty.guard.counts().not_stored()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_permitted_bind_of_its_service_account_shows_an_application() {
+    let service = "uid=alice, ou=People,dc=example,dc=com".to_owned();
+    let wiki = portcullis_guard::ApplicationRule {
+        name: "wiki".to_owned(),
+        listener: None,
+        networks: vec![],
+        bind_names: vec![service],
+    };
+    // Nobody gets in from 10.0.0.1, and the other alice through nothing but the wiki.
+    let strict = policy("strict", Mode::Enforce, FailMode::Closed, |access, _| {
+        let is_other =
+            access.account.as_ref().and_then(|a| a.dn.as_ref()).is_some_and(|dn| dn.starts_with("uid=alice2"));
+        let is_blocked = access.endpoint.as_ref().is_some_and(|e| e.address.to_string() == "10.0.0.1");
+        ruling(if is_blocked || is_other && access.target.application != "wiki" {
+            Verdict::Block
+        } else {
+            Verdict::Allow
+        })
+    });
+    let surroundings = portcullis_guard::Surroundings { applications: vec![wiki], ..Default::default() };
+    let scene = scene_in(vec![strict], FailMode::Closed, Audit::Summary, surroundings);
+    let shown = async |asked| match scene.guard.decide(asked, "held").await {
+        Answer::Permitted(permitted) | Answer::Passed(permitted) => Ok(permitted.application().map(str::to_owned)),
+        Answer::Refused(_) => Err("refused"),
+    };
+    assert_eq!(shown(bind_from("10.0.0.2")).await, Ok(Some("wiki".to_owned())));
+    assert_eq!(scene.last().access.target.application, "wiki", "the service account's own bind counts as well");
+    assert_eq!(shown(bind_from("10.0.0.1")).await, Err("refused"));
+
+    let mut wrong = bind_from("10.0.0.2");
+    wrong.outcome = Outcome::Failure;
+    scene.guard.note(wrong, "The directory refused the bind.").await;
+    assert_eq!(scene.last().access.target.application, "main", "a wrong password names no application");
+
+    let mut user = bind_from("10.0.0.2");
+    user.claim = Claim::Name("uid=alice2,ou=people,dc=example,dc=com".to_owned());
+    user.entry = Some("uid=alice,ou=people,dc=example,dc=com".to_owned());
+    assert_eq!(shown(user.clone()).await, Err("refused"));
+    user.connection.application = Some("wiki".to_owned());
+    assert_eq!(shown(user).await, Ok(None), "the session knows already");
+    assert_eq!(scene.last().access.target.application, "wiki");
 }

@@ -82,6 +82,11 @@ impl<'a> Reader<'a> {
         self.0.is_empty()
     }
 
+    /// What has not been read yet.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.0
+    }
+
     /// The next element; none at the end.
     pub(crate) fn next(&mut self) -> Result<Option<Element<'a>>, FrameError> {
         if self.0.is_empty() {

@@ -40,6 +40,7 @@
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use portcullis_core::BindMethod;
@@ -50,6 +51,7 @@ use crate::encode::{OwnAnswer, OwnRequest};
 use crate::frame::{Frame, FrameError, op, result_code};
 pub use crate::outstanding::Outstanding;
 use crate::pipe::{HIGH_WATER, Passed, Pipe, Stream, Turn};
+use crate::referral::Referrals;
 use crate::residue;
 use crate::upstreams::Lease;
 
@@ -153,6 +155,8 @@ pub struct DirectoryEnd<G> {
     marked: bool,
     /// None only where a test made the connection.
     lease: Option<Lease>,
+    /// What its referrals are made to lead to; none: where they lead.
+    referrals: Option<Arc<Referrals>>,
     gate: PhantomData<fn() -> G>,
 }
 
@@ -165,8 +169,14 @@ impl<G: Gate> DirectoryEnd<G> {
             asking: false,
             marked: false,
             lease,
+            referrals: None,
             gate: PhantomData,
         }
+    }
+
+    /// The same, with its referrals made to lead elsewhere.
+    pub(crate) fn referring(self, referrals: Option<Arc<Referrals>>) -> Self {
+        Self { referrals, ..self }
     }
 
     /// Forwards a request that was decided on.
@@ -208,23 +218,31 @@ impl<G: Gate> DirectoryEnd<G> {
         let (mut run, mut last) = (0, 0);
         while let Some((size, header)) = input.peek(run)? {
             let special = header.op == op::BIND_RESPONSE || self.own == Some(header.id);
-            if special && run == 0 {
-                let frame = Frame::new(input.cut(size))?;
+            let refers = |_: &&Arc<Referrals>| Referrals::concern(header, input.octets(run, size));
+            let referrals = self.referrals.as_ref().filter(refers);
+            let given_up = outstanding.is_given_up(header.id);
+            if (special || given_up || referrals.is_some()) && run > 0 {
+                break;
+            }
+            if special {
+                let bytes = input.cut(size);
+                let bytes = referrals.and_then(|referrals| referrals.rewritten(&bytes)).map_or(bytes, Bytes::from);
                 return Ok(Some(if header.op == op::BIND_RESPONSE {
-                    FromDirectory::Bind(header.id, bind_answer(frame)?)
+                    FromDirectory::Bind(header.id, bind_answer(Frame::new(bytes)?)?)
                 } else {
                     self.asking = false;
-                    FromDirectory::Own(frame)
+                    FromDirectory::Own(Frame::new(bytes)?)
                 }));
-            }
-            let given_up = outstanding.is_given_up(header.id);
-            if special || given_up && run > 0 {
-                break;
             }
             outstanding.answered(header, input.octets(run, size));
             if given_up {
                 drop(input.cut(size));
                 continue;
+            }
+            if let Some(referrals) = referrals {
+                let bytes = input.cut(size);
+                let bytes = referrals.rewritten(&bytes).map_or(bytes, Bytes::from);
+                return Ok(Some(FromDirectory::Answers(Answers { last: bytes.len(), bytes })));
             }
             run += size;
             last = size;

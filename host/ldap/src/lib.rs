@@ -16,6 +16,7 @@ pub mod metrics;
 mod outstanding;
 mod pipe;
 mod proxy;
+pub mod referral;
 mod residue;
 mod returned;
 mod seldom;
@@ -25,8 +26,9 @@ pub mod upstream;
 pub mod upstreams;
 
 pub use listener::{BindRules, Limits, Listener, Mode, OpaqueSasl, Shared, serve};
-pub use lookup::{CheckError, Lookup, LookupOptions, Schema};
+pub use lookup::{CheckError, DomainNames, Lookup, LookupOptions, Schema};
 pub use metrics::Metrics;
+pub use referral::Referrals;
 pub use tls::{ServerTls, TlsError, client_config, server_config};
 pub use upstream::{Security, Upstream, UpstreamError};
 pub use upstreams::{Balance, UpstreamOptions, Upstreams};

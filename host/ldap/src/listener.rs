@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::frame::{DEFAULT_LIMIT, op};
 use crate::metrics::{Limit, Metrics};
+use crate::referral::Referrals;
 use crate::seldom::Seldom;
 use crate::tls::ServerTls;
 use crate::upstreams::Upstreams;
@@ -133,6 +134,8 @@ pub struct Listener {
     /// Networks of load balancers whose connections begin with a PROXY protocol header. It is believed, so nobody else may
     /// have an address there; from everywhere else a header is no LDAP. Empty by default.
     pub proxy_protocol_from: Vec<IpNet>,
+    /// What the directory's referrals are made to lead to. None by default: they stay as they are.
+    pub referrals: Option<Arc<Referrals>>,
     /// What binds it takes.
     pub rules: BindRules,
     /// Limits.
@@ -148,6 +151,7 @@ impl Listener {
             address,
             mode,
             proxy_protocol_from: Vec::new(),
+            referrals: None,
             rules: BindRules::default(),
             limits: Limits::default(),
         }

@@ -1,5 +1,5 @@
 //! The PROXY protocol, versions 1 and 2: a load balancer says whose connection it hands on
-//! (<https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt>).
+//! (<https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt>), and so does the gateway to a directory that wants to know.
 //!
 //! Only load balancers that the listener trusts are listened to: anybody else could choose an address for himself. From
 //! them a header is a must, because a connection without one would count as the load balancer's own.
@@ -8,7 +8,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
-use proxy_header::{ParseConfig, Protocol, ProxyHeader};
+use proxy_header::{ParseConfig, Protocol, ProxiedAddress, ProxyHeader};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
@@ -24,6 +24,15 @@ const V2_LIMIT: usize = 8 * 1024;
 const V2_LOCAL: u8 = 0x20;
 /// The shortest header there is: `PROXY UNKNOWN` and the end of the line.
 const SHORTEST: usize = 15;
+
+/// Whose connection the gateway hands on to the directory.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Handed {
+    /// The client.
+    pub(crate) client: SocketAddr,
+    /// Where it came to.
+    pub(crate) to: SocketAddr,
+}
 
 /// A load balancer did not say whose connection it hands on.
 #[derive(Debug, Error)]
@@ -110,6 +119,32 @@ fn client(header: &[u8]) -> Result<Option<SocketAddr>, ProxyError> {
     }
 }
 
+/// The header, of version 2, with which a connection to the directory begins; LOCAL for one of the gateway's own.
+pub(crate) fn header(handed: Option<Handed>) -> io::Result<Vec<u8>> {
+    let header = handed.map_or_else(ProxyHeader::with_local, |Handed { client, to }| {
+        let (client, to) = same_family(canonical(client), canonical(to));
+        ProxyHeader::with_address(ProxiedAddress::stream(client, to))
+    });
+    let mut octets = Vec::new();
+    header.encode_v2(&mut octets).map_err(io::Error::other)?;
+    Ok(octets)
+}
+
+/// An address is the same whether it comes in through an IPv4 or a dual-stack socket.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// A header has room for two addresses of one family only. A load balancer that is reached over one may hand on a client
+/// that was reached over the other.
+fn same_family(client: SocketAddr, to: SocketAddr) -> (SocketAddr, SocketAddr) {
+    let six = |address: SocketAddr| match address.ip() {
+        IpAddr::V4(four) => SocketAddr::new(four.to_ipv6_mapped().into(), address.port()),
+        IpAddr::V6(_) => address,
+    };
+    if client.is_ipv4() == to.is_ipv4() { (client, to) } else { (six(client), six(to)) }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -183,6 +218,21 @@ mod tests {
         }
         for (command, family) in [(0x22, 0x11), (0x11, 0x11), (0x21, 0x12), (0x21, 0x41)] {
             assert!(matches!(read(&v2(command, family, FOUR)).0, Err(ProxyError::Malformed)), "{command} {family}");
+        }
+    }
+
+    #[test]
+    fn a_connection_that_is_handed_on_is_the_client_s_and_others_are_the_gateway_s_own() {
+        let octets = |client: &str, to: &str| {
+            header(Some(Handed { client: client.parse().unwrap(), to: to.parse().unwrap() })).unwrap()
+        };
+        assert_eq!(octets("203.0.113.9:12345", "10.0.0.1:389"), v2(0x21, 0x11, FOUR));
+        assert_eq!(octets("[::ffff:203.0.113.9]:12345", "[::ffff:10.0.0.1]:389"), v2(0x21, 0x11, FOUR));
+        let six = [&[0x20, 0x01, 0x0d, 0xb8], &[0; 11][..], &[1], &[0; 15], &[1], &[0x30, 0x39, 1, 0x85]].concat();
+        assert_eq!(octets("[2001:db8::1]:12345", "[::1]:389"), v2(0x21, 0x21, &six));
+        assert_eq!(header(None).unwrap(), v2(0x20, 0, &[]));
+        for (client, to) in [("203.0.113.9:12345", "[::1]:389"), ("[2001:db8::1]:1", "10.0.0.1:389")] {
+            assert_eq!(read(&octets(client, to)).0.unwrap().as_deref(), Some(client), "{to}");
         }
     }
 

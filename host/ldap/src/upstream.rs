@@ -7,6 +7,7 @@ use std::time::Duration;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use thiserror::Error;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -14,6 +15,7 @@ use tokio_rustls::TlsConnector;
 use crate::encode::OwnRequest;
 use crate::frame::{Frame, FrameError, op, result_code};
 use crate::pipe::{Pipe, Stream, Turn};
+use crate::proxy::{self, Handed};
 
 /// How long a connection may take to be ready, TLS included, by default.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -42,6 +44,10 @@ pub struct Upstream {
     pub server_name: Option<String>,
     /// How long until a connection is ready.
     pub connect_timeout: Duration,
+    /// Begin each connection with a PROXY protocol header (version 2) that names the client; the gateway's own begin with
+    /// LOCAL. With it a connection is one client's from its first octet on: none can be made before there is a client, nor
+    /// given to another. Off by default.
+    pub send_proxy_protocol: bool,
 }
 
 /// The directory cannot be reached.
@@ -111,7 +117,14 @@ pub enum UpstreamError {
 impl Upstream {
     /// The directory at this host and port, with the default time-out.
     pub fn new(host: impl Into<String>, port: u16, security: Security) -> Self {
-        Self { host: host.into(), port, security, server_name: None, connect_timeout: CONNECT_TIMEOUT }
+        Self {
+            host: host.into(),
+            port,
+            security,
+            server_name: None,
+            connect_timeout: CONNECT_TIMEOUT,
+            send_proxy_protocol: false,
+        }
     }
 
     /// Host and port, as people write them.
@@ -130,14 +143,28 @@ impl Upstream {
         self.server_name.as_deref().unwrap_or(&self.host)
     }
 
-    /// A connection that is ready for requests, anonymous, taking answers of at most `limit` octets.
-    pub(crate) async fn connect(&self, limit: usize) -> Result<Stream, UpstreamError> {
-        timeout(self.connect_timeout, self.secured(limit)).await.map_err(|_| self.late())?
+    /// A connection that is ready for requests, anonymous, taking answers of at most `limit` octets. The directory is told
+    /// for whom where it wants to know; none: it is the gateway's own.
+    pub(crate) async fn connect(&self, limit: usize, handed: Option<Handed>) -> Result<Stream, UpstreamError> {
+        timeout(self.connect_timeout, self.secured(limit, handed)).await.map_err(|_| self.late())?
     }
 
-    /// A bare TCP connection, for a client that does the rest itself.
+    /// A bare TCP connection of the gateway's own, for a client that does the rest itself.
     pub(crate) async fn dial(&self) -> Result<TcpStream, UpstreamError> {
-        timeout(self.connect_timeout, self.dial_each()).await.map_err(|_| self.late())?
+        timeout(self.connect_timeout, self.dial_for(None)).await.map_err(|_| self.late())?
+    }
+
+    async fn dial_for(&self, handed: Option<Handed>) -> Result<TcpStream, UpstreamError> {
+        let mut stream = self.dial_each().await?;
+        let ready = async {
+            stream.set_nodelay(true)?;
+            if self.send_proxy_protocol {
+                stream.write_all(&proxy::header(handed)?).await?;
+            }
+            Ok(())
+        };
+        ready.await.map_err(|error| self.io(error))?;
+        Ok(stream)
     }
 
     /// The name is looked up each time. Of several addresses, each gets its share of the time: one that swallows everything
@@ -149,10 +176,7 @@ impl Upstream {
         let mut refused = self.io(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
         for address in addresses {
             match timeout(share, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => {
-                    stream.set_nodelay(true).map_err(|error| self.io(error))?;
-                    return Ok(stream);
-                }
+                Ok(Ok(stream)) => return Ok(stream),
                 Ok(Err(error)) => refused = self.io(error),
                 Err(_) => refused = self.late(),
             }
@@ -160,8 +184,8 @@ impl Upstream {
         Err(refused)
     }
 
-    async fn secured(&self, limit: usize) -> Result<Stream, UpstreamError> {
-        let stream = self.dial().await?;
+    async fn secured(&self, limit: usize, handed: Option<Handed>) -> Result<Stream, UpstreamError> {
+        let stream = self.dial_for(handed).await?;
         match &self.security {
             Security::Plain => Ok(Stream::Plain(stream)),
             Security::Ldaps(config) => self.handshake(stream, config).await,

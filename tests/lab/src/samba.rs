@@ -26,6 +26,8 @@ pub const BASE_DN: &str = "DC=example,DC=test";
 pub const DNS_DOMAIN: &str = "example.test";
 /// The domain's NetBIOS name.
 pub const NETBIOS_DOMAIN: &str = "EXAMPLE";
+/// What may stand behind the `@` instead of [`DNS_DOMAIN`].
+pub const UPN_SUFFIX: &str = "people.example";
 /// A person with a mail address, a department and a title.
 pub const ALICE: &str = "alice";
 /// A person in nested groups.
@@ -247,6 +249,10 @@ fn accounts() -> String {
              member: {member},CN=Users,{BASE_DN}\n\n"
         );
     }
+    let _ = write!(
+        text,
+        "dn: CN=Partitions,CN=Configuration,{BASE_DN}\nchangetype: modify\nadd: uPNSuffixes\nuPNSuffixes: {UPN_SUFFIX}\n-\n"
+    );
     text
 }
 

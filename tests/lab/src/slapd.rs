@@ -36,6 +36,7 @@ pub struct Slapd {
     child: Option<Child>,
     addr: SocketAddr,
     ldaps_addr: SocketAddr,
+    proxied: bool,
     pki: Pki,
     folder: TempDir,
 }
@@ -47,6 +48,19 @@ impl Slapd {
     /// # Errors
     /// When the Debian package `slapd` is not installed, or the server does not start; the error shows what it wrote.
     pub fn start(company: &Company) -> anyhow::Result<Self> {
+        Self::start_kind(company, false)
+    }
+
+    /// As [`Slapd::start`], but both ports take only connections that begin with a PROXY protocol header of version 2, and
+    /// the server writes every connection and operation to its log.
+    ///
+    /// # Errors
+    /// As [`Slapd::start`].
+    pub fn start_behind_proxies(company: &Company) -> anyhow::Result<Self> {
+        Self::start_kind(company, true)
+    }
+
+    fn start_kind(company: &Company, proxied: bool) -> anyhow::Result<Self> {
         for program in [SLAPD, SLAPADD] {
             anyhow::ensure!(
                 Path::new(program).exists(),
@@ -62,8 +76,8 @@ impl Slapd {
             // Another process may take the ports between the choice and the start, hence the attempts.
             let addr = SocketAddr::new(ip, free_port(ip)?);
             let ldaps_addr = SocketAddr::new(ip, free_port(ip)?);
-            match launch(folder.path(), addr, ldaps_addr) {
-                Ok(child) => return Ok(Self { child: Some(child), addr, ldaps_addr, pki, folder }),
+            match launch(folder.path(), addr, ldaps_addr, proxied) {
+                Ok(child) => return Ok(Self { child: Some(child), addr, ldaps_addr, proxied, pki, folder }),
                 Err(error) => last = error,
             }
         }
@@ -114,6 +128,12 @@ impl Slapd {
         self.child.as_ref().map(Child::pid)
     }
 
+    /// What the server has written; little, unless it was started with [`Slapd::start_behind_proxies`].
+    #[must_use]
+    pub fn log(&self) -> Vec<String> {
+        self.child.as_ref().map(|child| child.output().lines()).unwrap_or_default()
+    }
+
     /// Ends the server. Its database and its ports stay reserved for [`Slapd::restart`], as far as nobody takes them.
     ///
     /// # Errors
@@ -142,7 +162,7 @@ impl Slapd {
     /// When it does not start, for instance because somebody has taken a port meanwhile.
     pub fn restart(&mut self) -> anyhow::Result<()> {
         self.stop()?;
-        self.child = Some(launch(self.folder.path(), self.addr, self.ldaps_addr)?);
+        self.child = Some(launch(self.folder.path(), self.addr, self.ldaps_addr, self.proxied)?);
         Ok(())
     }
 }
@@ -225,18 +245,20 @@ fn limited(program: &str) -> Command {
     command
 }
 
-fn launch(folder: &Path, addr: SocketAddr, ldaps_addr: SocketAddr) -> anyhow::Result<Child> {
+fn launch(folder: &Path, addr: SocketAddr, ldaps_addr: SocketAddr, proxied: bool) -> anyhow::Result<Child> {
     // The file of a server that was killed must not be taken for the sign that the new one is ready.
     let pid_file = folder.join("slapd.pid");
     if pid_file.exists() {
         std::fs::remove_file(&pid_file)?;
     }
     let mut command = limited(SLAPD);
-    command
-        .arg("-f")
-        .arg(config_path(folder))
-        .args(["-d", "0", "-h"])
-        .arg(format!("ldap://{addr} ldaps://{ldaps_addr}"));
+    command.arg("-f").arg(config_path(folder)).args(["-d", if proxied { "stats" } else { "0" }, "-h"]).arg(
+        if proxied {
+            format!("pldap://{addr} pldaps://{ldaps_addr}")
+        } else {
+            format!("ldap://{addr} ldaps://{ldaps_addr}")
+        },
+    );
     let mut child = Child::spawn("slapd", command)?;
     let end = Instant::now() + START;
     loop {

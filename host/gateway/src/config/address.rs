@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use serde::Deserialize;
 
-use super::model::{Connector, Directory};
+use super::model::{Connector, Directory, Listener};
 
 /// Where to listen.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -69,13 +69,37 @@ impl Directory {
 }
 
 fn directory_address(url: &str) -> Result<DirectoryAddress, String> {
+    let (ldaps, host, port) = ldap_url(url)?;
+    // An address of IPv6 is connected to, and stands in a certificate, without the brackets of a URL.
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    Ok(DirectoryAddress { host, port: port.unwrap_or(if ldaps { 636 } else { 389 }), ldaps })
+}
+
+impl Listener {
+    /// What referrals are to begin with: `ldap://host[:port]` or `ldaps://host[:port]`.
+    pub(crate) fn gateway_url(&self) -> Option<Result<String, String>> {
+        self.rewrite_referrals.as_ref().map(|url| {
+            let (ldaps, host, port) = ldap_url(url)?;
+            let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+            Ok(format!("{}://{host}{port}", if ldaps { "ldaps" } else { "ldap" }))
+        })
+    }
+}
+
+/// Whether it is `ldaps`, its host, and its port.
+fn ldap_url(url: &str) -> Result<(bool, String, Option<u16>), String> {
     let (ldaps, rest) = match url.split_once("://") {
         Some(("ldap", rest)) => (false, rest),
         Some(("ldaps", rest)) => (true, rest),
         _ => return Err(format!("`{url}` has to begin with ldap:// or ldaps://")),
     };
     let (host, port) = host_and_port(rest.trim_end_matches('/'))?;
-    Ok(DirectoryAddress { host, port: port.unwrap_or(if ldaps { 636 } else { 389 }), ldaps })
+    Ok((ldaps, host, port))
+}
+
+/// Whether this is a host's name or address, and nothing else.
+pub(super) fn is_host(text: &str) -> bool {
+    host_and_port(text).is_ok_and(|(_, port)| port.is_none())
 }
 
 /// Where a cloud service is.

@@ -75,12 +75,20 @@ pub(crate) enum LogFormat {
 pub(crate) struct Directory {
     pub(crate) url: Urls,
     #[serde(default)]
+    pub(crate) own_names: Vec<String>,
+    #[serde(default)]
     pub(crate) start_tls: bool,
     #[serde(default)]
     pub(crate) allow_cleartext: bool,
+    #[serde(default)]
+    pub(crate) send_proxy_protocol: bool,
     pub(crate) ca_file: Option<PathBuf>,
     pub(crate) base: String,
     pub(crate) schema: Schema,
+    pub(crate) domain: Option<String>,
+    pub(crate) netbios_name: Option<String>,
+    #[serde(default)]
+    pub(crate) upn_suffixes: Vec<String>,
     pub(crate) service_account: String,
     pub(crate) password: SecretSource,
     #[serde(default = "sixty")]
@@ -203,6 +211,7 @@ pub(crate) struct Listener {
     pub(crate) key: Option<PathBuf>,
     #[serde(default)]
     pub(crate) proxy_protocol_from: Vec<IpNet>,
+    pub(crate) rewrite_referrals: Option<String>,
     #[serde(default)]
     pub(crate) require_tls: bool,
     #[serde(default)]
@@ -385,6 +394,8 @@ pub(crate) struct Application {
     pub(crate) listener: Option<String>,
     #[serde(default)]
     pub(crate) networks: Vec<IpNet>,
+    #[serde(default)]
+    pub(crate) bind_names: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -97,12 +97,30 @@ fn each_mistake_is_named_with_line_setting_and_advice() {
         ("tls/gateway.pem", "tls/missing.pem", "certificate = ", "tls/missing.pem cannot be opened"),
         ("tls = \"ldaps\"", "tls = \"none\"", "tls = \"ldaps\"", "is \"none\", yet there is a certificate"),
         ("secrets/okta-token", "secrets/none", "token = ", "secrets/none cannot be read"),
-        ("\"company.okta.com\"", "\"company-admin.okta.com\"", "domain = ", "the API is at company.okta.com"),
-        ("\"company.okta.com\"", "\"http://company.okta.com\"", "domain = ", "only https:// is spoken"),
-        ("\"company.okta.com\"", "\"https://company.okta.com/app\"", "domain = ", "type it like company.okta.com"),
+        ("\"company.okta.com\"", "\"company-admin.okta.com\"", "domain = \"company", "the API is at company.okta.com"),
+        ("\"company.okta.com\"", "\"http://company.okta.com\"", "domain = \"company", "only https:// is spoken"),
+        (
+            "\"company.okta.com\"",
+            "\"https://company.okta.com/app\"",
+            "domain = \"company",
+            "type it like company.okta.com",
+        ),
         ("folder = \"plugins\"", "folder = \"nowhere\"", "folder = \"plugins\"", "does not exist"),
         ("name = \"main\"", "name = \"the main one\"", "name = \"main\"", "is no name"),
         ("base = \"dc=example,dc=com\"", "base = \"\"", "base = ", "is empty"),
+        (
+            "# own-names = [\"dc1\"",
+            "own-names = [\"ldap://dc1\"",
+            "own-names = ",
+            "give it without ldap:// and without a port",
+        ),
+        ("# netbios-name = \"CORP\"", "netbios-name = \"CORP\"", "netbios-name = ", "goes with domain: give both"),
+        (
+            "# rewrite-referrals = \"ldaps://gateway.example.com\"",
+            "rewrite-referrals = \"ldaps://gateway.example.com/dc=example\"",
+            "rewrite-referrals = ",
+            "and nothing behind it",
+        ),
         (
             "# proxy-protocol-from = [\"10.0.0.0/8\"]",
             "proxy-protocol-from = [\"::/0\"]",
@@ -127,6 +145,24 @@ fn what_is_recorded_is_one_of_three() {
     let line = line_of(&sample(), "# [events]") + 1;
     assert!(said.starts_with(&format!("portcullis.toml:{line}: unknown variant `all`")), "{said}");
     assert!(said.contains("`summary`, `full`, `off`"), "{said}");
+}
+
+#[test]
+fn an_ipv6_address_of_the_directory_is_taken_out_of_its_brackets() {
+    let folder = folder();
+    let path = folder.path().join("portcullis.toml");
+    std::fs::write(&path, sample().replace("ldaps://dc1.example.com", "ldaps://[2001:db8::1]:1636/")).unwrap();
+    let loaded = Loaded::read(&path).unwrap_or_else(|problems| panic!("{problems}"));
+    let address = loaded.config.directory.addresses().unwrap();
+    assert_eq!((address[0].host.as_str(), address[0].port), ("2001:db8::1", 1636));
+}
+
+#[test]
+fn what_is_no_name_of_a_service_account_is_named() {
+    let rule = "[[application]]\nname = \"wiki\"\nbind-names = [\"svc-wiki\", \"cn=wiki,,\"]\n\n# [[site]]";
+    let said = complaint("# [[site]]", rule);
+    assert!(said.starts_with(&format!("portcullis.toml:{}: ", line_of(&sample(), "# [[site]]") + 2)), "{said}");
+    assert!(said.contains("`cn=wiki,,` is no name of an account") && !said.contains("`svc-wiki`"), "{said}");
 }
 
 #[test]

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use portcullis_core::Secret;
+use portcullis_core::{Secret, dn};
 
-use super::model::{Config, Connector, Directory, Listener, ListenerTls, SecretSource, Web};
+use super::model::{Config, Connector, Directory, Listener, ListenerTls, Schema, SecretSource, Web};
 use super::problem::Problem;
 
 pub(super) fn validate(config: &Config) -> Vec<Problem> {
@@ -37,6 +37,16 @@ pub(super) fn validate(config: &Config) -> Vec<Problem> {
         {
             let text = format!("there is no listener named `{name}`");
             problems.push(Problem::new(["application", &index.to_string(), "listener"], text));
+        }
+        for (nth, name) in item.bind_names.iter().enumerate() {
+            let is_name = if name.contains('=') { dn::parse(name).is_some() } else { !name.trim().is_empty() };
+            if !is_name {
+                let text = format!(
+                    "`{name}` is no name of an account: give a DN as the directory writes it, or, with Active Directory, \
+                     DOMAIN\\name or name@domain"
+                );
+                problems.push(Problem::new(["application", &index.to_string(), "bind-names", &nth.to_string()], text));
+            }
         }
     }
     if config.challenge.timeout_seconds == 0
@@ -124,6 +134,12 @@ fn directory(problems: &mut Vec<Problem>, directory: &Directory) {
         }
         Ok(_) => {}
     }
+    for (nth, name) in directory.own_names.iter().enumerate() {
+        if !super::address::is_host(name) {
+            let text = format!("`{name}` is no host name: give it without ldap:// and without a port");
+            problems.push(Problem::new(["directory", "own-names", &nth.to_string()], text));
+        }
+    }
     if let Some(path) = &directory.ca_file {
         file(problems, &["directory", "ca-file"], path);
     }
@@ -134,6 +150,29 @@ fn directory(problems: &mut Vec<Problem>, directory: &Directory) {
         ));
     }
     secret_source(problems, &["directory", "password"], &directory.password);
+    domain(problems, directory);
+}
+
+fn domain(problems: &mut Vec<Problem>, directory: &Directory) {
+    let mut at = |key: &str, text: &str| problems.push(Problem::new(["directory", key], text));
+    match (&directory.domain, &directory.netbios_name) {
+        (Some(_), None) => {
+            at("domain", "goes with netbios-name: give both, or neither to read them from the directory");
+        }
+        (None, Some(_)) => {
+            at("netbios-name", "goes with domain: give both, or neither to read them from the directory");
+        }
+        (None, None) if !directory.upn_suffixes.is_empty() => {
+            at(
+                "upn-suffixes",
+                "goes with domain and netbios-name; without these it is read from the directory: leave it out",
+            );
+        }
+        (Some(_), Some(_)) if matches!(directory.schema, Schema::Rfc2307) => {
+            at("domain", "is for schema = \"active-directory\" only: leave it out, with netbios-name");
+        }
+        _ => {}
+    }
 }
 
 fn listener(problems: &mut Vec<Problem>, position: &str, listener: &Listener) {
@@ -164,6 +203,12 @@ fn listener(problems: &mut Vec<Problem>, position: &str, listener: &Listener) {
         if time == Some(0) {
             at(key, "is 0: leave it out where there is to be no limit");
         }
+    }
+    if let Some(Err(text)) = listener.gateway_url() {
+        at(
+            "rewrite-referrals",
+            &format!("{text}; give the address at which clients reach this listener, and nothing behind it"),
+        );
     }
     match (listener.tls, &listener.certificate, &listener.key) {
         (ListenerTls::None, None, None) if listener.require_tls => {

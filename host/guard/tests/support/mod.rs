@@ -271,6 +271,15 @@ pub fn scene_with(policies: Vec<PolicyEntry>, without_store: FailMode) -> Scene 
 }
 
 pub fn scene_of(policies: Vec<PolicyEntry>, without_store: FailMode, audit: Audit) -> Scene {
+    scene_in(policies, without_store, audit, Surroundings::default())
+}
+
+pub fn scene_in(
+    policies: Vec<PolicyEntry>,
+    without_store: FailMode,
+    audit: Audit,
+    surroundings: Surroundings,
+) -> Scene {
     let world = Arc::new(World::default());
     let phone = Arc::new(Phone::default());
     let rooms = Rooms {
@@ -282,7 +291,7 @@ pub fn scene_of(policies: Vec<PolicyEntry>, without_store: FailMode, audit: Audi
         ids: world.clone(),
     };
     let options = Options {
-        surroundings: Surroundings::default(),
+        surroundings,
         accounts_without_entry: vec!["cn=admin,dc=example,dc=com".to_owned()],
         behavior: portcullis_behavior::Settings {
             learning_time: Duration::ZERO,
@@ -310,6 +319,7 @@ pub fn bind_from(address: &str) -> Asked {
             client: format!("{address}:50000").parse().unwrap(),
             listener: ListenerName::new("main"),
             tls: true,
+            application: None,
         },
         claim: Claim::Name("uid=alice,ou=people,dc=example,dc=com".to_owned()),
         operation: Operation::Bind(BindMethod::Simple),

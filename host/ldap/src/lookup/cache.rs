@@ -25,7 +25,7 @@ pub(super) fn pending(task: JoinHandle<Answer>) -> Pending {
 
 /// Names that differ only in case and in blanks are the same to every directory.
 pub(super) fn key(name: &str) -> String {
-    name.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>().join(" ")
+    portcullis_core::dn::folded_value(name)
 }
 
 pub(super) enum Found {

@@ -1,7 +1,6 @@
 //! From a name to an account.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use ldap3::{Scope, SearchEntry};
@@ -9,9 +8,10 @@ use portcullis_core::directory::{DirectoryAccount, DirectoryError};
 use portcullis_core::{Account, AccountFacts, AccountId, AccountKind, Group};
 use uuid::Uuid;
 
+use super::domains::Known;
+use super::forms::{Form, forms};
 use super::link::{Link, Searched};
 use super::{CheckError, LookupOptions, Schema, cache, dn, groups};
-use crate::filter::escape;
 
 /// Octets of the longest name that is looked for. No directory has longer ones.
 pub(super) const LONGEST_NAME: usize = 4096;
@@ -70,14 +70,20 @@ impl Schema {
 pub(super) async fn find(
     link: &Link,
     options: &LookupOptions,
+    domains: &Known,
     name: &str,
 ) -> Result<Option<DirectoryAccount>, DirectoryError> {
-    let Some(entry) = entry(link, options, name).await? else { return Ok(None) };
+    let Some(entry) = entry(link, options, domains, name).await? else { return Ok(None) };
     let groups = groups::of(link, options, &entry).await?;
     Ok(Some(account(options, &entry, groups)))
 }
 
-async fn entry(link: &Link, options: &LookupOptions, name: &str) -> Result<Option<SearchEntry>, DirectoryError> {
+async fn entry(
+    link: &Link,
+    options: &LookupOptions,
+    domains: &Known,
+    name: &str,
+) -> Result<Option<SearchEntry>, DirectoryError> {
     let mut wanted = options.schema.attributes().to_vec();
     wanted.extend(options.attributes.iter().map(String::as_str));
     // The directory reads DNs itself; nothing here could read them differently.
@@ -88,9 +94,14 @@ async fn entry(link: &Link, options: &LookupOptions, name: &str) -> Result<Optio
             return Ok(found);
         }
     }
-    for form in forms(options.schema, name) {
+    let domains = match options.schema {
+        Schema::ActiveDirectory if name.contains(['\\', '@']) => domains.get(link, options).await?,
+        _ => Arc::default(),
+    };
+    for form in forms(options.schema, name, &domains, &options.base) {
         let found = match form {
             Form::Filter(filter) => single(link.search(&options.base, Scope::Subtree, &filter, &wanted, 2).await?),
+            Form::Within(base, filter) => single(link.search(&base, Scope::Subtree, &filter, &wanted, 2).await?),
             Form::Canonical(filter) => by_canonical_name(link, options, name, &filter, &wanted).await?,
         };
         match found {
@@ -123,25 +134,6 @@ async fn by_canonical_name(
     Ok(single(found))
 }
 
-/// The last part of a canonical name (MS-ADTS, section 3.1.1.4.5.7), with its escaped slashes and backslashes undone. None
-/// for a name that is not of this form.
-fn canonical_leaf(name: &str) -> Option<String> {
-    let (mut escaped, mut leaf) = (false, None);
-    for letter in name.trim().chars() {
-        match (&mut leaf, letter) {
-            (_, '\\') if !escaped => {
-                escaped = true;
-                continue;
-            }
-            (_, '/' | '\n') if !escaped => leaf = Some(String::new()),
-            (Some(leaf), letter) => leaf.push(letter),
-            (None, _) => {}
-        }
-        escaped = false;
-    }
-    leaf.filter(|leaf| !leaf.is_empty())
-}
-
 /// The one entry that was found; an inner none for no entry, an outer none for several.
 fn single(found: Searched) -> Option<Option<SearchEntry>> {
     let mut entries = match found {
@@ -150,67 +142,6 @@ fn single(found: Searched) -> Option<Option<SearchEntry>> {
     };
     let first = entries.pop();
     if entries.is_empty() { Some(first) } else { None }
-}
-
-/// What to search for.
-#[derive(Debug, PartialEq, Eq)]
-enum Form {
-    /// What this finds.
-    Filter(String),
-    /// Of what this finds, the one whose canonical name it is.
-    Canonical(String),
-}
-
-/// What to search for, one after the other, for a name that is no DN. For Active Directory the forms that it takes in a
-/// simple bind (MS-ADTS, section 5.1.1.1.1), in its order. A form that is missing here would be a way around every policy
-/// about accounts: the directory lets somebody in who is a stranger here.
-fn forms(schema: Schema, name: &str) -> Vec<Form> {
-    let name = name.trim();
-    let user = |attribute: &str, value: &[u8]| {
-        let mut filter = format!("(&(objectClass=user)({attribute}=");
-        escape(&mut filter, value);
-        filter.push_str("))");
-        filter
-    };
-    if schema == Schema::Rfc2307 {
-        let mut filter = "(uid=".to_owned();
-        escape(&mut filter, name.as_bytes());
-        filter.push(')');
-        return vec![Form::Filter(filter)];
-    }
-    let mut forms = Vec::new();
-    let qualified = name.rsplit_once('\\');
-    if let Some((_, login)) = qualified {
-        forms.push(Form::Filter(user("sAMAccountName", login.as_bytes())));
-    } else if let Some((login, _)) = name.rsplit_once('@') {
-        forms.push(Form::Filter(user("userPrincipalName", name.as_bytes())));
-        forms.push(Form::Filter(user("sAMAccountName", login.as_bytes())));
-    } else {
-        forms.push(Form::Filter(user("sAMAccountName", name.as_bytes())));
-    }
-    if let Some(leaf) = canonical_leaf(name) {
-        forms.push(Form::Canonical(user("name", leaf.as_bytes())));
-    }
-    if qualified.is_some() {
-        return forms;
-    }
-    if let Ok(guid) = Uuid::parse_str(name) {
-        let mut filter = "(&(objectClass=user)(objectGUID=".to_owned();
-        for octet in guid.to_bytes_le() {
-            // Writing to a String cannot fail.
-            let _ = write!(filter, "\\{octet:02x}");
-        }
-        filter.push_str("))");
-        forms.push(Form::Filter(filter));
-    }
-    forms.push(Form::Filter(user("displayName", name.as_bytes())));
-    if name.contains('/') {
-        forms.push(Form::Filter(user("servicePrincipalName", name.as_bytes())));
-    }
-    if name.starts_with("S-1-") {
-        forms.push(Form::Filter(user("objectSid", name.as_bytes())));
-    }
-    forms
 }
 
 /// The first value of an attribute, as octets, whatever the case of its name.
@@ -302,7 +233,7 @@ fn kind(options: &LookupOptions, entry: &SearchEntry, groups: &[Group]) -> Accou
 }
 
 /// Tries everything that a look-up needs.
-pub(super) async fn check(link: &Link, options: &LookupOptions) -> Result<(), CheckError> {
+pub(super) async fn check(link: &Link, options: &LookupOptions, domains: &Known) -> Result<(), CheckError> {
     let wrong = |error| match error {
         DirectoryError::Unreachable(_) => CheckError::Unreachable(error.to_string()),
         DirectoryError::Refused(reason) => CheckError::Refused { account: options.bind_name.clone(), reason },
@@ -323,53 +254,11 @@ pub(super) async fn check(link: &Link, options: &LookupOptions) -> Result<(), Ch
     if id(options.schema, person).is_none() {
         return Err(CheckError::NoId { entry: person.dn.clone(), attribute: attribute.to_owned() });
     }
+    if options.schema == Schema::ActiveDirectory {
+        domains.get(link, options).await.map_err(|error| match error {
+            DirectoryError::Refused(reason) => CheckError::NoDomains(reason),
+            DirectoryError::Unreachable(_) => wrong(error),
+        })?;
+    }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn filters(schema: Schema, name: &str) -> Vec<String> {
-        let text = |form| match form {
-            Form::Filter(filter) => filter,
-            Form::Canonical(filter) => format!("canonical {filter}"),
-        };
-        forms(schema, name).into_iter().map(text).collect()
-    }
-
-    #[test]
-    fn names_cannot_break_out_of_their_filter() {
-        assert_eq!(filters(Schema::Rfc2307, "a)(uid=*"), ["(uid=a\\29\\28uid=\\2a)"]);
-        assert_eq!(filters(Schema::ActiveDirectory, "CORP\\a*"), ["(&(objectClass=user)(sAMAccountName=a\\2a))"]);
-        let canonical = filters(Schema::ActiveDirectory, "corp.example/People/a*");
-        assert!(canonical.contains(&"canonical (&(objectClass=user)(name=a\\2a))".to_owned()), "{canonical:?}");
-    }
-
-    #[test]
-    fn the_last_part_of_a_canonical_name_is_told() {
-        let leaf = |name| canonical_leaf(name);
-        assert_eq!(leaf("corp.example/People/Alice Adams").as_deref(), Some("Alice Adams"));
-        assert_eq!(leaf("corp.example/People\nAlice").as_deref(), Some("Alice"));
-        assert_eq!(leaf("corp.example/People/A\\/B\\\\C").as_deref(), Some("A/B\\C"));
-        for other in ["", "alice", "CORP\\alice", "alice@corp.example", "CORP\\/alice", "corp.example/"] {
-            assert_eq!(leaf(other), None, "{other}");
-        }
-    }
-
-    #[test]
-    fn active_directory_s_forms_are_tried_in_its_order() {
-        let upn = filters(Schema::ActiveDirectory, "a@corp.example");
-        assert_eq!(upn.first().map(String::as_str), Some("(&(objectClass=user)(userPrincipalName=a@corp.example))"));
-        assert_eq!(upn.get(1).map(String::as_str), Some("(&(objectClass=user)(sAMAccountName=a))"));
-        let guid = filters(Schema::ActiveDirectory, "00112233-4455-6677-8899-aabbccddeeff");
-        assert!(guid.iter().any(|filter| filter.contains("\\33\\22\\11\\00\\55\\44\\77\\66\\88")), "{guid:?}");
-        assert!(
-            filters(Schema::ActiveDirectory, "Alice Example").iter().any(|f| f.contains("displayName=Alice Example"))
-        );
-        let canonical = filters(Schema::ActiveDirectory, "corp.example/People/Alice");
-        assert_eq!(canonical.get(1).map(String::as_str), Some("canonical (&(objectClass=user)(name=Alice))"));
-        let escaped = filters(Schema::ActiveDirectory, "corp.example/A\\/B/Alice");
-        assert_eq!(escaped.get(1).map(String::as_str), Some("canonical (&(objectClass=user)(name=Alice))"));
-    }
 }

@@ -4,8 +4,9 @@
 //! error and never "not found": the guard takes the one for a reason to refuse and the other for a stranger.
 
 mod cache;
-mod dn;
+mod domains;
 mod find;
+mod forms;
 mod groups;
 mod link;
 
@@ -13,14 +14,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use portcullis_core::Secret;
 use portcullis_core::directory::{Directory, DirectoryAccount, DirectoryError};
+use portcullis_core::{Secret, dn};
 use thiserror::Error;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::upstreams::Upstreams;
 use cache::{Cache, Found, Pending};
+pub use domains::DomainNames;
 use link::Link;
 
 /// What kind of directory it is: which attributes and which forms of names it has.
@@ -47,6 +49,9 @@ pub struct LookupOptions {
     pub group_base: Option<String>,
     /// Kind of directory.
     pub schema: Schema,
+    /// With Active Directory: the names of the domain; none reads those of its forest from the directory. Names qualified by
+    /// any other domain are nobody's.
+    pub domain: Option<DomainNames>,
     /// Attributes to read beside those of the schema. Never passwords or keys: what is read is stored in events.
     pub attributes: Vec<String>,
     /// Accounts below one of these DNs are service accounts.
@@ -87,6 +92,7 @@ impl LookupOptions {
             base: base.into(),
             group_base: None,
             schema,
+            domain: None,
             attributes: Vec::new(),
             service_units: Vec::new(),
             service_groups: Vec::new(),
@@ -126,6 +132,9 @@ pub enum CheckError {
         "the service account can read no person below {0:?}; give it the right to read, or correct the base or the schema"
     )]
     NoPerson(String),
+    /// It cannot be told which domain a name is of.
+    #[error("the domains cannot be told: {0}")]
+    NoDomains(String),
     /// A person has no unchanging id.
     #[error("{entry:?} shows no {attribute}; let the service account read that attribute, or correct the schema")]
     NoId {
@@ -144,6 +153,7 @@ struct Inner {
     options: LookupOptions,
     link: Link,
     cache: Cache,
+    domains: domains::Known,
     turns: Semaphore,
 }
 
@@ -154,7 +164,7 @@ impl Lookup {
         let link = Link::new(&options);
         let cache = Cache::new(options.cache_size, options.found_ttl, options.missing_ttl);
         let turns = Semaphore::new(options.in_flight.max(1));
-        Self(Arc::new(Inner { options, link, cache, turns }))
+        Self(Arc::new(Inner { options, link, cache, domains: domains::Known::default(), turns }))
     }
 
     /// Tries everything that a look-up needs.
@@ -162,7 +172,7 @@ impl Lookup {
     /// # Errors
     /// The first thing that is wrong, with what to do about it.
     pub async fn check(&self) -> Result<(), CheckError> {
-        find::check(&self.0.link, &self.0.options).await
+        find::check(&self.0.link, &self.0.options, &self.0.domains).await
     }
 }
 
@@ -199,7 +209,7 @@ impl Inner {
         let Ok(Ok(_turn)) = turn else {
             return Err(DirectoryError::Unreachable("too many look-ups are waiting for it".to_owned()));
         };
-        find::find(&self.link, &self.options, name).await
+        find::find(&self.link, &self.options, &self.domains, name).await
     }
 }
 

@@ -9,7 +9,7 @@ use std::future::pending;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::time::Duration;
 
-use portcullis_core::gate::{Answer, Asked, Claim, Connection, Gate};
+use portcullis_core::gate::{Answer, Asked, Claim, Connection, Gate, Permit as _};
 use portcullis_core::{BindMethod, BoxFuture, Operation, Outcome};
 use tokio::time::Instant;
 
@@ -317,8 +317,14 @@ impl<G: Gate> Session<'_, G> {
                 if opaque {
                     return Ok(Some(Next::Opaque(permitted)));
                 }
+                let application = permitted.application().map(str::to_owned);
                 self.client.release(permitted);
                 self.claim = claim;
+                // What was counted so far was not the application's yet.
+                self.identify();
+                if application.is_some() {
+                    self.connection.application = application;
+                }
             }
             (Stage::Deciding { id, .. }, StageEvent::Answered(Answer::Refused(refusal))) => {
                 self.shared.metrics().bind(BindResult::Blocked);

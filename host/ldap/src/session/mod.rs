@@ -30,6 +30,7 @@ use crate::lane::{ClientEnd, DirectoryEnd, FromDirectory, HeldSuccess, Outstandi
 use crate::listener::{Mode, Shared};
 use crate::metrics::Limit;
 use crate::pipe::{HIGH_WATER, Stream, Turn};
+use crate::proxy::Handed;
 use crate::tls::acceptor;
 use crate::upstream::UpstreamError;
 
@@ -51,6 +52,7 @@ pub(crate) async fn serve_client<G: Gate>(
     stop: &CancellationToken,
 ) {
     let listener = shared.listener();
+    let handed = Handed { client, to: socket.local_addr().unwrap_or(listener.address) };
     let _ = socket.set_nodelay(true);
     let stream = match &listener.mode {
         Mode::Plain { .. } => Stream::Plain(socket),
@@ -69,8 +71,9 @@ pub(crate) async fn serve_client<G: Gate>(
             }
         }
     };
-    let connection = Connection { client, listener: listener.name.clone(), tls: matches!(stream, Stream::Tls(_)) };
-    Box::pin(Session::new(shared, stop, connection, stream).live()).await;
+    let tls = matches!(stream, Stream::Tls(_));
+    let connection = Connection { client, listener: listener.name.clone(), tls, application: None };
+    Box::pin(Session::new(shared, stop, connection, handed, stream).live()).await;
 }
 
 /// The connection to the directory: made when the first request needs it.
@@ -121,6 +124,7 @@ struct Session<'s, G: Gate> {
     shared: &'s Shared<G>,
     stop: &'s CancellationToken,
     connection: Connection,
+    handed: Handed,
     client: ClientEnd<G>,
     directory: Link<'s, G>,
     /// A request for which the directory is being connected.
@@ -146,13 +150,20 @@ struct Session<'s, G: Gate> {
 }
 
 impl<'s, G: Gate> Session<'s, G> {
-    fn new(shared: &'s Shared<G>, stop: &'s CancellationToken, connection: Connection, stream: Stream) -> Self {
+    fn new(
+        shared: &'s Shared<G>,
+        stop: &'s CancellationToken,
+        connection: Connection,
+        handed: Handed,
+        stream: Stream,
+    ) -> Self {
         let now = Instant::now();
         Self {
             client: ClientEnd::new(stream, shared.listener().limits.request_size),
             shared,
             stop,
             connection,
+            handed,
             directory: Link::None,
             waiting: None,
             outstanding: Outstanding::default(),
@@ -222,7 +233,7 @@ impl<'s, G: Gate> Session<'s, G> {
             Event::Client(Err(error)) => return Err(End::ClientGone(error.to_string())),
             Event::Directory(LinkEvent::Connected(Ok(directory))) => {
                 self.shared.metrics().directory_connected.one();
-                self.directory = Link::Up(directory);
+                self.directory = Link::Up(directory.referring(self.shared.listener().referrals.clone()));
             }
             Event::Directory(LinkEvent::Connected(Err(error))) => return Err(self.unreachable(&error)),
             Event::Directory(LinkEvent::Turn(Ok(Turn::Ended))) => return Err(self.directory_ended("it has closed")),

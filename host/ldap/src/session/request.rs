@@ -41,9 +41,11 @@ impl<G: Gate> Session<'_, G> {
         if let Link::None = self.directory {
             let (limit, upstreams) = (self.shared.listener().limits.answer_size, self.shared.upstreams());
             match upstreams.take_spare(frame.op() == op::BIND, limit) {
-                Some(directory) => self.directory = Link::Up(directory),
+                Some(directory) => {
+                    self.directory = Link::Up(directory.referring(self.shared.listener().referrals.clone()));
+                }
                 None => {
-                    self.directory = Link::Connecting(Box::pin(upstreams.connect(limit)));
+                    self.directory = Link::Connecting(Box::pin(upstreams.connect(limit, self.handed)));
                     self.waiting = Some(frame);
                     return Ok(None);
                 }

@@ -45,7 +45,7 @@ async fn check(server: &Arc<Server>, link: &mut Option<(Pipe, i32)>) -> Result<(
     let asking = async {
         let (pipe, last) = match link {
             Some(link) => link,
-            None => link.insert((Pipe::new(upstream.connect(DEFAULT_LIMIT).await?, DEFAULT_LIMIT), 0)),
+            None => link.insert((Pipe::new(upstream.connect(DEFAULT_LIMIT, None).await?, DEFAULT_LIMIT), 0)),
         };
         *last = if *last == i32::MAX { 1 } else { *last + 1 };
         pipe.send(OwnRequest::root_dse(*last).into_bytes());

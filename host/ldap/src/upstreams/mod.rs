@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use crate::lane::{Cleaned, DirectoryEnd};
+use crate::proxy::Handed;
 use crate::upstream::{Upstream, UpstreamError};
 
 pub(crate) use server::Lease;
@@ -135,14 +136,18 @@ impl Upstreams {
         Some(DirectoryEnd::new(stream, limit, Some(lease)))
     }
 
-    /// A fresh connection to the first server that gives one.
+    /// A fresh connection to the first server that gives one, for the client of `handed`.
     ///
     /// # Errors
     /// When none does: what the last one said.
-    pub(crate) async fn connect<G: Gate>(&self, limit: usize) -> Result<DirectoryEnd<G>, UpstreamError> {
+    pub(crate) async fn connect<G: Gate>(
+        &self,
+        limit: usize,
+        handed: Handed,
+    ) -> Result<DirectoryEnd<G>, UpstreamError> {
         let mut refused = UpstreamError::NoServer;
         for server in self.order() {
-            match server.connect(limit).await {
+            match server.connect(limit, Some(handed)).await {
                 Ok((stream, lease)) => return Ok(DirectoryEnd::new(stream, limit, Some(lease))),
                 Err(error) => refused = error,
             }

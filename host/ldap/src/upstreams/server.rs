@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::UpstreamOptions;
 use super::spare::{Kind, Spare};
 use crate::pipe::Stream;
+use crate::proxy::Handed;
 use crate::upstream::{Upstream, UpstreamError};
 
 #[derive(Debug)]
@@ -52,13 +53,14 @@ impl Drop for Lease {
 impl Server {
     pub(super) fn new(upstream: Upstream, options: &UpstreamOptions) -> Self {
         Self {
-            upstream,
             most: options.connections.unwrap_or(usize::MAX),
             open: AtomicUsize::new(0),
             up: AtomicBool::new(true),
             lost: Notify::new(),
-            spare: Spare::new(options.spare),
+            // A connection that says whose it is, is nobody else's.
+            spare: Spare::new(if upstream.send_proxy_protocol { 0 } else { options.spare }),
             keeps_identity: AtomicBool::new(false),
+            upstream,
         }
     }
 
@@ -106,9 +108,13 @@ impl Server {
         }
     }
 
-    pub(super) async fn connect(self: &Arc<Self>, limit: usize) -> Result<(Stream, Lease), UpstreamError> {
+    pub(super) async fn connect(
+        self: &Arc<Self>,
+        limit: usize,
+        handed: Option<Handed>,
+    ) -> Result<(Stream, Lease), UpstreamError> {
         let lease = self.seat()?;
-        let connected = self.upstream.connect(limit).await;
+        let connected = self.upstream.connect(limit, handed).await;
         self.note(connected.as_ref().map(drop));
         connected.map(|stream| (stream, lease))
     }
@@ -149,9 +155,9 @@ impl Server {
 
     /// Opens connections until this many are spare.
     pub(super) async fn stock(self: &Arc<Self>, wanted: usize) {
-        while self.is_up() && self.spare.len() < wanted {
+        while self.is_up() && self.spare.len() < wanted && self.spare.has_room() {
             // What is opened ahead of time has nobody who would set another limit; it is sent nothing before it is taken.
-            let Ok((stream, lease)) = self.connect(crate::frame::DEFAULT_LIMIT).await else { return };
+            let Ok((stream, lease)) = self.connect(crate::frame::DEFAULT_LIMIT, None).await else { return };
             self.spare.put(stream, lease, Kind::Fresh);
         }
     }

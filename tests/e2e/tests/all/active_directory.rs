@@ -27,6 +27,10 @@ then = "block"
 "#;
 
 async fn stage(samba: &Samba, base: &str) -> Result<Stage> {
+    stage_with(samba, base, "").await
+}
+
+async fn stage_with(samba: &Samba, base: &str, more: &str) -> Result<Stage> {
     let directory = format!("url = \"{}\"\nca-file = \"{}\"", samba.ldaps_uri(), samba.ca_pem_path().display());
     let accounts = format!(
         r#"
@@ -34,6 +38,7 @@ base = "{base}"
 schema = "active-directory"
 service-account = "{SERVICE}@example.test"
 password = {{ plain-text = "{secret}" }}
+{more}
 "#,
         secret = password(SERVICE)
     );
@@ -118,6 +123,20 @@ async fn accounts_groups_and_answers_are_those_of_a_real_domain_controller() -> 
     let (code, account) = bind(&stage, "example.test/Guests/Bob Brown", &password(NAMESAKE)).await?;
     assert_eq!((code, &account["login"]), (0, &NAMESAKE.into()), "{account}");
 
+    // Names of other domains, with the password of the local account of the same name. Nobody's account is blamed for it.
+    for form in
+        ["OTHER\\alice", "alice@other.example", "\\alice", "OTHER\\EXAMPLE\\alice", "alice@example.test@other.example"]
+    {
+        let (code, account) = bind(&stage, form, &password(ALICE)).await?;
+        let nobody = format!("name:{}", form.to_lowercase());
+        assert_eq!((code, &account["id"]), (49, &nobody.as_str().into()), "{form:?}: {account}");
+    }
+    // A wrong password, on the other hand, is the local account's for its own domain, and for a suffix of the forest.
+    for form in ["EXAMPLE\\alice", "example.test\\alice", "alice@people.example", "alice@example"] {
+        let (code, account) = bind(&stage, form, "wrong").await?;
+        assert_eq!((code, &account["id"]), (49, &id.as_str().into()), "{form:?}: {account}");
+    }
+
     // A machine, whose only group is its primary one, which no `member` attribute names.
     let (code, account) = bind(&stage, "EXAMPLE\\WS1$", &password(COMPUTER)).await?;
     assert_eq!((code, &account["kind"]), (49, &"machine".into()), "{account}");
@@ -139,6 +158,20 @@ async fn accounts_groups_and_answers_are_those_of_a_real_domain_controller() -> 
     let through = search(gateway).await?;
     assert_eq!((direct.code, direct.sorted_ldif().len() > 10), (0, true), "{}", direct.stderr);
     assert!(through == direct, "through the gateway:\n{}\ndirect:\n{}", through.stdout, direct.stdout);
+    drop(stage);
+
+    // The same with the names of the domain configured instead of read.
+    let names = "domain = \"example.test\"\nnetbios-name = \"OTHER\"\n";
+    let stage = stage_with(&samba, BASE_DN, names).await?;
+    let (code, account) = bind(&stage, "OTHER\\alice", "wrong").await?;
+    assert_eq!((code, &account["id"]), (49, &id.as_str().into()), "{account}");
+    let (code, account) = bind(&stage, "EXAMPLE\\alice", &password(ALICE)).await?;
+    assert_eq!(
+        (code, &account["kind"]),
+        (49, &"unknown".into()),
+        "whom the directory lets in is a stranger here: {account}"
+    );
+    assert_eq!(stage.last_access().await?["decision"], "block");
     drop(stage);
 
     // Whom the directory knows, but not below the base, is nobody whom the policies could judge.

@@ -8,15 +8,18 @@
 )]
 
 mod active_directory;
+mod applications;
 mod binds;
 mod clients;
 mod console;
+mod directory_log;
 mod drain;
 mod durability;
 mod facts;
 mod faults;
 mod metrics;
 mod outage;
+mod referrals;
 mod secrets;
 mod sessions;
 mod stage;

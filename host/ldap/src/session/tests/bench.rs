@@ -28,9 +28,13 @@ pub(crate) const SOON: Duration = Duration::from_secs(5);
 pub(crate) const A_WHILE: Duration = Duration::from_millis(150);
 
 /// Private to the tests: nothing else can permit.
-pub(crate) struct Leave<T>(T);
+pub(crate) struct Leave<T>(T, Option<String>);
 
 impl<T> Permit<T> for Leave<T> {
+    fn application(&self) -> Option<&str> {
+        self.1.as_deref()
+    }
+
     fn redeem(self) -> T {
         self.0
     }
@@ -39,16 +43,21 @@ impl<T> Permit<T> for Leave<T> {
 /// A question to the gate, answered by the test.
 pub(crate) struct Question {
     pub(crate) asked: Asked,
-    reply: oneshot::Sender<Option<String>>,
+    reply: oneshot::Sender<Result<Option<String>, String>>,
 }
 
 impl Question {
     pub(crate) fn permit(self) {
-        self.reply.send(None).unwrap();
+        self.reply.send(Ok(None)).unwrap();
+    }
+
+    /// Permits the bind of an application's service account.
+    pub(crate) fn permit_application(self, name: &str) {
+        self.reply.send(Ok(Some(name.to_owned()))).unwrap();
     }
 
     pub(crate) fn refuse(self, diagnostic: &str) {
-        self.reply.send(Some(diagnostic.to_owned())).unwrap();
+        self.reply.send(Err(diagnostic.to_owned())).unwrap();
     }
 
     /// Waits until the session drops the gate's future.
@@ -69,15 +78,15 @@ impl Gate for TestGate {
     type Permitted<T: Send> = Leave<T>;
 
     fn pass<T: Send>(&self, kind: OperationKind, held: T) -> Result<Leave<T>, T> {
-        if self.watched.contains(&kind) { Err(held) } else { Ok(Leave(held)) }
+        if self.watched.contains(&kind) { Err(held) } else { Ok(Leave(held, None)) }
     }
 
     async fn decide<T: Send>(&self, asked: Asked, held: T) -> Answer<Leave<T>> {
         let (reply, answer) = oneshot::channel();
         let _ = self.questions.send(Question { asked, reply });
         match answer.await {
-            Ok(None) => Answer::Permitted(Leave(held)),
-            Ok(Some(diagnostic)) => Answer::Refused(Refusal { diagnostic }),
+            Ok(Ok(application)) => Answer::Permitted(Leave(held, application)),
+            Ok(Err(diagnostic)) => Answer::Refused(Refusal { diagnostic }),
             Err(_) => Answer::Refused(Refusal { diagnostic: "the test is over".to_owned() }),
         }
     }

@@ -305,3 +305,63 @@ async fn a_bind_that_no_directory_could_check_is_recorded_before_it_is_answered(
     assert_eq!(client.result().await, (0, op::EXTENDED_RESPONSE, 52));
     client.closed().await;
 }
+
+/// The application that the gate is reminded of with a bind of this name, and its question.
+async fn rebind(
+    bench: &mut Bench,
+    client: &mut Peer<tokio::net::TcpStream>,
+    directory: &mut Peer<tokio::net::TcpStream>,
+    id: u8,
+    name: &str,
+) -> (Option<String>, bench::Question) {
+    client.send(&bind(id.into(), name, "secret")).await;
+    directory.next().await;
+    directory.send(&response(id, 1, 0)).await;
+    let question = bench.question().await;
+    (question.asked.connection.application.clone(), question)
+}
+
+#[tokio::test]
+async fn a_connection_stays_its_application_s_after_the_bind_of_somebody_else() {
+    let mut bench = Bench::with(&[OperationKind::Search], Mode::Plain { starttls: None }, |_| {}).await;
+    let mut client = bench.client().await;
+    client.send(&bind(1, "cn=wiki", "secret")).await;
+    let mut directory = bench.accept().await;
+    directory.next().await;
+    directory.send(&response(1, 1, 0)).await;
+    let question = bench.question().await;
+    assert_eq!(question.asked.connection.application, None);
+    question.permit_application("wiki");
+    client.next().await;
+
+    client.send(&search(2, "dc=a")).await;
+    let question = bench.question().await;
+    assert_eq!(question.asked.connection.application.as_deref(), Some("wiki"));
+    question.permit();
+    directory.next().await;
+    directory.send(&response(2, op::SEARCH_DONE, 0)).await;
+    client.next().await;
+
+    let (application, question) = rebind(&mut bench, &mut client, &mut directory, 3, ALICE).await;
+    assert_eq!(application.as_deref(), Some("wiki"));
+    question.refuse("no");
+    client.next().await;
+    // A refusal costs the connection to the directory, but the client's is still the same.
+    client.send(&bind(4, ALICE, "wrong")).await;
+    let mut directory = bench.accept().await;
+    directory.next().await;
+    directory.send(&response(4, 1, 49)).await;
+    assert_eq!(bench.note().await.0.connection.application.as_deref(), Some("wiki"));
+    client.next().await;
+    let (application, question) = rebind(&mut bench, &mut client, &mut directory, 5, "cn=payroll").await;
+    assert_eq!(application.as_deref(), Some("wiki"));
+    question.permit_application("payroll");
+    client.next().await;
+    let (application, _) = rebind(&mut bench, &mut client, &mut directory, 6, ALICE).await;
+    assert_eq!(application.as_deref(), Some("payroll"));
+
+    // Another connection knows nothing of it.
+    let mut other = bench.client().await;
+    other.send(&search(1, "dc=a")).await;
+    assert_eq!(bench.question().await.asked.connection.application, None);
+}

@@ -8,6 +8,7 @@ mod hostile;
 mod late;
 mod metrics;
 mod proxy;
+mod referrals;
 mod requests;
 mod sasl;
 mod servers;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use portcullis_core::OperationKind;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::tls::{certificate, protect};
@@ -160,4 +161,50 @@ async fn the_limit_for_one_address_counts_clients_and_not_the_load_balancer() {
         open.push((client, question));
     }
     assert_eq!(bench.shared.connections(), 2);
+}
+
+/// A gateway before a directory that wants to know whose connections it gets.
+async fn telling(change: impl FnOnce(&mut Listener)) -> Bench {
+    let directory = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = directory.local_addr().unwrap().port();
+    let mut upstream = crate::upstream::Upstream::new("127.0.0.1", port, crate::upstream::Security::Plain);
+    upstream.send_proxy_protocol = true;
+    Bench::before(directory, crate::Upstreams::single(upstream), &[], plain(), change).await
+}
+
+/// The client and the listener that the next connection to the directory begins with.
+async fn told(directory: &mut Peer<TcpStream>) -> (SocketAddr, SocketAddr) {
+    let mut header = [0; 28];
+    tokio::time::timeout(bench::SOON, directory.stream.read_exact(&mut header)).await.unwrap().unwrap();
+    let (header, _) = proxy_header::ProxyHeader::parse(&header, proxy_header::ParseConfig::default()).unwrap();
+    let told = header.proxied_address().unwrap();
+    (told.source, told.destination)
+}
+
+#[tokio::test]
+async fn the_directory_is_told_whose_connection_it_gets_before_anything_else() {
+    let mut bench = telling(|_| {}).await;
+    let mut client = elsewhere(&bench).await;
+    let own = client.stream.local_addr().unwrap();
+    client.send(&bind(1, "uid=alice", "secret")).await;
+    let mut directory = bench.accept().await;
+    assert_eq!(told(&mut directory).await, (own, bench.address));
+    assert_eq!(directory.next().await, bind(1, "uid=alice", "secret"));
+    directory.send(&response(1, 1, 0)).await;
+    bench.question().await.refuse("no");
+    client.next().await;
+    // The connection that replaces the refused one is the same client's.
+    client.send(&search(2, "dc=a")).await;
+    let mut directory = bench.accept().await;
+    assert_eq!(told(&mut directory).await, (own, bench.address));
+    assert_eq!(directory.next().await, search(2, "dc=a"));
+}
+
+#[tokio::test]
+async fn the_directory_is_told_of_the_client_and_not_of_the_load_balancer_before_it() {
+    let bench = telling(trusting).await;
+    let mut client = bench.client().await;
+    client.send(&[HEADER, &search(1, "dc=a")].concat()).await;
+    let mut directory = bench.accept().await;
+    assert_eq!(told(&mut directory).await, (CLIENT.parse().unwrap(), bench.address));
 }

@@ -1,16 +1,17 @@
-//! Reading distinguished names as the directory writes them (RFC 4514).
+//! Reading and comparing distinguished names (RFC 4514) without a directory's schema.
 
 /// One attribute and value of a relative distinguished name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Part {
+pub struct Part {
     /// Attribute, in lower case.
-    pub(super) attribute: String,
+    pub attribute: String,
     /// Value, with its escapes undone.
-    pub(super) value: String,
+    pub value: String,
 }
 
 /// The parts of a name, the leaf first; those of one relative name are together. None when it is no DN.
-pub(super) fn parse(dn: &str) -> Option<Vec<Vec<Part>>> {
+#[must_use]
+pub fn parse(dn: &str) -> Option<Vec<Vec<Part>>> {
     if dn.trim().is_empty() {
         return Some(Vec::new());
     }
@@ -18,30 +19,41 @@ pub(super) fn parse(dn: &str) -> Option<Vec<Vec<Part>>> {
 }
 
 /// Names of the organizational units above and in the name, the nearest first.
-pub(super) fn units(dn: &str) -> Vec<String> {
+#[must_use]
+pub fn units(dn: &str) -> Vec<String> {
     let parts = parse(dn).unwrap_or_default();
     // The first relative name is the entry's own.
     parts.into_iter().skip(1).flatten().filter(|part| part.attribute == "ou").map(|part| part.value).collect()
 }
 
 /// `dn` is `above`, or below it. Case and blanks do not count.
-pub(super) fn is_under(dn: &str, above: &str) -> bool {
+#[must_use]
+pub fn is_under(dn: &str, above: &str) -> bool {
     let (Some(dn), Some(above)) = (folded(dn), folded(above)) else { return false };
     !above.is_empty() && dn.ends_with(&above)
 }
 
 /// Both name the same entry.
-pub(super) fn is_same(one: &str, other: &str) -> bool {
+#[must_use]
+pub fn is_same(one: &str, other: &str) -> bool {
     matches!((folded(one), folded(other)), (Some(one), Some(other)) if one == other)
 }
 
 /// The value of the leaf, which for a group is its common name.
-pub(super) fn leaf(dn: &str) -> Option<String> {
+#[must_use]
+pub fn leaf(dn: &str) -> Option<String> {
     parse(dn)?.into_iter().next()?.into_iter().next().map(|part| part.value)
 }
 
+/// A value in the form in which it is compared: letters in lower case, blanks at the ends left out and others as one, as the
+/// matching rules of naming attributes have it (RFC 4518).
+#[must_use]
+pub fn folded_value(value: &str) -> String {
+    value.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>().join(" ")
+}
+
 fn folded(dn: &str) -> Option<Vec<Vec<(String, String)>>> {
-    let fold = |part: Part| (part.attribute, super::cache::key(&part.value));
+    let fold = |part: Part| (part.attribute, folded_value(&part.value));
     let folded = parse(dn)?.into_iter().map(|relative| {
         let mut relative: Vec<_> = relative.into_iter().map(fold).collect();
         relative.sort();
