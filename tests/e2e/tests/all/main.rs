@@ -10,6 +10,7 @@
 mod active_directory;
 mod binds;
 mod console;
+mod differential;
 mod durability;
 mod facts;
 mod faults;

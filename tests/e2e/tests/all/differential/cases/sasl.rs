@@ -1,0 +1,116 @@
+//! SASL binds (RFC 4513, section 5.2), as far as Debian's slapd offers mechanisms.
+
+use super::super::ber::{Octets, element, elements, int, nested, text, tlv};
+use super::super::case::Case;
+use super::super::request::{ALICE, BIND_RESPONSE, Op, answer, bind, lab, sasl, who_am_i};
+
+const OPAQUE: &str = "a mechanism that may put a layer on the connection would hide everything behind it; refused unless \
+                      relay-opaque-sasl is set";
+const REFUSED: &str = "this SASL mechanism is not supported here";
+
+pub(super) fn cases() -> Vec<Case> {
+    let mut cases = one_step();
+    cases.extend(scram());
+    cases.extend(opaque());
+    cases
+}
+
+fn plain(authorization: &str, name: &str, password: &str) -> Op {
+    sasl("PLAIN", Some(format!("{authorization}\0{name}\0{password}").as_bytes()))
+}
+
+fn one_step() -> Vec<Case> {
+    vec![
+        Case::new("sasl: PLAIN").ask(plain("", "alice", "alice-secret")).ask(who_am_i()),
+        Case::new("sasl: PLAIN, in lower case")
+            .ask(sasl("plain", Some(b"\0alice\0alice-secret")))
+            .ask(who_am_i()),
+        Case::new("sasl: PLAIN, wrong password").ask(plain("", "alice", "wrong")).ask(who_am_i()),
+        Case::new("sasl: PLAIN, unknown name").ask(plain("", "nobody", "x")).ask(who_am_i()),
+        Case::new("sasl: PLAIN, for somebody else without the right")
+            .ask(plain("u:bob", "alice", "alice-secret"))
+            .ask(who_am_i()),
+        Case::new("sasl: PLAIN, for somebody else with the right")
+            .ask(plain("u:alice", "proxy", "proxy-secret"))
+            .ask(who_am_i()),
+        Case::new("sasl: PLAIN, nonsense").ask(sasl("PLAIN", Some(b"nonsense"))).ask(who_am_i()),
+        Case::new("sasl: PLAIN without credentials").ask(sasl("PLAIN", None)).ask(who_am_i()),
+        Case::new("sasl: PLAIN with empty credentials").ask(sasl("PLAIN", Some(b""))).ask(who_am_i()),
+        Case::new("sasl: ANONYMOUS").ask(sasl("ANONYMOUS", Some(b"somebody@example.com"))).ask(who_am_i()),
+        Case::new("sasl: EXTERNAL where there is nothing external").ask(sasl("EXTERNAL", None)).ask(who_am_i()),
+        Case::new("sasl: EXTERNAL for somebody")
+            .ask(sasl("EXTERNAL", Some(format!("dn:{ALICE}").as_bytes())))
+            .ask(who_am_i()),
+        Case::new("sasl: a name beside the mechanism").ask(Op::raw(tlv(
+            0x60,
+            [int(3), text(ALICE), nested(3, &[text("PLAIN"), text("\0alice\0alice-secret")])].concat(),
+        ))),
+        Case::new("sasl: CRAM-MD5, given up")
+            .ask(sasl("CRAM-MD5", None))
+            .ask(bind(ALICE, "alice-secret"))
+            .ask(who_am_i()),
+        Case::new("sasl: CRAM-MD5, wrong digest")
+            .ask(sasl("CRAM-MD5", None))
+            .ask(sasl("CRAM-MD5", Some(b"alice 00000000000000000000000000000000")))
+            .ask(who_am_i()),
+    ]
+}
+
+/// SASL credentials of the last answer.
+fn credentials(frames: &[Octets]) -> String {
+    let frame = frames.last().expect("an answer");
+    let operation = elements(frame, element(frame, 0).expect("a message").value)[1].clone();
+    let found = elements(frame, operation.value).into_iter().find(|part| part.tag == 0x87);
+    let found = found.expect("SCRAM needs libsasl2-modules, and there it answers with credentials");
+    String::from_utf8(frame[found.value].to_vec()).expect("text")
+}
+
+/// The last message of a client that does not know the password (RFC 5802, section 7).
+fn false_proof(frames: &[Octets], length: usize) -> Op {
+    use base64::Engine as _;
+    let challenge = credentials(frames);
+    let nonce = challenge.split(',').next().expect("a nonce").to_owned();
+    let proof = base64::engine::general_purpose::STANDARD.encode(vec![7; length]);
+    sasl(mechanism_of(length), Some(format!("c=biws,{nonce},p={proof}").as_bytes()))
+}
+
+fn mechanism_of(length: usize) -> &'static str {
+    if length == 32 { "SCRAM-SHA-256" } else { "SCRAM-SHA-1" }
+}
+
+fn scram() -> Vec<Case> {
+    const FIRST: &[u8] = b"n,,n=alice,r=0123456789abcdefghij";
+    let begun = |name: &str| Case::new(name).ask(sasl("SCRAM-SHA-256", Some(FIRST)));
+    let mut cases = vec![
+        begun("sasl: SCRAM-SHA-256, second step wrong").reply(|frames| false_proof(frames, 32)).ask(who_am_i()),
+        Case::new("sasl: SCRAM-SHA-1, second step wrong")
+            .ask(sasl("SCRAM-SHA-1", Some(FIRST)))
+            .reply(|frames| false_proof(frames, 20))
+            .ask(who_am_i()),
+        begun("sasl: SCRAM given up by a simple bind").ask(bind(ALICE, "alice-secret")).ask(who_am_i()),
+        begun("sasl: SCRAM given up by an anonymous bind").ask(bind("", "")).ask(who_am_i()),
+        begun("sasl: SCRAM given up by another mechanism").ask(plain("", "alice", "alice-secret")).ask(who_am_i()),
+        begun("sasl: SCRAM given up by the empty mechanism").ask(sasl("", None)).ask(who_am_i()),
+        begun("sasl: SCRAM begun again").ask(sasl("SCRAM-SHA-256", Some(FIRST))).ask(who_am_i()),
+        begun("sasl: SCRAM with another operation in between").ask(who_am_i()),
+        begun("sasl: SCRAM, nonsense as its second step").ask(sasl("SCRAM-SHA-256", Some(b"nonsense"))),
+        Case::new("sasl: SCRAM, unknown name").ask(sasl("SCRAM-SHA-256", Some(b"n,,n=nobody,r=0123456789abcdefghij"))),
+        Case::new("sasl: SCRAM without its first message").ask(sasl("SCRAM-SHA-256", None)),
+    ];
+    cases.extend([("SCRAM-SHA-256", 32), ("SCRAM-SHA-1", 20)].map(|(mechanism, _)| {
+        Case::new(format!("sasl: {mechanism} by somebody with another's right"))
+            .ask(sasl(mechanism, Some(b"n,a=u:alice,n=proxy,r=0123456789abcdefghij")))
+            .ask(bind(lab("uid=proxy"), "proxy-secret"))
+            .ask(who_am_i())
+    }));
+    cases
+}
+
+fn opaque() -> Vec<Case> {
+    let refused = |mechanism: &str| {
+        Case::new(format!("sasl: {mechanism:?}"))
+            .ask(sasl(mechanism, None))
+            .by_design(OPAQUE, &[answer(1, BIND_RESPONSE, 7, REFUSED)])
+    };
+    ["", "DIGEST-MD5", "GSSAPI", "NTLM", "LOGIN", "NOBODY-KNOWS"].into_iter().map(refused).collect()
+}

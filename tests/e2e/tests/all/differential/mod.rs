@@ -1,0 +1,60 @@
+//! The same requests, directly and through the gateway: the octets that come back are the same.
+//!
+//! Each case runs against three equal directories: one alone, one behind a gateway without policies, one behind a gateway
+//! whose policy has to allow every operation. What differs by design says so, with the gateway's octets and the reason.
+//! `cargo test -p portcullis-e2e --test all -- differential --nocapture` prints the list.
+
+mod ber;
+mod case;
+mod cases;
+mod differ;
+mod normal;
+mod request;
+mod script;
+mod world;
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+use anyhow::Result;
+
+use case::{Case, Compare};
+use script::Transcript;
+use world::World;
+
+#[tokio::test]
+async fn what_comes_back_is_octet_for_octet_what_the_directory_said() -> Result<()> {
+    let cases = cases::all();
+    let world = World::new("").await?;
+    let direct = world.direct.addr();
+    let [(open, at), (held, there)] = world.gateways();
+    let (direct, at, there) = tokio::join!(run_all(&cases, direct), run_all(&cases, at), run_all(&cases, there));
+    let mut wrong = String::new();
+    for (nth, case) in cases.iter().enumerate() {
+        match &case.compare {
+            Compare::ByDesign(design) => println!("{} -- differs by design: {}", case.name, design.why),
+            _ => println!("{}", case.name),
+        }
+        for (name, side) in [(open, &at), (held, &there)] {
+            let said = match (&direct[nth], &side[nth]) {
+                (Ok(direct), Ok(gateway)) => differ::verdict(case, direct, gateway),
+                (Err(error), _) => Some(format!("the directory itself: {error:#}")),
+                (_, Err(error)) => Some(format!("{error:#}")),
+            };
+            if let Some(said) = said {
+                let _ = writeln!(wrong, "{} ({name}):\n{said}", case.name);
+            }
+        }
+    }
+    println!("{} cases", cases.len());
+    assert!(wrong.is_empty(), "the gateway's answers (+) are not the directory's (-):\n{wrong}");
+    Ok(())
+}
+
+async fn run_all(cases: &[Case], server: SocketAddr) -> Vec<Result<Vec<Transcript>>> {
+    let mut transcripts = Vec::with_capacity(cases.len());
+    for case in cases {
+        transcripts.push(script::run(case, server).await);
+    }
+    transcripts
+}
