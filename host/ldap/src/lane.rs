@@ -162,6 +162,11 @@ impl Outstanding {
         self.requests.is_empty()
     }
 
+    /// The directory has answered a bind: what it had not answered before it has given up (RFC 4511, section 4.2.1).
+    pub(crate) fn given_up(&mut self) {
+        self.requests.clear();
+    }
+
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = (i32, u8)> {
         self.requests.drain()
     }

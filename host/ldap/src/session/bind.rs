@@ -263,12 +263,16 @@ impl<G: Gate> Session<'_, G> {
                 }
                 self.client.release(permitted);
                 self.claim = claim;
+                self.outstanding.given_up();
             }
             (Stage::Deciding { id, .. }, StageEvent::Answered(Answer::Refused(refusal))) => {
                 self.give_up_directory();
                 self.refuse(id, op::BIND, Code::InvalidCredentials, &refusal.diagnostic)?;
             }
-            (Stage::Noting { then: Refused::ByDirectory(failure), .. }, StageEvent::Noted) => self.client.fail(failure),
+            (Stage::Noting { then: Refused::ByDirectory(failure), .. }, StageEvent::Noted) => {
+                self.client.fail(failure);
+                self.outstanding.given_up();
+            }
             (Stage::Noting { then: Refused::ByGateway(answer), .. }, StageEvent::Noted) => {
                 self.give_up_directory();
                 if let Some(answer) = answer {
