@@ -12,8 +12,10 @@ struct Package {
     programs: &'static [&'static str],
 }
 
-const FOR_TESTS: [Package; 7] = [
+const FOR_TESTS: [Package; 8] = [
     Package { name: "slapd", programs: &["slapd"] },
+    // PLAIN, SCRAM and CRAM-MD5 for slapd.
+    Package { name: "libsasl2-modules", programs: &["/usr/share/doc/libsasl2-modules/copyright"] },
     Package { name: "ldap-utils", programs: &["ldapsearch"] },
     Package { name: "chromium", programs: &["chromium", "chromium-browser", "google-chrome"] },
     // Samba as an Active Directory domain controller; without what it only recommends it cannot make a domain.

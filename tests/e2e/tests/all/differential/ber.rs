@@ -117,6 +117,31 @@ pub(super) fn header(message: &[u8]) -> Option<(i32, u8)> {
     Some((id, operation.tag))
 }
 
+/// The first part with this tag in the operation of the last of these messages.
+pub(super) fn last_part(messages: &[Octets], tag: u8) -> Option<Octets> {
+    let message = messages.last()?;
+    let operation = elements(message, element(message, 0)?.value).into_iter().nth(1)?;
+    let found = elements(message, operation.value).into_iter().find(|part| part.tag == tag)?;
+    Some(message[found.value].to_vec())
+}
+
+/// The value of the last message's control with this OID.
+pub(super) fn last_control(messages: &[Octets], oid: &str) -> Option<Octets> {
+    let message = messages.last()?;
+    let controls = elements(message, element(message, 0)?.value).into_iter().nth(2)?;
+    elements(message, controls.value).into_iter().find_map(|control| {
+        let inside = elements(message, control.value);
+        let (name, value) = (inside.first()?, inside.iter().skip(1).find(|part| part.tag == 0x04)?);
+        (message[name.value.clone()] == *oid.as_bytes()).then(|| message[value.value.clone()].to_vec())
+    })
+}
+
+/// The parts of the sequence that these octets are.
+pub(super) fn parts(sequence: &[u8]) -> Vec<Octets> {
+    let inner = element(sequence, 0).map_or(0..0, |found| found.value);
+    elements(sequence, inner).into_iter().map(|part| sequence[part.value].to_vec()).collect()
+}
+
 #[test]
 fn numbers_and_lengths_are_as_short_as_can_be() {
     assert_eq!(int(127), [2, 1, 127]);

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use anyhow::Result;
+
 use super::ber::Octets;
 use super::request::{Op, bind, unbind};
 
 /// Makes a request from the frames that the connection has received so far.
-pub(super) type Reply = Arc<dyn Fn(&[Octets]) -> Op + Send + Sync>;
+pub(super) type Reply = Arc<dyn Fn(&[Octets]) -> Result<Op> + Send + Sync>;
 
 /// One thing that the client does.
 #[derive(Clone)]
@@ -45,8 +47,11 @@ pub(super) enum Compare {
 #[derive(Clone)]
 pub(super) struct Design {
     pub(super) why: &'static str,
-    /// What comes back through the gateway on the first connection, in all.
+    /// What comes back through the gateway on the first connection: in all, or in the place of one of the directory's messages.
     pub(super) octets: Octets,
+    pub(super) place: Option<usize>,
+    /// The directory may happen to answer the same, because it depends on which of its threads comes first.
+    pub(super) now_and_then: bool,
 }
 
 #[derive(Clone)]
@@ -110,7 +115,7 @@ impl Case {
     }
 
     /// Answers what was received, under the next message id, and waits for the last answer.
-    pub(super) fn reply(mut self, make: impl Fn(&[Octets]) -> Op + Send + Sync + 'static) -> Self {
+    pub(super) fn reply(mut self, make: impl Fn(&[Octets]) -> Result<Op> + Send + Sync + 'static) -> Self {
         let id = self.take_id();
         let wait = vec![i32::try_from(id).unwrap()];
         self.step(Step::Reply(id, Arc::new(make))).step(Step::Wait(wait))
@@ -160,7 +165,21 @@ impl Case {
     }
 
     pub(super) fn by_design(mut self, why: &'static str, answers: &[Octets]) -> Self {
-        self.compare = Compare::ByDesign(Design { why, octets: answers.concat() });
+        self.compare = Compare::ByDesign(Design { why, octets: answers.concat(), place: None, now_and_then: false });
+        self
+    }
+
+    /// As `by_design`, where all but the message in this place (from 0) is the directory's.
+    pub(super) fn one_by_design(mut self, why: &'static str, place: usize, answer: Octets) -> Self {
+        self.compare = Compare::ByDesign(Design { why, octets: answer, place: Some(place), now_and_then: false });
+        self
+    }
+
+    /// The directory's answer depends on which of its threads comes first, and may be the same.
+    pub(super) fn now_and_then(mut self) -> Self {
+        if let Compare::ByDesign(design) = &mut self.compare {
+            design.now_and_then = true;
+        }
         self
     }
 

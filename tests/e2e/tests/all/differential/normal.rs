@@ -1,4 +1,4 @@
-//! Values that each directory chooses for itself, and nothing else, are replaced by fillers of the same length.
+//! Values that each directory chooses for itself, and nothing else, are replaced by fillers.
 //!
 //! Each is looked for where it belongs and has to look as it should; whatever does not is compared as it is. Entries that
 //! were loaded bear the same `entryUUID` (version 8) everywhere, so only those that slapd made (another version) are
@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::ber::{Found, Octets, element, elements};
+use super::ber::{Found, Octets, element, elements, seq, tlv};
 
 /// Attributes that hold the time of a change (RFC 4512, section 3.4), and slapd's own of that kind.
 const TIMES: [&str; 3] = ["createtimestamp", "modifytimestamp", "pwdchangedtime"];
@@ -23,7 +23,7 @@ const PAGED: &[u8] = b"1.2.840.113556.1.4.319";
 
 /// A whole message with fillers for what the server chose.
 pub(super) fn normalised(message: &[u8]) -> Octets {
-    let mut octets = message.to_vec();
+    let mut octets = without_challenge(message).unwrap_or_else(|| message.to_vec());
     let Some(outer) = element(&octets, 0) else { return octets };
     let parts = elements(&octets, outer.value);
     let [_, operation, rest @ ..] = parts.as_slice() else { return octets };
@@ -122,15 +122,26 @@ fn generated_password(octets: &mut [u8], operation: &Found) {
     }
 }
 
-/// SCRAM (RFC 5802, section 7): the server's part of the nonce, the salt, and the proof made of both; CRAM-MD5: all of it.
+/// CRAM-MD5's challenge (RFC 2195) is a number of no fixed length, so it is the only value whose filler has another one.
+fn without_challenge(message: &[u8]) -> Option<Octets> {
+    let parts = elements(message, element(message, 0)?.value);
+    let [id, operation] = parts.as_slice() else { return None };
+    let inside = elements(message, operation.value.clone());
+    let credentials = inside.last().filter(|part| part.tag == 0x87)?;
+    let challenge = &message[credentials.value.clone()];
+    if operation.tag != 0x61 || !challenge.starts_with(b"<") || !challenge.ends_with(b">") {
+        return None;
+    }
+    let before = inside.iter().rev().nth(1)?.value.end;
+    let operation = [&message[operation.value.start..before], &tlv(0x87, "<*>")].concat();
+    Some(seq(&[tlv(id.tag, &message[id.value.clone()]), tlv(0x61, operation)]))
+}
+
+/// SCRAM (RFC 5802, section 7): the server's part of the nonce, the salt, and the proof made of both.
 fn bind_answer(octets: &mut [u8], operation: &Found) {
     let parts = elements(octets, operation.value.clone());
     let Some(credentials) = parts.into_iter().find(|part| part.tag == 0x87) else { return };
     let text = String::from_utf8_lossy(&octets[credentials.value.clone()]).into_owned();
-    if text.starts_with('<') && text.ends_with('>') {
-        octets[credentials.value].fill(b'*');
-        return;
-    }
     let mut at = credentials.value.start;
     for piece in text.split(',') {
         if ["r=", "s=", "v="].iter().any(|name| piece.starts_with(name)) {
@@ -183,7 +194,7 @@ fn is_uuid_text(value: &[u8]) -> bool {
 
 #[test]
 fn only_what_looks_as_it_should_is_replaced() {
-    use super::ber::{int, seq, set, text, tlv};
+    use super::ber::{int, set, text};
     let entry = |name: &str, value: &str| {
         let attribute = seq(&[text(name), set(&[text(value)])]);
         seq(&[int(1), tlv(0x64, [text("dc=x"), seq(&[attribute])].concat())])

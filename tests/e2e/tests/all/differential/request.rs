@@ -280,13 +280,26 @@ pub(super) fn cancel(id: i64) -> Op {
 
 /// Tags of answers.
 pub(super) const BIND_RESPONSE: u8 = 0x61;
-pub(super) const SEARCH_DONE: u8 = 0x65;
 pub(super) const MODIFY_RESPONSE: u8 = 0x67;
 pub(super) const EXTENDED_RESPONSE: u8 = 0x78;
 
 /// An answer of the gateway's own with this tag.
 pub(super) fn answer(id: i64, tag: u8, code: i64, diagnostic: &str) -> Octets {
     seq(&[int(id), tlv(tag, [enumerated(code), text(""), text(diagnostic)].concat())])
+}
+
+/// slapd's answer to "Who am I?" of nobody.
+pub(super) fn nobody(id: i64) -> Octets {
+    identity(id, "")
+}
+
+/// slapd's answer to "Who am I?" of whom this names.
+pub(super) fn somebody(id: i64, dn: &str) -> Octets {
+    identity(id, &format!("dn:{dn}"))
+}
+
+fn identity(id: i64, name: &str) -> Octets {
+    seq(&[int(id), tlv(0x78, [enumerated(0), text(""), text(""), context(11, name)].concat())])
 }
 
 /// Notice of Disconnection (RFC 4511, section 4.4.1).

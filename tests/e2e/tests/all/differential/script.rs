@@ -60,8 +60,9 @@ impl Connection {
                 }
             }
             Step::Reply(id, make) => {
-                let request = make(&self.heard.frames).message(id);
-                self.send(&request).await;
+                let request =
+                    make(&self.heard.frames).with_context(|| format!("so far came {:02x?}", self.heard.frames))?;
+                self.send(&request.message(id)).await;
             }
             Step::Wait(ids) => while ids.iter().any(|&id| !self.heard.is_answered(id)) && self.receive().await? {},
             Step::Frames(count) => while self.heard.frames.len() < count && self.receive().await? {},
@@ -105,7 +106,9 @@ impl Transcript {
 
     /// An answer came that is the last one to this id; entries, references and intermediate answers are not.
     fn is_answered(&self, id: i32) -> bool {
-        let last = |frame: &Octets| header(frame).is_some_and(|(found, tag)| found == id && ![0x64, 0x73, 0x79].contains(&tag));
+        let last = |frame: &Octets| {
+            header(frame).is_some_and(|(found, tag)| found == id && ![0x64, 0x73, 0x79].contains(&tag))
+        };
         self.frames.iter().any(last)
     }
 }

@@ -24,6 +24,9 @@ operations = ["bind", "search", "compare", "add", "modify", "delete", "rename", 
 then = { verdict = "allow" }
 "#;
 
+/// The directory's administrator is nobody whose entry could be read.
+const WITHOUT_ENTRY: &str = "accounts-without-entry = [\"cn=manager,dc=example,dc=com\"]\n";
+
 const GLOBAL: &str = r#"
 include /etc/ldap/schema/nis.schema
 include /etc/ldap/schema/dyngroup.schema
@@ -31,7 +34,6 @@ moduleload sssvlv
 moduleload syncprov
 moduleload dynlist
 moduleload memberof
-moduleload refint
 moduleload deref
 moduleload retcode
 sizelimit unlimited
@@ -40,12 +42,16 @@ allow bind_anon_cred
 sasl-secprops none
 authz-policy to
 authz-regexp "uid=([^,]+),cn=[^,]+,cn=auth" "ldap:///dc=example,dc=com??sub?(uid=$1)"
+access to attrs=entry,uid,objectClass,authzTo
+    by users read
+    by * search
 "#;
 
 const DATABASE: &str = r#"
 overlay retcode
 retcode-parent "ou=retcodes,dc=example,dc=com"
 retcode-item "cn=slow" 0x00 sleeptime=1
+retcode-item "cn=slower" 0x00 sleeptime=30
 retcode-item "cn=busy" 0x33 text="not now" matched="dc=example,dc=com"
 retcode-item "cn=referral" 0x0a ref="ldap://other.example.com/dc=example,dc=com"
 retcode-item "cn=farewell" 0x00 unsolicited=1.3.6.1.4.1.1466.20036 flags=post-disconnect
@@ -54,8 +60,6 @@ retcode-item "cn=abrupt" 0x00 flags=pre-disconnect
 overlay dynlist
 dynlist-attrset groupOfURLs memberURL member
 overlay memberof
-overlay refint
-refint_attributes member
 overlay deref
 overlay sssvlv
 overlay syncprov
@@ -100,18 +104,32 @@ pub(super) async fn gateway(listener: &str, policies: &str) -> Result<Stage> {
     if listener.contains("tls =") {
         listener.clone_into(&mut setup.listener);
     }
-    setup.accounts.push_str("accounts-without-entry = [\"cn=manager,dc=example,dc=com\"]\n");
+    setup.accounts.push_str(WITHOUT_ENTRY);
     let mut stage = Stage::without_gateway(setup).await?;
-    behind_clear(&stage)?;
+    behind_clear(&stage, &stage.slapd)?;
     stage.start().await?;
     Ok(stage)
 }
 
-/// Lets the gateway speak to its directory in the clear.
-fn behind_clear(stage: &Stage) -> Result<()> {
+/// A gateway in front of this directory, in the clear; its own one is stopped. It has been started once before, so that its
+/// plugins are compiled and its memory is not full of that.
+pub(super) async fn gateway_before(slapd: &Slapd, policies: &str) -> Result<Stage> {
+    let mut setup = Setup { policies: policies.to_owned(), ..Setup::default() };
+    setup.accounts.push_str(WITHOUT_ENTRY);
+    let mut stage = Stage::without_gateway(setup).await?;
+    stage.slapd.stop()?;
+    behind_clear(&stage, slapd)?;
+    stage.start().await?;
+    stage.stop()?;
+    stage.start().await?;
+    Ok(stage)
+}
+
+/// Lets the gateway speak to this directory in the clear.
+fn behind_clear(stage: &Stage, slapd: &Slapd) -> Result<()> {
     let text = std::fs::read_to_string(stage.config_file())?;
     let tls = format!("url = \"{}\"", stage.slapd.ldaps_uri());
-    let clear = format!("url = \"{}\"\nallow-cleartext = true", stage.slapd.uri());
+    let clear = format!("url = \"{}\"\nallow-cleartext = true", slapd.uri());
     anyhow::ensure!(text.contains(&tls), "the configuration has no {tls}");
     std::fs::write(stage.config_file(), text.replace(&tls, &clear)).context("writing the configuration")
 }

@@ -2,7 +2,9 @@
 
 use super::super::ber::{context, int, text, tlv};
 use super::super::case::Case;
-use super::super::request::{ALICE, BIND_RESPONSE, BOB, Op, answer, bind, bind_as, lab, read, who_am_i};
+use super::super::request::{
+    ALICE, BIND_RESPONSE, BOB, Op, answer, bind, bind_as, lab, nobody, read, somebody, who_am_i,
+};
 
 /// The gateway has to know whose policies apply, so it takes no name that it cannot read.
 const UNREADABLE: &str = "a bind that the gateway cannot read exactly as the RFC has it does not reach the directory";
@@ -34,27 +36,22 @@ fn passwords() -> Vec<Case> {
         Case::new("bind: a wrong password that begins like a right one with a zero octet")
             .ask(bind(ALICE, b"alice-secret\0more")),
         Case::new("bind: a password of 100 000 octets").ask(bind(ALICE, vec![b'x'; 100_000])),
-        Case::new("bind: with an unknown control, not critical")
-            .ask(bind(ALICE, "alice-secret").with("1.3.6.1.4.1.99999.1", false, None)),
+        Case::new("bind: with an unknown control, not critical").ask(bind(ALICE, "alice-secret").with(
+            "1.3.6.1.4.1.99999.1",
+            false,
+            None,
+        )),
         Case::new("bind: with an unknown control, critical")
             .ask(bind(ALICE, "alice-secret").with("1.3.6.1.4.1.99999.1", true, None))
             .ask(who_am_i()),
     ]
 }
 
-/// The answer to "Who am I?" of somebody who is nobody.
-fn nobody(id: i64) -> Vec<u8> {
-    use super::super::ber::{enumerated, seq};
-    seq(&[int(id), tlv(0x78, [enumerated(0), text(""), text(""), context(11, "")].concat())])
-}
-
 fn versions() -> Vec<Case> {
     let mut cases: Vec<Case> = [0, 1, 2, 4, 9, 127, 128, 70_000]
         .into_iter()
         .map(|version| {
-            Case::new(format!("bind: version {version}"))
-                .ask(bind_as(version, ALICE, "alice-secret"))
-                .ask(who_am_i())
+            Case::new(format!("bind: version {version}")).ask(bind_as(version, ALICE, "alice-secret")).ask(who_am_i())
         })
         .collect();
     cases.push(
@@ -80,14 +77,12 @@ fn names() -> Vec<Case> {
             .ask(who_am_i()),
         Case::new("bind: a name that is no DN").ask(bind("alice", "alice-secret")).ask(who_am_i()),
         Case::new("bind: a name that is no DN but has a sign of equality").ask(bind("a=b=c,,", "x")),
-        Case::new("bind: a name that is no UTF-8").ask(bind(b"uid=\xff\xfe,dc=example,dc=com", "x")).by_design(
-            UNREADABLE,
-            &[answer(1, BIND_RESPONSE, 2, "the bind request cannot be read")],
-        ),
-        Case::new("bind: a name with a zero octet").ask(bind(b"uid=alice\0,dc=example,dc=com", "x")).by_design(
-            UNREADABLE,
-            &[answer(1, BIND_RESPONSE, 2, "the bind request cannot be read")],
-        ),
+        Case::new("bind: a name that is no UTF-8")
+            .ask(bind(b"uid=\xff\xfe,dc=example,dc=com", "x"))
+            .by_design(UNREADABLE, &[answer(1, BIND_RESPONSE, 2, "the bind request cannot be read")]),
+        Case::new("bind: a name with a zero octet")
+            .ask(bind(b"uid=alice\0,dc=example,dc=com", "x"))
+            .by_design(UNREADABLE, &[answer(1, BIND_RESPONSE, 2, "the bind request cannot be read")]),
         Case::new("bind: through an alias").ask(bind(lab("cn=pointer"), "alice-secret")),
         Case::new("bind: at a referral").ask(bind(lab("ou=elsewhere"), "x")),
         Case::new("bind: below a referral").ask(bind(lab("uid=x,ou=elsewhere"), "x")),
@@ -131,8 +126,13 @@ fn several() -> Vec<Case> {
             .per_id(),
         Case::new("bind: two in the same packet")
             .octets([bind(ALICE, "alice-secret").message(1), bind(BOB, "bob-secret").message(2)].concat())
-            .wait([1, 2])
-            .ask_as(3, who_am_i()),
+            .wait([2])
+            .ask_as(3, who_am_i())
+            .by_design(
+                "slapd gives the first up where the second comes early; through the gateway, a bind waits for the one before",
+                &[answer(1, BIND_RESPONSE, 0, ""), answer(2, BIND_RESPONSE, 0, ""), somebody(3, BOB)],
+            )
+            .now_and_then(),
     ]
 }
 

@@ -1,6 +1,8 @@
 //! Controls (RFC 4511, section 4.1.11).
 
-use super::super::ber::{Octets, boolean, context, element, elements, enumerated, int, nested, seq, text};
+use anyhow::{Context as _, Result};
+
+use super::super::ber::{Octets, boolean, context, enumerated, int, last_control, nested, parts, seq, text};
 use super::super::case::Case;
 use super::super::request::{
     ADD, ALICE, BASE, BOB, DELETE, LAB, Op, Search, add_person, bind, compare, delete, equal, lab, modify, read,
@@ -44,21 +46,13 @@ fn page(size: i64, cookie: &[u8]) -> Option<Octets> {
 }
 
 /// The cookie that the last answer gave.
-fn cookie(frames: &[Octets]) -> Octets {
-    let frame = frames.last().expect("an answer");
-    let parts = elements(frame, element(frame, 0).expect("a message").value);
-    for control in elements(frame, parts.get(2).expect("controls").value.clone()) {
-        let inside = elements(frame, control.value);
-        if frame[inside[0].value.clone()] == *PAGED.as_bytes() {
-            let value = element(frame, inside.last().expect("a value").value.start).expect("a sequence");
-            return frame[elements(frame, value.value)[1].value.clone()].to_vec();
-        }
-    }
-    panic!("no cookie")
+fn cookie(frames: &[Octets]) -> Result<Octets> {
+    let value = last_control(frames, PAGED).context("no page")?;
+    parts(&value).into_iter().nth(1).context("no cookie")
 }
 
-fn next_page(size: i64) -> impl Fn(&[Octets]) -> Op {
-    move |frames| people().with(PAGED, true, page(size, &cookie(frames)))
+fn next_page(size: i64) -> impl Fn(&[Octets]) -> Result<Op> {
+    move |frames| Ok(people().with(PAGED, true, page(size, &cookie(frames)?)))
 }
 
 fn pages() -> Vec<Case> {
@@ -71,9 +65,8 @@ fn pages() -> Vec<Case> {
         to_the_end,
         first("pages, given up by a page of none", 50).reply(next_page(0)).ask(who_am_i()),
         first("pages, given up by another search", 50).ask(read(ALICE)).reply_later(),
-        first("pages, another search under the same cookie", 50).reply(|frames| {
-            search(LAB).with(PAGED, true, page(50, &cookie(frames)))
-        }),
+        first("pages, another search under the same cookie", 50)
+            .reply(|frames| Ok(search(LAB).with(PAGED, true, page(50, &cookie(frames)?)))),
         first("a page of none", 0),
         first("a negative page", -1),
         first("a page larger than everything", 10_000),
@@ -90,8 +83,9 @@ impl Case {
     /// Goes on with pages whose last cookie is one answer earlier.
     fn reply_later(self) -> Self {
         self.reply(|frames| {
-            let pages = frames.iter().rposition(|frame| frame.windows(PAGED.len()).any(|part| part == PAGED.as_bytes()));
-            people().with(PAGED, true, page(50, &cookie(&frames[..=pages.expect("a page")])))
+            let is_page = |frame: &Octets| last_control(std::slice::from_ref(frame), PAGED).is_some();
+            let page_before = frames.iter().rposition(is_page).context("no page")?;
+            next_page(50)(&frames[..=page_before])
         })
     }
 }
@@ -111,18 +105,23 @@ fn sorted() -> Vec<Case> {
         let target = nested(0, &[int(offset), int(0)]);
         Some(seq(&[int(1), int(after), target]))
     };
-    let list = || people().with(SORT, true, keys(&[by("uid", None, false)]));
+    let ordered = |reverse| by("uid", Some("caseIgnoreOrderingMatch"), reverse);
+    let list = || people().with(SORT, true, keys(&[ordered(false)]));
     vec![
         one("sorted", list()),
-        one("sorted backwards", people().with(SORT, true, keys(&[by("uid", None, true)]))),
-        one("sorted by two", people().with(SORT, true, keys(&[by("sn", None, false), by("uid", Some("caseIgnoreOrderingMatch"), true)]))),
+        one("sorted backwards", people().with(SORT, true, keys(&[ordered(true)]))),
+        one("sorted by what has no order of its own", people().with(SORT, true, keys(&[by("uid", None, false)]))),
+        one(
+            "sorted by two",
+            people().with(SORT, true, keys(&[by("sn", Some("caseIgnoreOrderingMatch"), false), ordered(true)])),
+        ),
         one("sorted by an unknown attribute", people().with(SORT, true, keys(&[by("what", None, false)]))),
         one("sorted by what has no order", people().with(SORT, false, keys(&[by("jpegPhoto", None, false)]))),
         one("sorted by an unknown rule", people().with(SORT, true, keys(&[by("uid", Some("1.2.3"), false)]))),
         one("sorted by nothing", people().with(SORT, true, keys(&[]))),
         one("sorted and in pages", list().with(PAGED, true, page(30, b""))).reply(|frames| {
-            let sort = Some(seq(&[by("uid", None, false)]));
-            people().with(SORT, true, sort).with(PAGED, true, page(30, &cookie(frames)))
+            let sort = Some(seq(&[by("uid", Some("caseIgnoreOrderingMatch"), false)]));
+            Ok(people().with(SORT, true, sort).with(PAGED, true, page(30, &cookie(frames)?)))
         }),
         one("a view of a list", list().with(VLV, true, view(3, 10))),
         one("a view of a list, at a value", list().with(VLV, true, Some(seq(&[int(2), int(2), context(1, "carol")])))),
@@ -163,12 +162,26 @@ fn changes() -> Vec<Case> {
     let names = |list: &[&str]| Some(seq(&list.iter().map(text).collect::<Vec<_>>()));
     let title = |kind| modify(&person, &[(kind, "title", &[b"x"])]);
     vec![
-        one("pre-read and post-read", title(ADD).with(PRE_READ, true, names(&["title", "entryCSN"])).with(POST_READ, true, names(&["title", "entryCSN", "modifyTimestamp"])))
-            .ask(title(DELETE).with(PRE_READ, false, names(&["*"]))),
-        one("pre-read of a delete, post-read of an add", add_person("read").with(POST_READ, true, names(&["*", "entryUUID"])))
-            .ask(delete(&lab("uid=read")).with(PRE_READ, true, names(&["*"]))),
+        one(
+            "pre-read and post-read",
+            title(ADD).with(PRE_READ, true, names(&["title", "entryCSN"])).with(
+                POST_READ,
+                true,
+                names(&["title", "entryCSN", "modifyTimestamp"]),
+            ),
+        )
+        .ask(title(DELETE).with(PRE_READ, false, names(&["*"]))),
+        one(
+            "pre-read of a delete, post-read of an add",
+            add_person("read").with(POST_READ, true, names(&["*", "entryUUID"])),
+        )
+        .ask(delete(&lab("uid=read")).with(PRE_READ, true, names(&["*"]))),
         one("pre-read and post-read of a rename", add_person("read"))
-            .ask(rename(&lab("uid=read"), "uid=written", true, None).with(PRE_READ, true, names(&["uid"])).with(POST_READ, true, names(&["uid"])))
+            .ask(rename(&lab("uid=read"), "uid=written", true, None).with(PRE_READ, true, names(&["uid"])).with(
+                POST_READ,
+                true,
+                names(&["uid"]),
+            ))
             .ask(delete(&lab("uid=written"))),
         one("post-read of a search", read(ALICE).with(POST_READ, true, names(&["uid"]))),
         one("pre-read, nonsense", title(ADD).with(PRE_READ, true, Some(b"x".to_vec()))),
@@ -180,12 +193,15 @@ fn changes() -> Vec<Case> {
         one("no-op of an add", add_person("noop").with(NO_OP, true, None)).ask(read(lab("uid=noop"))),
         one("no-op of a modification", title(ADD).with(NO_OP, true, None)).ask(read(&person).attributes(&["title"])),
         one("no-op of a delete", delete(&person).with(NO_OP, true, None)).ask(read(&person).attributes(&["1.1"])),
-        one("tree delete, critical", delete(&lab("ou=tree")).with(TREE_DELETE, true, None)).ask(search(lab("ou=tree")).attributes(&["1.1"])),
+        one("tree delete, critical", delete(&lab("ou=tree")).with(TREE_DELETE, true, None))
+            .ask(search(lab("ou=tree")).attributes(&["1.1"])),
         one("tree delete, not critical", delete(&lab("ou=tree")).with(TREE_DELETE, false, None)),
         one("permissive modify", title(DELETE).with("1.2.840.113556.1.4.1413", true, None)),
-        one("relax rules", modify(&person, &[(ADD, "title", &[b"x"])]).with("1.3.6.1.4.1.4203.666.5.12", true, None)).ask(title(DELETE)),
+        one("relax rules", modify(&person, &[(ADD, "title", &[b"x"])]).with("1.3.6.1.4.1.4203.666.5.12", true, None))
+            .ask(title(DELETE)),
         one("an unknown one of a change, critical", title(ADD).with("1.2.3.4", true, None)),
-        one("an unknown one of a change, not critical", title(ADD).with("1.2.3.4", false, Some(b"v".to_vec()))).ask(title(DELETE)),
+        one("an unknown one of a change, not critical", title(ADD).with("1.2.3.4", false, Some(b"v".to_vec())))
+            .ask(title(DELETE)),
     ]
 }
 
@@ -196,22 +212,42 @@ fn others() -> Vec<Case> {
     vec![
         proxy("proxied authorization").ask(for_alice(who_am_i())).ask(who_am_i()),
         proxy("proxied authorization of a search").ask(for_alice(read(BOB).attributes(&["uid"]).into())),
-        proxy("proxied authorization without the right").ask(who_am_i().with(PROXIED, true, Some(format!("dn:{BOB}").into_bytes()))),
+        proxy("proxied authorization without the right").ask(who_am_i().with(
+            PROXIED,
+            true,
+            Some(format!("dn:{BOB}").into_bytes()),
+        )),
         proxy("proxied authorization for nobody").ask(who_am_i().with(PROXIED, true, Some(Vec::new()))),
         proxy("proxied authorization, not critical").ask(who_am_i().with(PROXIED, false, Some(alice.clone()))),
         proxy("proxied authorization, nonsense").ask(who_am_i().with(PROXIED, true, Some(b"nonsense".to_vec()))),
         proxy("proxied authorization of a bind").ask(for_alice(bind(BOB, "bob-secret"))),
-        one("session tracking", read(ALICE).with(
-            "1.3.6.1.4.1.21008.108.63.1",
-            false,
-            Some(seq(&[text("192.0.2.1"), text("app"), text("1.3.6.1.4.1.21008.108.63.1.3"), text("alice")])),
-        )),
-        one("twenty of them", (0..20).fold(Op::from(read(ALICE)), |op, nth| op.with(&format!("1.2.3.{nth}"), false, None))),
-        one("criticality said to be false", Op::from(read(ALICE)).with_raw(seq(&[text("1.2.3.4"), boolean(false), text("x")]))),
+        one(
+            "session tracking",
+            read(ALICE).with(
+                "1.3.6.1.4.1.21008.108.63.1",
+                false,
+                Some(seq(&[text("192.0.2.1"), text("app"), text("1.3.6.1.4.1.21008.108.63.1.3"), text("alice")])),
+            ),
+        ),
+        one(
+            "twenty of them",
+            (0..20).fold(Op::from(read(ALICE)), |op, nth| op.with(&format!("1.2.3.{nth}"), false, None)),
+        ),
+        one(
+            "criticality said to be false",
+            Op::from(read(ALICE)).with_raw(seq(&[text("1.2.3.4"), boolean(false), text("x")])),
+        ),
         one("a control that is empty", Op::from(read(ALICE)).with_raw(seq(&[]))),
         one("an empty OID, critical", read(ALICE).with("", true, None)),
         one("an OID that is none", read(ALICE).with("nonsense", false, None)),
-        one("a search with the controls of everything", search(BASE).limits(5, 0).with(PAGED, false, page(3, b"")).with(SORT, false, Some(seq(&[by("cn", None, false)]))).with(MANAGE_DSA_IT, true, None)),
+        one(
+            "a search with the controls of everything",
+            search(BASE)
+                .limits(5, 0)
+                .with(PAGED, false, page(3, b""))
+                .with(SORT, false, Some(seq(&[by("cn", Some("caseIgnoreOrderingMatch"), false)])))
+                .with(MANAGE_DSA_IT, true, None),
+        ),
         one("enumerated where an integer belongs", people().with(PAGED, true, Some(seq(&[enumerated(5), text("")])))),
     ]
 }

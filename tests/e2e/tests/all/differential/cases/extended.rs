@@ -1,10 +1,12 @@
 //! Extended operations (RFC 4511, section 4.12).
 
-use super::super::ber::{Octets, boolean, context, element, elements, seq, text, tlv};
+use anyhow::{Context as _, Result};
+
+use super::super::ber::{Octets, boolean, context, last_part, parts, seq, text, tlv};
 use super::super::case::Case;
 use super::super::request::{
-    ADD, ALICE, BOB, EXTENDED_RESPONSE, Op, abandon, add_person, answer, bind, cancel, delete, extended, lab, modify,
-    password_modify, read, who_am_i,
+    ADD, ALICE, BOB, DELETE, EXTENDED_RESPONSE, Op, abandon, add_person, answer, bind, cancel, delete, extended, lab,
+    modify, password_modify, read, who_am_i,
 };
 
 const TRANSACTION: &str = "1.3.6.1.1.21.2";
@@ -27,7 +29,9 @@ fn general() -> Vec<Case> {
         Case::new("extended: empty name").ask(extended("", None)),
         Case::new("extended: a name that is no OID").ask(extended("nonsense", None)),
         Case::new("extended: with an unknown control, critical").ask(who_am_i().with("1.2.3.4", true, None)),
-        Case::new("extended: without a name").ask(Op::raw(tlv(0x77, []))).by_design(UNREADABLE, &[refused.clone()]),
+        Case::new("extended: without a name")
+            .ask(Op::raw(tlv(0x77, [])))
+            .by_design(UNREADABLE, std::slice::from_ref(&refused)),
         Case::new("extended: name and value in the wrong order")
             .ask(Op::raw(tlv(0x77, [context(1, "x"), context(0, "1.2.3")].concat())))
             .by_design(UNREADABLE, &[refused]),
@@ -39,32 +43,33 @@ fn general() -> Vec<Case> {
             ),
         Case::new("extended: cancel of what there is not").manager().ask(cancel(77)),
         Case::new("extended: cancel of itself").manager().ask(cancel(2)),
-        Case::new("extended: cancel of what is finished").manager().ask(read(ALICE)).ask(cancel(2)),
         Case::new("extended: cancel, anonymous").ask(cancel(1)),
         Case::new("extended: cancel without a value").manager().ask(extended("1.3.6.1.1.8", None)),
         Case::new("extended: cancel with nonsense").manager().ask(extended("1.3.6.1.1.8", Some(b"nonsense".to_vec()))),
         Case::new("extended: abandon of what is finished").manager().ask(read(ALICE)).send(abandon(2)).ask(who_am_i()),
         Case::new("extended: a notification of the directory's")
             .manager()
-            .ask(read("cn=notification,ou=retcodes,dc=example,dc=com"))
+            .send(read("cn=notification,ou=retcodes,dc=example,dc=com"))
+            .frames(2)
             .ask(who_am_i()),
     ]
 }
 
 /// The password that the directory made up (RFC 3062, section 2).
-fn generated(frames: &[Octets]) -> Octets {
-    let frame = frames.last().expect("an answer");
-    let operation = elements(frame, element(frame, 0).expect("a message").value)[1].clone();
-    let found = elements(frame, operation.value).into_iter().find(|part| part.tag == 0x8b).expect("a value");
-    let inner = element(frame, found.value.start).expect("a sequence");
-    frame[elements(frame, inner.value)[0].value.clone()].to_vec()
+fn generated(frames: &[Octets]) -> Result<Octets> {
+    let value = last_part(frames, 0x8b).context("no value")?;
+    parts(&value).into_iter().next().context("no password")
 }
 
 fn passwords() -> Vec<Case> {
     let modify_it = "1.3.6.1.4.1.4203.1.11.1";
     let person = lab("uid=person");
     let fresh = |name: &str| {
-        Case::new(name).manager().ask(add_person("person")).ask(password_modify(Some(&lab("uid=person")), None, Some(b"first")))
+        Case::new(name).manager().ask(add_person("person")).ask(password_modify(
+            Some(&lab("uid=person")),
+            None,
+            Some(b"first"),
+        ))
     };
     let swept = |case: Case| case.manager().ask(delete(&lab("uid=person")));
     vec![
@@ -78,29 +83,43 @@ fn passwords() -> Vec<Case> {
         swept(
             fresh("password: made up by the directory")
                 .ask(password_modify(Some(&person), None, None))
-                .reply(|frames| bind(lab("uid=person"), generated(frames)))
+                .reply(|frames| Ok(bind(lab("uid=person"), generated(frames)?)))
                 .ask(who_am_i()),
         ),
-        swept(fresh("password: with the old one, wrong").ask(password_modify(Some(&person), Some(b"wrong"), Some(b"x")))),
+        swept(fresh("password: with the old one, wrong").ask(password_modify(
+            Some(&person),
+            Some(b"wrong"),
+            Some(b"x"),
+        ))),
         swept(
             fresh("password: of octets that are no text")
                 .ask(password_modify(Some(&person), None, Some(&[0, 0xff, 0xfe, 0x80])))
                 .ask(bind(&person, [0, 0xff, 0xfe, 0x80]))
                 .ask(who_am_i()),
         ),
-        Case::new("password: of nobody").manager().ask(password_modify(Some("uid=nobody,dc=example,dc=com"), None, Some(b"x"))),
+        Case::new("password: of nobody").manager().ask(password_modify(
+            Some("uid=nobody,dc=example,dc=com"),
+            None,
+            Some(b"x"),
+        )),
         Case::new("password: of what is no DN").manager().ask(password_modify(Some("nobody"), None, Some(b"x"))),
         Case::new("password: anonymous").ask(password_modify(Some(ALICE), Some(b"alice-secret"), Some(b"x"))),
-        Case::new("password: another's without the right").ask(bind(BOB, "bob-secret")).ask(password_modify(Some(ALICE), None, Some(b"x"))),
+        Case::new("password: another's without the right").ask(bind(BOB, "bob-secret")).ask(password_modify(
+            Some(ALICE),
+            None,
+            Some(b"x"),
+        )),
         Case::new("password: an empty one").manager().ask(password_modify(Some(&lab("uid=binary")), None, Some(b""))),
         Case::new("password: without a value").manager().ask(extended(modify_it, None)),
         Case::new("password: nonsense").manager().ask(extended(modify_it, Some(b"nonsense".to_vec()))),
         Case::new("password: empty sequence").manager().ask(extended(modify_it, Some(seq(&[])))),
-        Case::new("password: an element that there is not").manager().ask(extended(modify_it, Some(seq(&[context(5, "x")])))),
+        Case::new("password: an element that there is not")
+            .manager()
+            .ask(extended(modify_it, Some(seq(&[context(5, "x")])))),
     ]
 }
 
-/// RFC 5805.
+/// RFC 5805. None that fails when it is committed and none that is left by a bind: slapd 2.5.13 does not survive that.
 fn transactions() -> Vec<Case> {
     let start = || extended("1.3.6.1.1.21.1", None);
     let end = |commit: bool, id: &str| {
@@ -121,24 +140,20 @@ fn transactions() -> Vec<Case> {
             .ask(within(change("two")))
             .ask(end(true, ""))
             .ask(read(lab("uid=binary")).attributes(&["title"]))
-            .ask(modify(&lab("uid=binary"), &[(super::super::request::DELETE, "title", &[])])),
+            .ask(modify(&lab("uid=binary"), &[(DELETE, "title", &[])])),
         Case::new("transaction: given up")
             .manager()
             .ask(start())
             .ask(within(change("one")))
             .ask(end(false, ""))
             .ask(read(lab("uid=binary")).attributes(&["title"])),
-        Case::new("transaction: with a mistake in it")
-            .manager()
-            .ask(start())
-            .ask(within(change("one")))
-            .ask(within(modify(&lab("uid=binary"), &[(super::super::request::DELETE, "mail", &[])])))
-            .ask(end(true, ""))
-            .ask(read(lab("uid=binary")).attributes(&["title"])),
-        Case::new("transaction: two at once").manager().ask(start()).ask(start()),
+        Case::new("transaction: two at once").manager().ask(start()).ask(start()).ask(end(false, "")),
         Case::new("transaction: ended that was not begun").manager().ask(end(true, "")),
         Case::new("transaction: a change outside of one").manager().ask(within(change("one"))),
-        Case::new("transaction: left by a bind").manager().ask(start()).ask(within(change("one"))).ask(bind(ALICE, "alice-secret")),
-        Case::new("transaction: ended with nonsense").manager().ask(start()).ask(extended("1.3.6.1.1.21.3", Some(b"x".to_vec()))),
+        Case::new("transaction: ended with nonsense")
+            .manager()
+            .ask(start())
+            .ask(extended("1.3.6.1.1.21.3", Some(b"x".to_vec())))
+            .ask(end(false, "")),
     ]
 }

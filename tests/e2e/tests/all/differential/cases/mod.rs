@@ -24,10 +24,13 @@ pub(super) fn all() -> Vec<Case> {
         extended::cases,
         controls::cases,
         sync::cases,
-        timing::cases,
         wire::cases,
     ] {
         cases.extend(theme());
     }
     cases
+}
+
+pub(super) fn overlapping() -> Vec<Case> {
+    timing::cases()
 }

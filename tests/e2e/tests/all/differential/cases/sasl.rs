@@ -1,11 +1,14 @@
 //! SASL binds (RFC 4513, section 5.2), as far as Debian's slapd offers mechanisms.
 
-use super::super::ber::{Octets, element, elements, int, nested, text, tlv};
+use anyhow::{Context as _, Result};
+
+use super::super::ber::{Octets, int, last_part, nested, text, tlv};
 use super::super::case::Case;
-use super::super::request::{ALICE, BIND_RESPONSE, Op, answer, bind, lab, sasl, who_am_i};
+use super::super::request::{ALICE, BIND_RESPONSE, Op, answer, bind, lab, nobody, sasl, who_am_i};
 
 const OPAQUE: &str = "a mechanism that may put a layer on the connection would hide everything behind it; refused unless \
                       relay-opaque-sasl is set";
+const EMPTY: &str = "the code is that of RFC 4513, section 5.2.1.2, the message the gateway's own";
 const REFUSED: &str = "this SASL mechanism is not supported here";
 
 pub(super) fn cases() -> Vec<Case> {
@@ -22,9 +25,7 @@ fn plain(authorization: &str, name: &str, password: &str) -> Op {
 fn one_step() -> Vec<Case> {
     vec![
         Case::new("sasl: PLAIN").ask(plain("", "alice", "alice-secret")).ask(who_am_i()),
-        Case::new("sasl: PLAIN, in lower case")
-            .ask(sasl("plain", Some(b"\0alice\0alice-secret")))
-            .ask(who_am_i()),
+        Case::new("sasl: PLAIN, in lower case").ask(sasl("plain", Some(b"\0alice\0alice-secret"))).ask(who_am_i()),
         Case::new("sasl: PLAIN, wrong password").ask(plain("", "alice", "wrong")).ask(who_am_i()),
         Case::new("sasl: PLAIN, unknown name").ask(plain("", "nobody", "x")).ask(who_am_i()),
         Case::new("sasl: PLAIN, for somebody else without the right")
@@ -34,7 +35,7 @@ fn one_step() -> Vec<Case> {
             .ask(plain("u:alice", "proxy", "proxy-secret"))
             .ask(who_am_i()),
         Case::new("sasl: PLAIN, nonsense").ask(sasl("PLAIN", Some(b"nonsense"))).ask(who_am_i()),
-        Case::new("sasl: PLAIN without credentials").ask(sasl("PLAIN", None)).ask(who_am_i()),
+        Case::new("sasl: PLAIN without credentials").ask(sasl("PLAIN", None)).ask(who_am_i()).ask(bind("", "")),
         Case::new("sasl: PLAIN with empty credentials").ask(sasl("PLAIN", Some(b""))).ask(who_am_i()),
         Case::new("sasl: ANONYMOUS").ask(sasl("ANONYMOUS", Some(b"somebody@example.com"))).ask(who_am_i()),
         Case::new("sasl: EXTERNAL where there is nothing external").ask(sasl("EXTERNAL", None)).ask(who_am_i()),
@@ -57,21 +58,18 @@ fn one_step() -> Vec<Case> {
 }
 
 /// SASL credentials of the last answer.
-fn credentials(frames: &[Octets]) -> String {
-    let frame = frames.last().expect("an answer");
-    let operation = elements(frame, element(frame, 0).expect("a message").value)[1].clone();
-    let found = elements(frame, operation.value).into_iter().find(|part| part.tag == 0x87);
-    let found = found.expect("SCRAM needs libsasl2-modules, and there it answers with credentials");
-    String::from_utf8(frame[found.value].to_vec()).expect("text")
+fn credentials(frames: &[Octets]) -> Result<String> {
+    let found = last_part(frames, 0x87).context("no credentials; SCRAM comes with the package libsasl2-modules")?;
+    Ok(String::from_utf8(found)?)
 }
 
 /// The last message of a client that does not know the password (RFC 5802, section 7).
-fn false_proof(frames: &[Octets], length: usize) -> Op {
+fn false_proof(frames: &[Octets], length: usize) -> Result<Op> {
     use base64::Engine as _;
-    let challenge = credentials(frames);
-    let nonce = challenge.split(',').next().expect("a nonce").to_owned();
+    let challenge = credentials(frames)?;
+    let nonce = challenge.split(',').next().unwrap_or_default().to_owned();
     let proof = base64::engine::general_purpose::STANDARD.encode(vec![7; length]);
-    sasl(mechanism_of(length), Some(format!("c=biws,{nonce},p={proof}").as_bytes()))
+    Ok(sasl(mechanism_of(length), Some(format!("c=biws,{nonce},p={proof}").as_bytes())))
 }
 
 fn mechanism_of(length: usize) -> &'static str {
@@ -90,12 +88,16 @@ fn scram() -> Vec<Case> {
         begun("sasl: SCRAM given up by a simple bind").ask(bind(ALICE, "alice-secret")).ask(who_am_i()),
         begun("sasl: SCRAM given up by an anonymous bind").ask(bind("", "")).ask(who_am_i()),
         begun("sasl: SCRAM given up by another mechanism").ask(plain("", "alice", "alice-secret")).ask(who_am_i()),
-        begun("sasl: SCRAM given up by the empty mechanism").ask(sasl("", None)).ask(who_am_i()),
+        begun("sasl: SCRAM given up by the empty mechanism")
+            .ask(sasl("", None))
+            .ask(bind(ALICE, "alice-secret"))
+            .ask(who_am_i())
+            .one_by_design(EMPTY, 1, answer(2, BIND_RESPONSE, 7, REFUSED)),
         begun("sasl: SCRAM begun again").ask(sasl("SCRAM-SHA-256", Some(FIRST))).ask(who_am_i()),
-        begun("sasl: SCRAM with another operation in between").ask(who_am_i()),
+        begun("sasl: SCRAM with another operation in between").ask(who_am_i()).ask(bind("", "")),
         begun("sasl: SCRAM, nonsense as its second step").ask(sasl("SCRAM-SHA-256", Some(b"nonsense"))),
         Case::new("sasl: SCRAM, unknown name").ask(sasl("SCRAM-SHA-256", Some(b"n,,n=nobody,r=0123456789abcdefghij"))),
-        Case::new("sasl: SCRAM without its first message").ask(sasl("SCRAM-SHA-256", None)),
+        Case::new("sasl: SCRAM without its first message").ask(sasl("SCRAM-SHA-256", None)).ask(bind("", "")),
     ];
     cases.extend([("SCRAM-SHA-256", 32), ("SCRAM-SHA-1", 20)].map(|(mechanism, _)| {
         Case::new(format!("sasl: {mechanism} by somebody with another's right"))
@@ -110,7 +112,8 @@ fn opaque() -> Vec<Case> {
     let refused = |mechanism: &str| {
         Case::new(format!("sasl: {mechanism:?}"))
             .ask(sasl(mechanism, None))
-            .by_design(OPAQUE, &[answer(1, BIND_RESPONSE, 7, REFUSED)])
+            .ask(who_am_i())
+            .by_design(OPAQUE, &[answer(1, BIND_RESPONSE, 7, REFUSED), nobody(2)])
     };
     ["", "DIGEST-MD5", "GSSAPI", "NTLM", "LOGIN", "NOBODY-KNOWS"].into_iter().map(refused).collect()
 }

@@ -1,9 +1,7 @@
 //! Searches and compares (RFC 4511, sections 4.5 and 4.10).
 
 use super::super::case::Case;
-use super::super::request::{
-    ALICE, BASE, BOB, LAB, Op, bind, compare, equal, lab, present, read, search, who_am_i,
-};
+use super::super::request::{ALICE, BASE, BOB, LAB, Op, bind, compare, equal, lab, present, read, search, who_am_i};
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = scopes();

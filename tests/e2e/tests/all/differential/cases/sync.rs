@@ -1,12 +1,15 @@
 //! Content synchronization (RFC 4533), with changes made meanwhile on another connection.
 
-use super::super::ber::{Octets, boolean, element, elements, enumerated, seq, text};
+use anyhow::{Context as _, Result};
+
+use super::super::ber::{Octets, boolean, enumerated, last_control, parts, seq, text};
 use super::super::case::Case;
 use super::super::request::{
     ADD, DELETE, Op, abandon, add_person, cancel, delete, lab, modify, rename, search, who_am_i,
 };
 
 const SYNC: &str = "1.3.6.1.4.1.4203.1.9.1.1";
+const SYNC_DONE: &str = "1.3.6.1.4.1.4203.1.9.1.3";
 const REFRESH_ONLY: i64 = 1;
 const REFRESH_AND_PERSIST: i64 = 3;
 
@@ -17,13 +20,9 @@ fn follow(mode: i64, cookie: Option<&[u8]>) -> Op {
 }
 
 /// The cookie in the Sync Done Control of the last answer.
-fn cookie(frames: &[Octets]) -> Octets {
-    let frame = frames.last().expect("an answer");
-    let parts = elements(frame, element(frame, 0).expect("a message").value);
-    let control = elements(frame, parts[2].value.clone())[0].clone();
-    let value = elements(frame, control.value).pop().expect("a value");
-    let done = element(frame, value.value.start).expect("a sequence");
-    frame[elements(frame, done.value)[0].value.clone()].to_vec()
+fn cookie(frames: &[Octets]) -> Result<Octets> {
+    let value = last_control(frames, SYNC_DONE).context("no Sync Done Control")?;
+    parts(&value).into_iter().next().context("no cookie")
 }
 
 fn leaf(uid: &str) -> String {
@@ -40,7 +39,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new("sync: refresh again, nothing changed")
             .manager()
             .ask(follow(REFRESH_ONLY, None))
-            .reply(|frames| follow(REFRESH_ONLY, Some(&cookie(frames)))),
+            .reply(|frames| Ok(follow(REFRESH_ONLY, Some(&cookie(frames)?)))),
         Case::new("sync: a cookie that is none").manager().ask(follow(REFRESH_ONLY, Some(b"nonsense"))),
         Case::new("sync: a mode that there is not").manager().ask(follow(2, None)),
         Case::new("sync: nonsense").manager().ask(search(lab("ou=tree")).with(SYNC, true, Some(b"x".to_vec()))),

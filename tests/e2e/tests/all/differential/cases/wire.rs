@@ -2,10 +2,12 @@
 
 use super::super::ber::{Octets, boolean, context, enumerated, int, long, nested, seq, text, tlv};
 use super::super::case::Case;
-use super::super::request::{ALICE, Op, abandon, bind, notice, present, read, who_am_i};
+use super::super::request::{ALICE, Op, abandon, answer, bind, nobody, notice, present, read, who_am_i};
 
 const NOT_LDAP: &str = "octets that cannot be read are answered by a Notice of Disconnection (RFC 4511, section 4.1.1) and \
                         do not reach the directory";
+
+const STRICT: &str = "what might be read in two ways might change a password in one of them";
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = ids();
@@ -19,11 +21,14 @@ pub(super) fn cases() -> Vec<Case> {
 fn ids() -> Vec<Case> {
     let mut cases: Vec<Case> = [1, 127, 128, 255, 256, 32_767, 32_768, 65_536, 8_388_608, 0x7fff_ffff]
         .into_iter()
-        .map(|id| Case::new(format!("wire: message id {id}")).ask_as(id, who_am_i()).manager())
+        .map(|id| Case::new(format!("wire: message id {id}")).ask_as(id, who_am_i()))
         .collect();
     let with_id = |id: &[u8]| seq(&[tlv(2, id), Op::raw(tlv(0x77, context(0, "1.2.3"))).message(1)[5..].to_vec()]);
     cases.extend([
-        Case::new("wire: an id used again once it is free").ask_as(5, who_am_i()).octets(who_am_i().message(5)).frames(2),
+        Case::new("wire: an id used again once it is free")
+            .ask_as(5, who_am_i())
+            .octets(who_am_i().message(5))
+            .frames(2),
         Case::new("wire: ids that go down").ask_as(9, who_am_i()).ask_as(8, who_am_i()).ask_as(1, who_am_i()),
         Case::new("wire: an id with zeros in front").octets(with_id(&[0, 0, 0, 7])).wait([7]),
         not_ldap("wire: message id 0", who_am_i().message(0), "a request with message id 0"),
@@ -35,7 +40,7 @@ fn ids() -> Vec<Case> {
 }
 
 fn not_ldap(name: &str, octets: impl Into<Octets>, what: &str) -> Case {
-    Case::new(name).octets(octets).closed().by_design(NOT_LDAP, &[notice(2, what)])
+    Case::new(name).octets(octets).half_close().closed().by_design(NOT_LDAP, &[notice(2, what)])
 }
 
 fn lengths() -> Vec<Case> {
@@ -58,8 +63,14 @@ fn lengths() -> Vec<Case> {
     );
     vec![
         Case::new("wire: lengths in four octets").octets(bind_long).wait([1]).octets(search(long)).wait([2]),
-        Case::new("wire: a length in two octets where one is enough").octets([&[0x30, 0x82, 0, 5, 2, 1, 1, 0x42, 0][..]].concat()).closed(),
-        not_ldap("wire: indefinite length", [&[0x30, 0x80, 2, 1, 1, 0x42, 0, 0, 0][..]].concat(), "a length of the indefinite form"),
+        Case::new("wire: a length in two octets where one is enough")
+            .octets([&[0x30, 0x82, 0, 5, 2, 1, 1, 0x42, 0][..]].concat())
+            .closed(),
+        not_ldap(
+            "wire: indefinite length",
+            [&[0x30, 0x80, 2, 1, 1, 0x42, 0, 0, 0][..]].concat(),
+            "a length of the indefinite form",
+        ),
         not_ldap(
             "wire: a length in five octets",
             [&[0x30, 0x85, 0, 0, 0, 0, 5, 2, 1, 1, 0x42, 0][..]].concat(),
@@ -70,9 +81,19 @@ fn lengths() -> Vec<Case> {
             vec![0x30, 0x84, 0xff, 0xff, 0xff, 0xff, 2, 1, 1],
             "a message of 4294967301 octets, where at most 16777216 are taken",
         ),
-        not_ldap("wire: an operation that is longer than its message", vec![0x30, 6, 2, 1, 1, 0x77, 9, 0x80], "a malformed message"),
-        not_ldap("wire: octets behind the message's own end", [&[0x30, 3, 2, 1, 1][..]].concat(), "a malformed message"),
-        Case::new("wire: an element longer than the operation").octets(vec![0x30, 9, 2, 1, 1, 0x4a, 4, 0x64, 0x63, 0x3d, 0x78]).wait([1]),
+        not_ldap(
+            "wire: an operation that is longer than its message",
+            vec![0x30, 6, 2, 1, 1, 0x77, 9, 0x80],
+            "a malformed message",
+        ),
+        not_ldap(
+            "wire: octets behind the message's own end",
+            [&[0x30, 3, 2, 1, 1][..]].concat(),
+            "a malformed message",
+        ),
+        Case::new("wire: an element longer than the operation")
+            .octets(vec![0x30, 9, 2, 1, 1, 0x4a, 4, 0x64, 0x63, 0x3d, 0x78])
+            .wait([1]),
     ]
 }
 
@@ -90,13 +111,10 @@ fn garbage() -> Vec<Case> {
         Case::new("wire: garbage behind good requests")
             .ask(who_am_i())
             .octets(b"garbage".to_vec())
+            .half_close()
             .closed()
             .by_design(NOT_LDAP, &[nobody(1), notice(2, "not an LDAP message")]),
     ]
-}
-
-fn nobody(id: i64) -> Octets {
-    seq(&[int(id), tlv(0x78, [enumerated(0), text(""), text(""), context(11, "")].concat())])
 }
 
 fn kinds() -> Vec<Case> {
@@ -108,34 +126,72 @@ fn kinds() -> Vec<Case> {
         kind("an answer to a bind as a request", 0x61),
         kind("an answer to a search as a request", 0x64),
         kind("an intermediate answer as a request", 0x79),
-        kind("an empty bind", 0x60),
+        Case::new("wire: an empty bind").manager().ask(Op::raw(tlv(0x60, []))).by_design(
+            "a bind that the gateway cannot read does not reach the directory",
+            &[answer(1, 0x61, 0, ""), answer(2, 0x61, 2, "the bind request cannot be read")],
+        ),
         kind("an empty search", 0x63),
         kind("an empty add", 0x68),
         kind("an empty compare", 0x6e),
         kind("an empty rename", 0x6c),
         Case::new("wire: an unbind with something in it").octets(Op::raw(tlv(0x42, "xyz")).message(1)).closed(),
-        Case::new("wire: an abandon with nothing in it").octets(Op::raw(tlv(0x50, [])).message(1)).ask_as(2, who_am_i()),
+        Case::new("wire: an abandon with nothing in it")
+            .octets(Op::raw(tlv(0x50, [])).message(1))
+            .ask_as(2, who_am_i())
+            .by_design(
+                "an abandon has no answer, so one that cannot be read is as good as none (RFC 4511, section 4.11)",
+                &[nobody(2)],
+            )
+            .now_and_then(),
         Case::new("wire: an abandon of a negative id").octets(abandon(-5).message(1)).ask_as(2, who_am_i()),
-        Case::new("wire: something behind the controls").octets(seq(&[
-            int(1),
-            tlv(0x77, context(0, "1.3.6.1.4.1.4203.1.11.3")),
-            nested(0, &[]),
-            text("more"),
-        ])).wait([1]),
-        Case::new("wire: something that is no controls behind the operation").octets(seq(&[
-            int(1),
-            tlv(0x77, context(0, "1.3.6.1.4.1.4203.1.11.3")),
-            text("more"),
-        ])).wait([1]),
-        Case::new("wire: something behind a search").octets(seq(&[
-            int(1),
-            Op::raw(Octets::new()).message(1)[5..].to_vec(),
-            tlv(0x63, [text(""), enumerated(0), enumerated(0), int(0), int(0), boolean(false), present("objectClass"), seq(&[]), text("more")].concat()),
-        ])).wait([1]),
-        Case::new("wire: a boolean of another true").octets(seq(&[
-            int(1),
-            tlv(0x63, [text(""), enumerated(0), enumerated(0), int(0), int(0), tlv(1, [1]), present("objectClass"), seq(&[])].concat()),
-        ])).wait([1]),
+        Case::new("wire: something behind the controls")
+            .octets(seq(&[int(1), tlv(0x77, context(0, "1.3.6.1.4.1.4203.1.11.3")), nested(0, &[]), text("more")]))
+            .wait([1])
+            .by_design(STRICT, &[answer(1, 0x78, 2, "the request cannot be read")]),
+        Case::new("wire: something that is no controls behind the operation")
+            .octets(seq(&[int(1), tlv(0x77, context(0, "1.3.6.1.4.1.4203.1.11.3")), text("more")]))
+            .wait([1])
+            .by_design(STRICT, &[answer(1, 0x78, 2, "the request cannot be read")]),
+        Case::new("wire: something behind a search")
+            .octets(seq(&[
+                int(1),
+                Op::raw(Octets::new()).message(1)[5..].to_vec(),
+                tlv(
+                    0x63,
+                    [
+                        text(""),
+                        enumerated(0),
+                        enumerated(0),
+                        int(0),
+                        int(0),
+                        boolean(false),
+                        present("objectClass"),
+                        seq(&[]),
+                        text("more"),
+                    ]
+                    .concat(),
+                ),
+            ]))
+            .wait([1]),
+        Case::new("wire: a boolean of another true")
+            .octets(seq(&[
+                int(1),
+                tlv(
+                    0x63,
+                    [
+                        text(""),
+                        enumerated(0),
+                        enumerated(0),
+                        int(0),
+                        int(0),
+                        tlv(1, [1]),
+                        present("objectClass"),
+                        seq(&[]),
+                    ]
+                    .concat(),
+                ),
+            ]))
+            .wait([1]),
     ]
 }
 
@@ -157,7 +213,7 @@ fn endings() -> Vec<Case> {
             .closed()
             .by_design(
                 "a directory that is gone is answered by unavailable (52)",
-                &[super::super::request::answer(1, 0x61, 0, ""), notice(52, "the directory is not available")],
+                &[answer(1, 0x61, 0, ""), notice(52, "the directory is not available")],
             ),
     ]
 }
