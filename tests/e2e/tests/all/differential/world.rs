@@ -111,16 +111,13 @@ pub(super) async fn gateway(listener: &str, policies: &str) -> Result<Stage> {
     Ok(stage)
 }
 
-/// A gateway in front of this directory, in the clear; its own one is stopped. It has been started once before, so that its
-/// plugins are compiled and its memory is not full of that.
+/// A gateway in front of this directory, in the clear; its own one is stopped.
 pub(super) async fn gateway_before(slapd: &Slapd, policies: &str) -> Result<Stage> {
     let mut setup = Setup { policies: policies.to_owned(), ..Setup::default() };
     setup.accounts.push_str(WITHOUT_ENTRY);
     let mut stage = Stage::without_gateway(setup).await?;
     stage.slapd.stop()?;
     behind_clear(&stage, slapd)?;
-    stage.start().await?;
-    stage.stop()?;
     stage.start().await?;
     Ok(stage)
 }
