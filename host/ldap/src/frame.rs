@@ -222,6 +222,11 @@ impl FrameReader {
         }
     }
 
+    /// This many octets from `offset` on, as [`FrameReader::peek`] found them to be a message.
+    pub(crate) fn octets(&self, offset: usize, size: usize) -> &[u8] {
+        self.buffer.get(offset..).and_then(|rest| rest.get(..size)).unwrap_or_default()
+    }
+
     /// Takes this many octets off the front, or what is there.
     pub(crate) fn cut(&mut self, size: usize) -> Bytes {
         self.buffer.split_to(size.min(self.buffer.len())).freeze()

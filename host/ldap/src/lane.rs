@@ -171,7 +171,7 @@ impl Outstanding {
         self.requests.drain()
     }
 
-    fn answered(&mut self, id: i32, response: u8) {
+    fn answered(&mut self, id: i32, response: u8, message: &[u8]) {
         let last = matches!(
             response,
             op::SEARCH_DONE
@@ -183,7 +183,8 @@ impl Outstanding {
                 | op::EXTENDED_RESPONSE
         );
         if last && id == 0 {
-            self.farewell = true;
+            // Directories may announce other things, after which they go on (RFC 4511, section 4.4).
+            self.farewell |= !decode::is_other_notification(message);
         } else if last {
             self.requests.remove(&id);
         }
@@ -249,7 +250,7 @@ impl<G: Gate> DirectoryEnd<G> {
             if special {
                 break;
             }
-            outstanding.answered(header.id, header.op);
+            outstanding.answered(header.id, header.op, input.octets(run, size));
             run += size;
             if run >= HIGH_WATER {
                 break;
