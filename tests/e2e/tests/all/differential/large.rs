@@ -22,7 +22,7 @@ const ENTRIES: usize = 10_000;
 const DESCRIPTION: usize = 4_000;
 /// How much more memory the gateway may take for a client that does not read: what both directions may hold of one
 /// connection (64 KiB and one read each), and what the allocator adds.
-const GROWTH: u64 = 400 * 1024;
+const GROWTH: u64 = 512 * 1024;
 
 fn extras() -> portcullis_lab::slapd::Extras {
     let mut extras = super::world::extras();

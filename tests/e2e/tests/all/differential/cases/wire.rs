@@ -207,6 +207,16 @@ fn endings() -> Vec<Case> {
             .manager()
             .octets(Op::from(read("cn=farewell,ou=retcodes,dc=example,dc=com")).message(2))
             .closed(),
+        Case::new("wire: the directory announces something, then closes")
+            .manager()
+            .send(read("cn=notification,ou=retcodes,dc=example,dc=com"))
+            .frames(2)
+            .octets(Op::from(read("cn=abrupt,ou=retcodes,dc=example,dc=com")).message(3))
+            .closed()
+            .by_design(
+                "a directory that is gone is answered by unavailable (52)",
+                &[answer(1, 0x61, 0, ""), announced(), notice(52, "the directory is not available")],
+            ),
         Case::new("wire: the directory closes in the middle")
             .manager()
             .octets(Op::from(read("cn=abrupt,ou=retcodes,dc=example,dc=com")).message(2))
@@ -216,4 +226,10 @@ fn endings() -> Vec<Case> {
                 &[answer(1, 0x61, 0, ""), notice(52, "the directory is not available")],
             ),
     ]
+}
+
+/// slapd's own notification.
+fn announced() -> Octets {
+    let parts = [enumerated(0), text(""), text(""), context(10, "1.3.6.1.4.1.4203.666.6.9"), context(11, "data")];
+    seq(&[int(0), tlv(0x78, parts.concat())])
 }
