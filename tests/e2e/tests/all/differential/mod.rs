@@ -12,6 +12,7 @@ mod differ;
 mod large;
 mod normal;
 mod request;
+mod scram;
 mod script;
 mod special;
 mod world;

@@ -1,10 +1,11 @@
 //! SASL binds (RFC 4513, section 5.2), as far as Debian's slapd offers mechanisms.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use super::super::ber::{Octets, int, last_part, nested, text, tlv};
 use super::super::case::Case;
-use super::super::request::{ALICE, BIND_RESPONSE, Op, answer, bind, lab, nobody, sasl, who_am_i};
+use super::super::request::{ALICE, BIND_RESPONSE, Op, answer, bind, lab, nobody, read, sasl, who_am_i};
+use super::super::scram;
 
 const OPAQUE: &str = "a mechanism that may put a layer on the connection would hide everything behind it; refused unless \
                       relay-opaque-sasl is set";
@@ -77,12 +78,27 @@ fn mechanism_of(length: usize) -> &'static str {
 }
 
 fn scram() -> Vec<Case> {
-    const FIRST: &[u8] = b"n,,n=alice,r=0123456789abcdefghij";
-    let begun = |name: &str| Case::new(name).ask(sasl("SCRAM-SHA-256", Some(FIRST)));
+    let first = format!("n,,{}", scram::first_bare("alice"));
+    let first = || Some(first.as_bytes());
+    let begun = |name: &str| Case::new(name).ask(sasl("SCRAM-SHA-256", first()));
+    let whole = |name: &str, password: &'static str, code: u8| {
+        begun(name)
+            .reply(move |frames| {
+                let last = scram::proof("alice", password, &credentials(frames)?)?;
+                Ok(sasl("SCRAM-SHA-256", Some(last.as_bytes())))
+            })
+            .reply(move |frames| {
+                ensure!(last_part(frames, 0x0a) == Some(vec![code]), "the script's own proof is wrong");
+                Ok(who_am_i())
+            })
+            .ask(read(ALICE))
+    };
     let mut cases = vec![
+        whole("sasl: SCRAM-SHA-256", "alice-secret", 0),
+        whole("sasl: SCRAM-SHA-256, wrong password", "wrong", 49),
         begun("sasl: SCRAM-SHA-256, second step wrong").reply(|frames| false_proof(frames, 32)).ask(who_am_i()),
         Case::new("sasl: SCRAM-SHA-1, second step wrong")
-            .ask(sasl("SCRAM-SHA-1", Some(FIRST)))
+            .ask(sasl("SCRAM-SHA-1", first()))
             .reply(|frames| false_proof(frames, 20))
             .ask(who_am_i()),
         begun("sasl: SCRAM given up by a simple bind").ask(bind(ALICE, "alice-secret")).ask(who_am_i()),
@@ -93,7 +109,7 @@ fn scram() -> Vec<Case> {
             .ask(bind(ALICE, "alice-secret"))
             .ask(who_am_i())
             .one_by_design(EMPTY, 1, answer(2, BIND_RESPONSE, 7, REFUSED)),
-        begun("sasl: SCRAM begun again").ask(sasl("SCRAM-SHA-256", Some(FIRST))).ask(who_am_i()),
+        begun("sasl: SCRAM begun again").ask(sasl("SCRAM-SHA-256", first())).ask(who_am_i()),
         begun("sasl: SCRAM with another operation in between").ask(who_am_i()).ask(bind("", "")),
         begun("sasl: SCRAM, nonsense as its second step").ask(sasl("SCRAM-SHA-256", Some(b"nonsense"))),
         Case::new("sasl: SCRAM, unknown name").ask(sasl("SCRAM-SHA-256", Some(b"n,,n=nobody,r=0123456789abcdefghij"))),
