@@ -5,8 +5,8 @@ use anyhow::{Context as _, Result};
 use super::super::ber::{Octets, boolean, context, last_part, parts, seq, text, tlv};
 use super::super::case::Case;
 use super::super::request::{
-    ADD, ALICE, BOB, DELETE, EXTENDED_RESPONSE, Op, abandon, add_person, answer, bind, cancel, delete, extended, lab,
-    modify, password_modify, read, who_am_i,
+    ADD, ALICE, BOB, EXTENDED_RESPONSE, Op, abandon, add_person, answer, bind, cancel, delete, extended, lab, modify,
+    password_modify, read, who_am_i,
 };
 
 const TRANSACTION: &str = "1.3.6.1.1.21.2";
@@ -119,7 +119,7 @@ fn passwords() -> Vec<Case> {
     ]
 }
 
-/// RFC 5805. None that fails when it is committed and none that is left by a bind: slapd 2.5.13 does not survive that.
+/// RFC 5805. None with a change in it that is ended: slapd 2.5.13 uses its memory after that and mostly dies.
 fn transactions() -> Vec<Case> {
     let start = || extended("1.3.6.1.1.21.1", None);
     let end = |commit: bool, id: &str| {
@@ -133,20 +133,8 @@ fn transactions() -> Vec<Case> {
     let within = |op: Op| op.with(TRANSACTION, true, Some(Vec::new()));
     let change = |name: &str| modify(&lab("uid=binary"), &[(ADD, "title", &[name.as_bytes()])]);
     vec![
-        Case::new("transaction: committed")
-            .manager()
-            .ask(start())
-            .ask(within(change("one")))
-            .ask(within(change("two")))
-            .ask(end(true, ""))
-            .ask(read(lab("uid=binary")).attributes(&["title"]))
-            .ask(modify(&lab("uid=binary"), &[(DELETE, "title", &[])])),
-        Case::new("transaction: given up")
-            .manager()
-            .ask(start())
-            .ask(within(change("one")))
-            .ask(end(false, ""))
-            .ask(read(lab("uid=binary")).attributes(&["title"])),
+        Case::new("transaction: committed with nothing in it").manager().ask(start()).ask(end(true, "")),
+        Case::new("transaction: given up with nothing in it").manager().ask(start()).ask(end(false, "")),
         Case::new("transaction: two at once").manager().ask(start()).ask(start()).ask(end(false, "")),
         Case::new("transaction: ended that was not begun").manager().ask(end(true, "")),
         Case::new("transaction: a change outside of one").manager().ask(within(change("one"))),
