@@ -12,8 +12,10 @@ struct Package {
     programs: &'static [&'static str],
 }
 
-const FOR_TESTS: [Package; 18] = [
+const FOR_TESTS: [Package; 19] = [
     Package { name: "slapd", programs: &["slapd"] },
+    // PLAIN, SCRAM and CRAM-MD5 for slapd.
+    Package { name: "libsasl2-modules", programs: &["/usr/share/doc/libsasl2-modules/copyright"] },
     Package { name: "ldap-utils", programs: &["ldapsearch"] },
     // Clients that are led through the gateway. Of apache2, the program and its modules only, without the service.
     Package { name: "apache2-bin", programs: &["apache2"] },

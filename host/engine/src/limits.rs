@@ -25,7 +25,7 @@ pub struct PolicyLimits {
 impl Default for PolicyLimits {
     fn default() -> Self {
         Self {
-            call_timeout: Duration::from_millis(50),
+            call_timeout: Duration::from_millis(250),
             setup_timeout: Duration::from_secs(1),
             memory: 64 << 20,
             concurrency: 16,

@@ -12,6 +12,7 @@ use thiserror::Error;
 use tokio_util::codec::Decoder as _;
 
 use crate::ber::{self, INTEGER, OCTET_STRING, Reader, SEQUENCE};
+use crate::encode::NOTICE_OF_DISCONNECTION;
 use crate::filter;
 use crate::frame::{Frame, FrameError, op};
 
@@ -222,6 +223,23 @@ pub fn identity(answer: &Frame) -> Option<String> {
     }
     // A success without a value is the empty identity (RFC 4532, section 2.2).
     Some(String::new())
+}
+
+/// This extended response says that it is something other than a Notice of Disconnection (RFC 4511, section 4.4.1). One that
+/// does not say what it is counts as one.
+pub(crate) fn is_other_notification(message: &[u8]) -> bool {
+    let name = || {
+        let mut outer = Reader::new(Reader::new(message).expect(SEQUENCE)?.value);
+        outer.expect(INTEGER)?;
+        let mut parts = Reader::new(outer.expect(0x60 | op::EXTENDED_RESPONSE)?.value);
+        while let Some(part) = parts.next()? {
+            if part.tag == 0x8a {
+                return Ok(Some(part.value));
+            }
+        }
+        Ok::<_, FrameError>(None)
+    };
+    matches!(name(), Ok(Some(name)) if name != NOTICE_OF_DISCONNECTION.as_bytes())
 }
 
 /// The value of the operation, whose tag has to be this one, with nothing but well-formed controls after it.

@@ -209,6 +209,11 @@ impl<G: Gate> DirectoryEnd<G> {
         self.pipe.send(request.into_bytes());
     }
 
+    /// Notes that the connection may bear something that a bind does not end.
+    pub(crate) fn mark(&mut self) {
+        self.marked = true;
+    }
+
     /// What comes next from the directory, of what has been received.
     ///
     /// # Errors

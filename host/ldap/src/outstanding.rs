@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use tokio::time::Instant;
 
+use crate::decode;
 use crate::encode::OwnAnswer;
 use crate::frame::{Header, op};
 use crate::returned::Returned;
@@ -87,6 +88,15 @@ impl Outstanding {
         self.given_up.clear();
     }
 
+    /// A bind was let through: what the directory had not answered before it has given up (RFC 4511, section 4.2.1). Whether
+    /// there was anything.
+    pub(crate) fn forget_unanswered(&mut self) -> bool {
+        let unanswered = !self.requests.is_empty();
+        self.requests.clear();
+        self.due = None;
+        unanswered
+    }
+
     /// Takes out all that is not answered. For a connection to the directory that is given up.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = (i32, u8)> {
         self.given_up.clear();
@@ -108,7 +118,8 @@ impl Outstanding {
                 | op::EXTENDED_RESPONSE
         );
         if last && header.id == 0 {
-            self.farewell = true;
+            // Directories may announce other things, after which they go on (RFC 4511, section 4.4).
+            self.farewell |= !decode::is_other_notification(message);
         } else if last && !self.given_up.remove(&header.id) {
             self.returned.result(message);
             self.requests.remove(&header.id);

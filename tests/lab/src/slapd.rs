@@ -30,6 +30,18 @@ const START: Duration = Duration::from_secs(20);
 const STOP: Duration = Duration::from_secs(10);
 const ATTEMPTS: usize = 5;
 
+/// What a server has beyond the sample company. Whoever needs two directories that are equal gives both the same, with an
+/// `entryUUID` for every entry.
+#[derive(Debug, Clone, Default)]
+pub struct Extras {
+    /// Lines of `slapd.conf` before the database: modules, schemas, limits.
+    pub global: String,
+    /// Lines of `slapd.conf` after the database's own: overlays.
+    pub database: String,
+    /// More entries in LDIF (RFC 2849).
+    pub ldif: String,
+}
+
 /// A running OpenLDAP server with the sample company in it. Dropping it ends the server and removes its folder.
 pub struct Slapd {
     // Fields are dropped in this order: the process ends before its folder goes.
@@ -48,7 +60,7 @@ impl Slapd {
     /// # Errors
     /// When the Debian package `slapd` is not installed, or the server does not start; the error shows what it wrote.
     pub fn start(company: &Company) -> anyhow::Result<Self> {
-        Self::start_kind(company, false)
+        Self::start_kind(company, &Extras::default(), false)
     }
 
     /// As [`Slapd::start`], but both ports take only connections that begin with a PROXY protocol header of version 2, and
@@ -57,10 +69,18 @@ impl Slapd {
     /// # Errors
     /// As [`Slapd::start`].
     pub fn start_behind_proxies(company: &Company) -> anyhow::Result<Self> {
-        Self::start_kind(company, true)
+        Self::start_kind(company, &Extras::default(), true)
     }
 
-    fn start_kind(company: &Company, proxied: bool) -> anyhow::Result<Self> {
+    /// As [`Slapd::start`], with more in it.
+    ///
+    /// # Errors
+    /// As [`Slapd::start`], and when the extras are not what OpenLDAP understands.
+    pub fn start_with(company: &Company, extras: &Extras) -> anyhow::Result<Self> {
+        Self::start_kind(company, extras, false)
+    }
+
+    fn start_kind(company: &Company, extras: &Extras, proxied: bool) -> anyhow::Result<Self> {
         for program in [SLAPD, SLAPADD] {
             anyhow::ensure!(
                 Path::new(program).exists(),
@@ -70,7 +90,7 @@ impl Slapd {
         let folder = tempfile::Builder::new().prefix("portcullis-slapd-").tempdir()?;
         let pki = Pki::create(folder.path())?;
         let ip = IpAddr::V4(own_address());
-        load(folder.path(), &pki, ip, company)?;
+        load(folder.path(), &pki, ip, company, extras)?;
         let mut last = anyhow::anyhow!("no attempt was made");
         for _ in 0..ATTEMPTS {
             // Another process may take the ports between the choice and the start, hence the attempts.
@@ -167,13 +187,13 @@ impl Slapd {
     }
 }
 
-fn load(folder: &Path, pki: &Pki, ip: IpAddr, company: &Company) -> anyhow::Result<()> {
+fn load(folder: &Path, pki: &Pki, ip: IpAddr, company: &Company, extras: &Extras) -> anyhow::Result<()> {
     let certificate = pki.issue("slapd", &[&ip.to_string()])?;
     std::fs::create_dir(folder.join("db"))?;
-    let config = config_text(folder, pki.ca_pem_path(), certificate.cert_path(), certificate.key_path());
+    let config = config_text(folder, pki.ca_pem_path(), certificate.cert_path(), certificate.key_path(), extras);
     std::fs::write(config_path(folder), config)?;
     let ldif = folder.join("company.ldif");
-    std::fs::write(&ldif, company.to_ldif())?;
+    std::fs::write(&ldif, company.to_ldif() + &extras.ldif)?;
     let mut command = limited(SLAPADD);
     command.arg("-q").arg("-f").arg(config_path(folder)).arg("-l").arg(&ldif);
     let output = command.output().context("cannot start slapadd")?;
@@ -190,7 +210,7 @@ fn config_path(folder: &Path) -> PathBuf {
     folder.join("slapd.conf")
 }
 
-fn config_text(folder: &Path, ca: &Path, certificate: &Path, key: &Path) -> String {
+fn config_text(folder: &Path, ca: &Path, certificate: &Path, key: &Path, extras: &Extras) -> String {
     let mut text = String::new();
     for schema in ["core", "cosine", "inetorgperson"] {
         // Writing into a String cannot fail.
@@ -210,7 +230,7 @@ TLSCACertificateFile {ca}
 TLSCertificateFile {certificate}
 TLSCertificateKeyFile {key}
 TLSVerifyClient never
-
+{global}
 access to dn.base="" by * read
 access to dn.base="cn=subschema" by * read
 access to attrs=userPassword
@@ -229,11 +249,14 @@ access to *
 database mdb
 suffix "{BASE_DN}"
 directory {folder}/db
-maxsize 67108864
+maxsize 268435456
 rootdn "{MANAGER_DN}"
 rootpw {MANAGER_PASSWORD}
 index objectClass,uid,cn,mail,member,entryUUID eq
-"#
+{database}
+"#,
+        global = extras.global,
+        database = extras.database,
     );
     text
 }

@@ -325,13 +325,19 @@ impl<G: Gate> Session<'_, G> {
                 if application.is_some() {
                     self.connection.application = application;
                 }
+                if let (true, Link::Up(directory)) = (self.outstanding.forget_unanswered(), &mut self.directory) {
+                    directory.mark();
+                }
             }
             (Stage::Deciding { id, .. }, StageEvent::Answered(Answer::Refused(refusal))) => {
                 self.shared.metrics().bind(BindResult::Blocked);
                 self.give_up_directory();
                 self.refuse(id, op::BIND, Code::InvalidCredentials, &refusal.diagnostic)?;
             }
-            (Stage::Noting { then: Refused::ByDirectory(failure), .. }, StageEvent::Noted) => self.client.fail(failure),
+            (Stage::Noting { then: Refused::ByDirectory(failure), .. }, StageEvent::Noted) => {
+                self.client.fail(failure);
+                self.outstanding.given_up();
+            }
             (Stage::Noting { then: Refused::ByGateway(answer), .. }, StageEvent::Noted) => {
                 self.give_up_directory();
                 if let Some(answer) = answer {

@@ -12,6 +12,7 @@ mod applications;
 mod binds;
 mod clients;
 mod console;
+mod differential;
 mod directory_log;
 mod drain;
 mod durability;

@@ -12,7 +12,7 @@ use portcullis_lab::net::own_address;
 use portcullis_lab::okta::{Okta, OktaOptions};
 use portcullis_lab::pki::Pki;
 use portcullis_lab::process::Child;
-use portcullis_lab::slapd::Slapd;
+use portcullis_lab::slapd::{Extras, Slapd};
 use portcullis_lab::tools::Tools;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -61,6 +61,8 @@ pub(crate) struct Setup {
     pub(crate) okta: OktaOptions,
     /// Plugin folder; what `cargo xtask plugins` made unless given.
     pub(crate) plugins: Option<PathBuf>,
+    /// What the directory has beyond the company.
+    pub(crate) extras: Extras,
 }
 
 impl Default for Setup {
@@ -74,6 +76,7 @@ impl Default for Setup {
             learning_accesses: 1,
             okta: OktaOptions::default(),
             plugins: None,
+            extras: Extras::default(),
         }
     }
 }
@@ -105,8 +108,8 @@ impl Stage {
         let folder = tempfile::tempdir()?;
         let company = Company::generate();
         let slapd = {
-            let company = company.clone();
-            tokio::task::spawn_blocking(move || Slapd::start(&company)).await??
+            let (company, extras) = (company.clone(), setup.extras.clone());
+            tokio::task::spawn_blocking(move || Slapd::start_with(&company, &extras)).await??
         };
         let okta = Okta::start(&company, setup.okta.clone()).await?;
         let certificates = folder.path().join("pki");

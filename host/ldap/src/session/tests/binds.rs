@@ -103,6 +103,27 @@ async fn a_refused_second_bind_ends_the_first_identity_and_what_ran_under_it() {
 }
 
 #[tokio::test]
+async fn what_a_bind_has_made_the_directory_give_up_is_not_outstanding_any_more() {
+    for code in [0, 49] {
+        let mut bench = Bench::new().await;
+        let (mut client, mut directory) = bench.bound(ALICE).await;
+        client.send(&search(2, "dc=slow")).await;
+        assert_eq!(directory.next().await, search(2, "dc=slow"));
+        client.send(&bind(3, "uid=bob", "x")).await;
+        directory.next().await;
+        directory.send(&response(3, 1, code)).await;
+        if code == 0 {
+            bench.question().await.permit();
+        } else {
+            bench.note().await;
+        }
+        assert_eq!(client.next().await, response(3, 1, code));
+        client.send(&bind(2, ALICE, "secret")).await;
+        assert_eq!(directory.next().await, bind(2, ALICE, "secret"), "its message id is free");
+    }
+}
+
+#[tokio::test]
 async fn a_failed_bind_is_noted_and_passed_on_as_it_is() {
     let mut bench = Bench::new().await;
     let mut client = bench.client().await;

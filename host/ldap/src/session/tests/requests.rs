@@ -131,6 +131,19 @@ async fn a_directory_s_own_farewell_is_not_repeated() {
 }
 
 #[tokio::test]
+async fn what_a_directory_announces_otherwise_is_no_farewell() {
+    let mut bench = Bench::new().await;
+    let (mut client, mut directory) = bench.bound("uid=alice").await;
+    let name = b"1.2.3.4";
+    let announcement = [&[0x30, 21, 2, 1, 0, 0x78, 16, 0x0a, 1, 0, 4, 0, 4, 0, 0x8a, 7][..], name].concat();
+    directory.send(&announcement).await;
+    assert_eq!(client.next().await, announcement);
+    drop(directory);
+    assert_eq!(client.result().await, (0, op::EXTENDED_RESPONSE, 52), "the gateway says that the directory is gone");
+    client.closed().await;
+}
+
+#[tokio::test]
 async fn without_a_directory_the_request_is_answered_and_the_connection_ends() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let unused = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
