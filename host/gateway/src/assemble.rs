@@ -53,7 +53,8 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
     for problem in loaded.problems(plugins.broken).lines() {
         error!("{problem}");
     }
-    let lookup = Arc::new(lookup(config).map_err(|problem| loaded.problems(vec![problem]))?);
+    let upstream = upstream(config).map_err(|problem| loaded.problems(vec![problem]))?;
+    let lookup = Arc::new(lookup(config, upstream.clone()).map_err(|problem| loaded.problems(vec![problem]))?);
     let store = Arc::new(store.clone());
     let rooms = Rooms {
         directory: lookup.clone(),
@@ -90,7 +91,6 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
     };
     let web = WebOptions { tls: web_tls, public_url: config.web.public_url.clone() };
     let listeners = listeners(config, &mut certificates).map_err(|problem| loaded.problems(vec![problem]))?;
-    let upstream = upstream(config).map_err(|problem| loaded.problems(vec![problem]))?;
     tokio::spawn(async move {
         match lookup.check().await {
             Ok(()) => info!("directory: the service account can read it"),
@@ -123,12 +123,12 @@ async fn load_plugins(loaded: &Loaded, store: &Store) -> Result<plugins::Plugins
 }
 
 /// The client for directory look-ups.
-pub(crate) fn lookup(config: &Config) -> Result<Lookup, Problem> {
+pub(crate) fn lookup(config: &Config, upstream: Upstream) -> Result<Lookup, Problem> {
     let directory = &config.directory;
     let password: Secret =
         config::secret(&directory.password).map_err(|message| Problem::new(["directory", "password"], message))?;
     let mut options = LookupOptions::new(
-        upstream(config)?,
+        upstream,
         directory.service_account.clone(),
         password,
         directory.base.clone(),
@@ -145,7 +145,8 @@ pub(crate) fn lookup(config: &Config) -> Result<Lookup, Problem> {
     Ok(Lookup::new(options))
 }
 
-fn upstream(config: &Config) -> Result<Upstream, Problem> {
+/// Where the directory is. Made once: what is cloned of it shares TLS sessions.
+pub(crate) fn upstream(config: &Config) -> Result<Upstream, Problem> {
     let directory = &config.directory;
     let address = directory.address().map_err(|message| Problem::new(["directory", "url"], message))?;
     let tls = || {

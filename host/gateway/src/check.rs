@@ -26,7 +26,7 @@ pub(crate) fn check(file: &Path, offline: bool) -> Result<ExitCode> {
     problems.append(&mut plugins.problems);
     problems.append(&mut plugins.broken);
     problems.extend(assemble::listeners(config, &mut Certificates::default()).err());
-    let lookup = assemble::lookup(config);
+    let lookup = assemble::upstream(config).and_then(|upstream| assemble::lookup(config, upstream));
     if offline {
         problems.extend(lookup.err());
     } else {

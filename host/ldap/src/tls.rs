@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
+use rustls::crypto::ring::Ticketer;
+use rustls::server::ServerSessionMemoryCache;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::{self, PemObject as _};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -14,6 +17,11 @@ use tokio_rustls::TlsAcceptor;
 /// TLS towards clients as it is at the moment. Each handshake takes the newest, and a connection keeps the one that it
 /// began with: so a certificate can be replaced while the gateway runs.
 pub type ServerTls = watch::Receiver<Arc<ServerConfig>>;
+
+/// Sessions that are remembered for clients of TLS 1.2 which take no tickets. The oldest is forgotten for the newest.
+const REMEMBERED_SESSIONS: usize = 1024;
+/// Sessions with directories that are remembered, for all server names together; a name has at most eight.
+const REMEMBERED_DIRECTORY_SESSIONS: usize = 64;
 
 /// TLS cannot be set up as configured.
 #[derive(Debug, Error)]
@@ -55,7 +63,8 @@ pub enum TlsError {
     Library(rustls::Error),
 }
 
-/// TLS towards the directory: the system's roots and, where given, those of `ca_file` (PEM) in addition.
+/// TLS towards the directory: the system's roots and, where given, those of `ca_file` (PEM) in addition. Connections that
+/// share the result resume each other's sessions (RFC 8446, section 2.2), which saves either side the certificates.
 ///
 /// # Errors
 /// When the file cannot be read or holds no usable certificate.
@@ -74,15 +83,21 @@ pub fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, TlsErr
     if roots.is_empty() {
         tracing::warn!("no certificate authority is known: every directory's certificate will be refused");
     }
-    let config = ClientConfig::builder_with_provider(provider())
+    let mut config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Library)?
         .with_root_certificates(roots)
         .with_no_client_auth();
+    config.resumption = Resumption::in_memory_sessions(REMEMBERED_DIRECTORY_SESSIONS);
     Ok(Arc::new(config))
 }
 
 /// TLS towards clients, with the certificate chain and the private key of these files (PEM).
+///
+/// Sessions are resumed: by tickets, whose key is made here, is replaced every six hours and opens tickets for twelve, and by
+/// a bounded cache. Both belong to the result alone. So a session of an earlier certificate, or of another listener, is
+/// never resumed: its ticket is not understood, and the handshake is a whole one. Early data is not taken; it could be
+/// replayed.
 ///
 /// # Errors
 /// When a file cannot be read, or certificate and key do not belong together.
@@ -90,12 +105,14 @@ pub fn server_config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>
     let chain = certificates(certificate)?;
     let private =
         PrivateKeyDer::from_pem_file(key).map_err(|source| TlsError::File { path: key.to_owned(), source })?;
-    let config = ServerConfig::builder_with_provider(provider())
+    let mut config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Library)?
         .with_no_client_auth()
         .with_single_cert(chain, private)
         .map_err(|source| TlsError::Pair { certificate: certificate.to_owned(), key: key.to_owned(), source })?;
+    config.ticketer = Ticketer::new().map_err(TlsError::Library)?;
+    config.session_storage = ServerSessionMemoryCache::new(REMEMBERED_SESSIONS);
     Ok(Arc::new(config))
 }
 

@@ -5,6 +5,7 @@ mod binds;
 mod hostile;
 mod proxy;
 mod requests;
+mod resumption;
 mod sasl;
 mod tls;
 

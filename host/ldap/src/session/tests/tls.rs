@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use portcullis_core::OperationKind;
-use rustls::ClientConfig;
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::TlsConnector;
@@ -15,14 +15,41 @@ use crate::listener::Mode;
 use crate::tls::{ServerTls, acceptor};
 use crate::upstream::{Security, Upstream};
 
-pub(super) fn certificate() -> (ServerTls, Arc<ClientConfig>) {
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+pub(super) fn made() -> rcgen::CertifiedKey<rcgen::KeyPair> {
+    rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap()
+}
+
+/// The listener's side, as it is made of files.
+pub(super) fn server_of(made: &rcgen::CertifiedKey<rcgen::KeyPair>) -> ServerTls {
     let folder = tempfile::tempdir().unwrap();
     let (certificate, key) = (folder.path().join("c.pem"), folder.path().join("k.pem"));
     std::fs::write(&certificate, made.cert.pem()).unwrap();
     std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    let server = crate::server_config(&certificate, &key).unwrap();
-    (watch::channel(server).1, crate::client_config(Some(&certificate)).unwrap())
+    watch::channel(crate::server_config(&certificate, &key).unwrap()).1
+}
+
+/// A client that speaks one version alone.
+pub(super) fn trusting(
+    made: &rcgen::CertifiedKey<rcgen::KeyPair>,
+    version: &'static SupportedProtocolVersion,
+) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_protocol_versions(&[version]).unwrap();
+    Arc::new(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// The gateway's side towards a directory that shows this certificate.
+pub(super) fn trusted(made: &rcgen::CertifiedKey<rcgen::KeyPair>) -> Arc<ClientConfig> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), made.cert.pem()).unwrap();
+    crate::client_config(Some(file.path())).unwrap()
+}
+
+pub(super) fn certificate() -> (ServerTls, Arc<ClientConfig>) {
+    let made = made();
+    (server_of(&made), trusted(&made))
 }
 
 pub(super) async fn protect(
