@@ -13,6 +13,7 @@ use portcullis_ldap::{
     BindRules, Limits, Listener, Lookup, LookupOptions, Mode, OpaqueSasl, Schema, Security, Upstream,
 };
 use portcullis_store::{Store, StoreOptions};
+use portcullis_tls::{MinVersion, ServerFiles, client_config, server_config};
 use portcullis_web::{WebOptions, WebState};
 use tracing::{error, info};
 
@@ -81,10 +82,9 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
     let web_tls = match config.web.certificate.as_ref().zip(config.web.key.as_ref()) {
         None => None,
         Some((certificate, key)) => {
-            let (certificate, key) = (certificate.clone(), key.clone());
+            let files = ServerFiles::new(certificate, key);
             let tls = certificates.add(move || {
-                portcullis_web::server_tls(&certificate, &key)
-                    .map_err(|error| Problem::new(["web", "certificate"], error.to_string()))
+                server_config(&files).map_err(|error| Problem::new(["web", "certificate"], error.to_string()))
             });
             Some(tls.map_err(|problem| loaded.problems(vec![problem]))?)
         }
@@ -150,7 +150,7 @@ pub(crate) fn upstream(config: &Config) -> Result<Upstream, Problem> {
     let directory = &config.directory;
     let address = directory.address().map_err(|message| Problem::new(["directory", "url"], message))?;
     let tls = || {
-        portcullis_ldap::client_config(directory.ca_file.as_deref())
+        client_config(directory.ca_file.as_deref(), MinVersion::Tls12)
             .map_err(|error| Problem::new(["directory", "ca-file"], error.to_string()))
     };
     let security = match (address.ldaps, directory.start_tls) {
@@ -170,9 +170,9 @@ fn listener(position: &str, item: &config::Listener, certificates: &mut Certific
     let tls = match item.certificate.as_ref().zip(item.key.as_ref()) {
         None => None,
         Some((certificate, key)) => {
-            let (position, certificate, key) = (position.to_owned(), certificate.clone(), key.clone());
+            let (position, files) = (position.to_owned(), ServerFiles::new(certificate, key));
             Some(certificates.add(move || {
-                portcullis_ldap::server_config(&certificate, &key)
+                server_config(&files)
                     .map_err(|error| Problem::new(["listener", &position, "certificate"], error.to_string()))
             })?)
         }

@@ -20,5 +20,5 @@ pub mod upstream;
 
 pub use listener::{BindRules, Limits, Listener, Mode, OpaqueSasl, Shared, serve};
 pub use lookup::{CheckError, Lookup, LookupOptions, Schema};
-pub use tls::{ServerTls, TlsError, client_config, server_config};
+pub use tls::ServerTls;
 pub use upstream::{Security, Upstream, UpstreamError};

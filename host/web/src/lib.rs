@@ -26,11 +26,9 @@ mod session;
 mod sign_in;
 mod throttle;
 mod time;
-mod tls;
 mod words;
 
 pub use error::WebError;
 pub use first::{FIRST_LOGIN, ensure_first_administrator};
 pub use routes::{Authority, Route, routes};
 pub use server::{WebOptions, WebState, serve};
-pub use tls::server_tls;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use portcullis_core::OperationKind;
+use portcullis_tls::{MinVersion, ServerFiles, client_config, server_config};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -25,7 +26,7 @@ pub(super) fn server_of(made: &rcgen::CertifiedKey<rcgen::KeyPair>) -> ServerTls
     let (certificate, key) = (folder.path().join("c.pem"), folder.path().join("k.pem"));
     std::fs::write(&certificate, made.cert.pem()).unwrap();
     std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    watch::channel(crate::server_config(&certificate, &key).unwrap()).1
+    watch::channel(server_config(&ServerFiles::new(certificate, key)).unwrap()).1
 }
 
 /// A client that speaks one version alone.
@@ -44,7 +45,7 @@ pub(super) fn trusting(
 pub(super) fn trusted(made: &rcgen::CertifiedKey<rcgen::KeyPair>) -> Arc<ClientConfig> {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), made.cert.pem()).unwrap();
-    crate::client_config(Some(file.path())).unwrap()
+    client_config(Some(file.path()), MinVersion::Tls12).unwrap()
 }
 
 pub(super) fn certificate() -> (ServerTls, Arc<ClientConfig>) {
