@@ -5,8 +5,9 @@
 //! implements the gate can make one, because only there is the type known and its constructor private.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use crate::{ListenerName, Operation, OperationKind, Outcome};
+use crate::{ListenerName, Operation, OperationKind, Outcome, Protection, Tls};
 
 /// Something that was held back and may go on now. Can be opened once.
 pub trait Permit<T> {
@@ -21,8 +22,16 @@ pub struct Connection {
     pub client: SocketAddr,
     /// The listener that took it.
     pub listener: ListenerName,
-    /// TLS protects it.
-    pub tls: bool,
+    /// What protects it; none: nothing.
+    pub tls: Option<Arc<Tls>>,
+}
+
+impl Connection {
+    /// How it is protected, as an access tells it.
+    #[must_use]
+    pub fn protection(&self) -> Protection {
+        self.tls.as_deref().map_or(Protection::Cleartext, |tls| Protection::Tls(tls.clone()))
+    }
 }
 
 /// What a client said about who it is.

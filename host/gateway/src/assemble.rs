@@ -13,7 +13,7 @@ use portcullis_ldap::{
     BindRules, Limits, Listener, Lookup, LookupOptions, Mode, OpaqueSasl, Schema, Security, Upstream,
 };
 use portcullis_store::{Store, StoreOptions};
-use portcullis_tls::{MinVersion, ServerFiles, client_config, server_config};
+use portcullis_tls::{Authority, ClientCertificates, MinVersion, ServerFiles, TlsError, client_config, server_config};
 use portcullis_web::{WebOptions, WebState};
 use tracing::{error, info};
 
@@ -170,10 +170,13 @@ fn listener(position: &str, item: &config::Listener, certificates: &mut Certific
     let tls = match item.certificate.as_ref().zip(item.key.as_ref()) {
         None => None,
         Some((certificate, key)) => {
-            let (position, files) = (position.to_owned(), ServerFiles::new(certificate, key));
+            let clients = client_certificates(item)
+                .map_err(|text| Problem::new(["listener", position, "client-certificates"], text))?;
+            let files = ServerFiles { clients, ..ServerFiles::new(certificate, key) };
+            let (position, item) = (position.to_owned(), item.clone());
             Some(certificates.add(move || {
                 server_config(&files)
-                    .map_err(|error| Problem::new(["listener", &position, "certificate"], error.to_string()))
+                    .map_err(|error| Problem::new(["listener", &position, setting(&error, &item)], error.to_string()))
             })?)
         }
     };
@@ -198,6 +201,26 @@ fn listener(position: &str, item: &config::Listener, certificates: &mut Certific
         ..Limits::default()
     };
     Ok(listener)
+}
+
+/// The setting that names the file in which something is wrong.
+fn setting(error: &TlsError, item: &config::Listener) -> &'static str {
+    match error.path() {
+        Some(path) if item.client_ca.as_deref() == Some(path) => "client-ca",
+        Some(path) if item.client_crl.as_deref() == Some(path) => "client-crl",
+        Some(path) if item.key.as_deref() == Some(path) => "key",
+        _ => "certificate",
+    }
+}
+
+fn client_certificates(item: &config::Listener) -> Result<ClientCertificates, &'static str> {
+    let authority = item.client_ca.clone().map(|ca| Authority { ca, crl: item.client_crl.clone() });
+    match (item.client_certificates, authority) {
+        (config::ClientCertificates::None, _) => Ok(ClientCertificates::None),
+        (config::ClientCertificates::Asked, Some(authority)) => Ok(ClientCertificates::Asked(authority)),
+        (config::ClientCertificates::Required, Some(authority)) => Ok(ClientCertificates::Required(authority)),
+        (_, None) => Err("needs `client-ca`"),
+    }
 }
 
 fn options(config: &Config) -> Options {

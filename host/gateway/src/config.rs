@@ -7,7 +7,9 @@ mod validate;
 
 use std::path::{Path, PathBuf};
 
-pub(crate) use model::{Config, Connector, Limits, Listener, ListenerTls, LogFormat, LogLevel, Policy, Schema};
+pub(crate) use model::{
+    ClientCertificates, Config, Connector, Limits, Listener, ListenerTls, LogFormat, LogLevel, Policy, Schema,
+};
 pub(crate) use problem::{Problem, Problems, pointer_path};
 pub(crate) use validate::secret;
 

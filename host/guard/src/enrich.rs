@@ -45,6 +45,7 @@ impl Guard {
                 associated: noticed.associated,
                 risk: 0,
             }),
+            protection: Some(asked.connection.protection()),
             target: Target {
                 application: names.application(&asked.connection.listener, address).to_owned(),
                 entry: asked.entry.clone(),

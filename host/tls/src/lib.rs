@@ -2,6 +2,7 @@
 //!
 //! No room: it knows neither LDAP nor HTTP, and does no I/O but reading these files.
 
+mod certificate;
 mod client;
 mod error;
 mod files;
@@ -9,7 +10,7 @@ mod server;
 
 pub use client::client_config;
 pub use error::TlsError;
-pub use server::{ServerFiles, server_config};
+pub use server::{Authority, ClientCertificates, ServerFiles, established, server_config};
 
 use std::sync::Arc;
 

@@ -134,6 +134,10 @@ pub(crate) struct Listener {
     pub(crate) certificate: Option<PathBuf>,
     pub(crate) key: Option<PathBuf>,
     #[serde(default)]
+    pub(crate) client_certificates: ClientCertificates,
+    pub(crate) client_ca: Option<PathBuf>,
+    pub(crate) client_crl: Option<PathBuf>,
+    #[serde(default)]
     pub(crate) proxy_protocol_from: Vec<IpNet>,
     #[serde(default)]
     pub(crate) require_tls: bool,
@@ -168,6 +172,15 @@ pub(crate) enum ListenerTls {
     None,
     StartTls,
     Ldaps,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ClientCertificates {
+    #[default]
+    None,
+    Asked,
+    Required,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -314,6 +327,8 @@ impl Config {
         for listener in &mut self.listeners {
             listener.certificate.as_mut().map(resolve);
             listener.key.as_mut().map(resolve);
+            listener.client_ca.as_mut().map(resolve);
+            listener.client_crl.as_mut().map(resolve);
         }
         self.web.certificate.as_mut().map(resolve);
         self.web.key.as_mut().map(resolve);

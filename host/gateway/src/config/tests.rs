@@ -96,6 +96,24 @@ fn each_mistake_is_named_with_line_setting_and_advice() {
         ("name = \"main\"", "name = \"the main one\"", "name = \"main\"", "is no name"),
         ("base = \"dc=example,dc=com\"", "base = \"\"", "base = ", "is empty"),
         (
+            "# client-certificates = \"asked\"",
+            "client-certificates = \"asked\"",
+            "client-certificates =",
+            "needs `client-ca`",
+        ),
+        (
+            "# client-ca = \"tls/clients-ca.pem\"",
+            "client-ca = \"tls/gateway.pem\"",
+            "client-ca =",
+            "set one of them, or leave it out",
+        ),
+        (
+            "# client-crl = \"tls/clients-crl.pem\"",
+            "client-crl = \"tls/gateway.pem\"",
+            "client-crl =",
+            "goes with client-certificates and client-ca",
+        ),
+        (
             "# proxy-protocol-from = [\"10.0.0.0/8\"]",
             "proxy-protocol-from = [\"::/0\"]",
             "proxy-protocol-from = ",

@@ -295,7 +295,7 @@ pub fn bind_from(address: &str) -> Asked {
         connection: Connection {
             client: format!("{address}:50000").parse().unwrap(),
             listener: ListenerName::new("main"),
-            tls: true,
+            tls: None,
         },
         claim: Claim::Name("uid=alice,ou=people,dc=example,dc=com".to_owned()),
         operation: Operation::Bind(BindMethod::Simple),

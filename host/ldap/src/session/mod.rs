@@ -28,7 +28,7 @@ use crate::frame::Frame;
 use crate::lane::{ClientEnd, DirectoryEnd, FromDirectory, HeldSuccess, Outstanding};
 use crate::listener::{Mode, Shared};
 use crate::pipe::{HIGH_WATER, Stream, Turn};
-use crate::tls::acceptor;
+use crate::tls;
 use crate::upstream::UpstreamError;
 
 use bind::{Stage, StageEvent};
@@ -51,18 +51,15 @@ pub(crate) async fn serve_client<G: Gate>(
 ) {
     let listener = shared.listener();
     let _ = socket.set_nodelay(true);
-    let stream = match &listener.mode {
-        Mode::Plain { .. } => Stream::Plain(socket),
-        Mode::Ldaps(config) => {
-            let handshake = acceptor(config).accept(socket);
-            match timeout(listener.limits.handshake_timeout, handshake).await {
-                Ok(Ok(stream)) => Stream::Tls(Box::new(stream.into())),
-                Ok(Err(error)) => return tracing::debug!(%client, %error, "no TLS handshake"),
-                Err(_) => return tracing::debug!(%client, "no TLS handshake in time"),
-            }
-        }
+    let (stream, tls) = match &listener.mode {
+        Mode::Plain { .. } => (Stream::Plain(socket), None),
+        Mode::Ldaps(config) => match timeout(listener.limits.handshake_timeout, tls::accept(config, socket)).await {
+            Ok(Ok((stream, tls))) => (stream, Some(tls)),
+            Ok(Err(error)) => return tls::no_handshake(client, &listener.name, &error),
+            Err(_) => return tracing::debug!(%client, "no TLS handshake in time"),
+        },
     };
-    let connection = Connection { client, listener: listener.name.clone(), tls: matches!(stream, Stream::Tls(_)) };
+    let connection = Connection { client, listener: listener.name.clone(), tls };
     Box::pin(Session::new(shared, stop, connection, stream).live()).await;
 }
 

@@ -126,7 +126,7 @@ impl<G: Gate> Session<'_, G> {
 
     fn must_be_protected(&self, frame: &Frame) -> bool {
         self.shared.listener().rules.require_tls
-            && !self.connection.tls
+            && self.connection.tls.is_none()
             && frame.op() != op::ABANDON
             && !decode::is_root_dse(frame)
     }
@@ -143,7 +143,7 @@ impl<G: Gate> Session<'_, G> {
     /// StartTLS (RFC 4511, section 4.14) ends at the gateway.
     fn start_tls(&mut self, frame: &Frame) -> Result<Option<Next<G>>, End> {
         let offered = matches!(self.shared.listener().mode, Mode::Plain { starttls: Some(_) });
-        let refusal = if self.connection.tls {
+        let refusal = if self.connection.tls.is_some() {
             Some((Code::OperationsError, "TLS is already established"))
         } else if !offered {
             Some((Code::ProtocolError, "StartTLS is not offered here"))

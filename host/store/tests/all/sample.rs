@@ -10,7 +10,7 @@ use portcullis_core::learned::Observation;
 use portcullis_core::policy::{ChallengeOutcome, ChallengeRequest, Effect, Mode, Severity, Verdict};
 use portcullis_core::{
     Access, Account, AccountId, AccountKind, BindMethod, ChallengeId, ConnectorName, Endpoint, EventId, IncidentId,
-    Operation, Outcome, PolicyName, Signal, Target, Timestamp,
+    Operation, Outcome, PolicyName, Protection, Signal, Target, Timestamp,
 };
 use uuid::Uuid;
 
@@ -65,6 +65,7 @@ pub fn access(number: u128, account: &str) -> Event {
                 associated: true,
                 risk: 0,
             }),
+            protection: Some(Protection::Cleartext),
             target: Target { application: "wiki".to_owned(), entry: Some("dc=example".to_owned()) },
             operation: Operation::Bind(BindMethod::Sasl("GSSAPI".to_owned())),
             outcome: Outcome::Success,

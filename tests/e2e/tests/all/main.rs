@@ -9,6 +9,7 @@
 
 mod active_directory;
 mod binds;
+mod client_certificates;
 mod console;
 mod durability;
 mod facts;

@@ -2,6 +2,7 @@
 
 mod bench;
 mod binds;
+mod certificates;
 mod hostile;
 mod proxy;
 mod requests;

@@ -9,11 +9,10 @@ use rustls::{ClientConfig, HandshakeKind, ServerConfig, SupportedProtocolVersion
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use super::tls::{made, protect, server_of, trusted, trusting};
+use super::tls::{acceptor, made, protect, server_of, trusted, trusting};
 use super::*;
 use crate::frame::op;
 use crate::listener::Mode;
-use crate::tls::acceptor;
 use crate::upstream::{Security, Upstream};
 
 const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
@@ -23,7 +22,7 @@ async fn visit(bench: &mut Bench, config: &Arc<ClientConfig>) -> HandshakeKind {
     let mut client = protect(bench.client().await, Arc::clone(config)).await;
     client.send(&search(1, "dc=a")).await;
     let question = bench.question().await;
-    assert!(question.asked.connection.tls);
+    assert!(question.asked.connection.tls.is_some());
     question.refuse("no");
     assert_eq!(client.result().await, (1, op::SEARCH_DONE, 50));
     client.stream.get_ref().1.handshake_kind().unwrap()

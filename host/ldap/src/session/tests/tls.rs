@@ -7,13 +7,13 @@ use portcullis_tls::{MinVersion, ServerFiles, client_config, server_config};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::*;
 use crate::decode::START_TLS;
 use crate::frame::op;
 use crate::listener::Mode;
-use crate::tls::{ServerTls, acceptor};
+use crate::tls::ServerTls;
 use crate::upstream::{Security, Upstream};
 
 pub(super) fn made() -> rcgen::CertifiedKey<rcgen::KeyPair> {
@@ -27,6 +27,11 @@ pub(super) fn server_of(made: &rcgen::CertifiedKey<rcgen::KeyPair>) -> ServerTls
     std::fs::write(&certificate, made.cert.pem()).unwrap();
     std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
     watch::channel(server_config(&ServerFiles::new(certificate, key)).unwrap()).1
+}
+
+/// What a directory of the test's answers a handshake with.
+pub(super) fn acceptor(tls: &ServerTls) -> TlsAcceptor {
+    TlsAcceptor::from(Arc::clone(&tls.borrow()))
 }
 
 /// A client that speaks one version alone.
@@ -72,7 +77,7 @@ async fn start_tls_ends_at_the_gateway_and_what_follows_is_told_as_protected() {
     client.send(&search(2, "dc=a")).await;
     let mut directory = bench.accept().await;
     let question = bench.question().await;
-    assert!(question.asked.connection.tls);
+    assert_eq!(question.asked.connection.tls.as_ref().unwrap().version, "TLS 1.3");
     question.permit();
     assert_eq!(directory.next().await, search(2, "dc=a"));
     client.send(&extended(3, START_TLS)).await;
