@@ -18,7 +18,7 @@ use portcullis_web::{WebOptions, WebState};
 use tracing::{error, info};
 
 use crate::certificates::Certificates;
-use crate::config::{self, Config, ListenerTls, Loaded, Problem};
+use crate::config::{self, Config, ListenerTls, Loaded, Problem, TlsMin};
 use crate::plugins;
 use crate::system::System;
 use crate::{config as configuration, events};
@@ -150,7 +150,7 @@ pub(crate) fn upstream(config: &Config) -> Result<Upstream, Problem> {
     let directory = &config.directory;
     let address = directory.address().map_err(|message| Problem::new(["directory", "url"], message))?;
     let tls = || {
-        client_config(directory.ca_file.as_deref(), MinVersion::Tls12)
+        client_config(directory.ca_file.as_deref(), at_least(directory.tls_min))
             .map_err(|error| Problem::new(["directory", "ca-file"], error.to_string()))
     };
     let security = match (address.ldaps, directory.start_tls) {
@@ -172,7 +172,7 @@ fn listener(position: &str, item: &config::Listener, certificates: &mut Certific
         Some((certificate, key)) => {
             let clients = client_certificates(item)
                 .map_err(|text| Problem::new(["listener", position, "client-certificates"], text))?;
-            let files = ServerFiles { clients, ..ServerFiles::new(certificate, key) };
+            let files = ServerFiles { clients, at_least: at_least(item.tls_min), ..ServerFiles::new(certificate, key) };
             let (position, item) = (position.to_owned(), item.clone());
             Some(certificates.add(move || {
                 server_config(&files)
@@ -192,6 +192,7 @@ fn listener(position: &str, item: &config::Listener, certificates: &mut Certific
         allow_unauthenticated_bind: item.allow_unauthenticated_bind,
         opaque_sasl: if item.relay_opaque_sasl { OpaqueSasl::Relay } else { OpaqueSasl::Refuse },
         require_tls: item.require_tls,
+        allow_cleartext_passwords: item.allow_cleartext_passwords,
     };
     listener.limits = Limits {
         connections: item.connections,
@@ -201,6 +202,13 @@ fn listener(position: &str, item: &config::Listener, certificates: &mut Certific
         ..Limits::default()
     };
     Ok(listener)
+}
+
+fn at_least(version: TlsMin) -> MinVersion {
+    match version {
+        TlsMin::V12 => MinVersion::Tls12,
+        TlsMin::V13 => MinVersion::Tls13,
+    }
 }
 
 /// The setting that names the file in which something is wrong.

@@ -8,7 +8,7 @@ mod validate;
 use std::path::{Path, PathBuf};
 
 pub(crate) use model::{
-    ClientCertificates, Config, Connector, Limits, Listener, ListenerTls, LogFormat, LogLevel, Policy, Schema,
+    ClientCertificates, Config, Connector, Limits, Listener, ListenerTls, LogFormat, LogLevel, Policy, Schema, TlsMin,
 };
 pub(crate) use problem::{Problem, Problems, pointer_path};
 pub(crate) use validate::secret;

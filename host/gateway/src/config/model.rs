@@ -72,6 +72,8 @@ pub(crate) struct Directory {
     #[serde(default)]
     pub(crate) allow_cleartext: bool,
     pub(crate) ca_file: Option<PathBuf>,
+    #[serde(default)]
+    pub(crate) tls_min: TlsMin,
     pub(crate) base: String,
     pub(crate) schema: Schema,
     pub(crate) service_account: String,
@@ -142,6 +144,10 @@ pub(crate) struct Listener {
     #[serde(default)]
     pub(crate) require_tls: bool,
     #[serde(default)]
+    pub(crate) allow_cleartext_passwords: bool,
+    #[serde(default)]
+    pub(crate) tls_min: TlsMin,
+    #[serde(default)]
     pub(crate) allow_unauthenticated_bind: bool,
     #[serde(default)]
     pub(crate) relay_opaque_sasl: bool,
@@ -172,6 +178,15 @@ pub(crate) enum ListenerTls {
     None,
     StartTls,
     Ldaps,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub(crate) enum TlsMin {
+    #[default]
+    #[serde(rename = "1.2")]
+    V12,
+    #[serde(rename = "1.3")]
+    V13,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]

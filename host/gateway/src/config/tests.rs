@@ -95,6 +95,13 @@ fn each_mistake_is_named_with_line_setting_and_advice() {
         ("folder = \"plugins\"", "folder = \"nowhere\"", "folder = \"plugins\"", "does not exist"),
         ("name = \"main\"", "name = \"the main one\"", "name = \"main\"", "is no name"),
         ("base = \"dc=example,dc=com\"", "base = \"\"", "base = ", "is empty"),
+        ("# tls-min = \"1.3\"     ", "tls-min = \"1.1\"     ", "tls-min = ", "expected `1.2` or `1.3`"),
+        (
+            "# allow-cleartext-passwords = false",
+            "allow-cleartext-passwords = true",
+            "allow-cleartext-passwords =",
+            "leave it out",
+        ),
         (
             "# client-certificates = \"asked\"",
             "client-certificates = \"asked\"",

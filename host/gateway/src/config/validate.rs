@@ -140,6 +140,12 @@ fn listener(problems: &mut Vec<Problem>, position: &str, listener: &Listener) {
     if listener.proxy_protocol_from.iter().any(|network| network.prefix_len() == 0) {
         at("proxy-protocol-from", "would let every client choose its address: name the load balancers' own networks");
     }
+    if listener.allow_cleartext_passwords && (listener.tls != ListenerTls::StartTls || listener.require_tls) {
+        at(
+            "allow-cleartext-passwords",
+            "goes with tls = \"start-tls\" without require-tls; elsewhere it changes nothing: leave it out",
+        );
+    }
     match (listener.tls, &listener.certificate, &listener.key) {
         (ListenerTls::None, None, None) if listener.require_tls => {
             at("require-tls", "cannot be met with tls = \"none\": use \"start-tls\" or \"ldaps\"");

@@ -27,7 +27,13 @@ impl<G: Gate> Session<'_, G> {
             return self.start_tls(&frame);
         }
         if self.must_be_protected(&frame) {
-            self.refuse_cleartext(&frame)?;
+            self.refuse_cleartext(&frame, "this listener takes requests only after StartTLS")?;
+            return Ok(None);
+        }
+        if self.exposes_password(&frame) {
+            let (client, listener) = (self.connection.client, &self.connection.listener);
+            tracing::warn!(%client, %listener, "a password came in clear text and goes no further; it should be changed");
+            self.refuse_cleartext(&frame, "this listener takes passwords only after StartTLS")?;
             return Ok(None);
         }
         if frame.op() == op::ABANDON && self.abandon(&frame) {
@@ -131,8 +137,17 @@ impl<G: Gate> Session<'_, G> {
             && !decode::is_root_dse(frame)
     }
 
-    fn refuse_cleartext(&mut self, frame: &Frame) -> Result<(), End> {
-        let why = "this listener takes requests only after StartTLS";
+    /// The request holds a password, came in the clear, and could have come protected. What it says is on the wire already,
+    /// but its success would teach the client to go on like that.
+    fn exposes_password(&self, frame: &Frame) -> bool {
+        let listener = self.shared.listener();
+        self.connection.tls.is_none()
+            && matches!(listener.mode, Mode::Plain { starttls: Some(_) })
+            && !listener.rules.allow_cleartext_passwords
+            && decode::has_password(frame)
+    }
+
+    fn refuse_cleartext(&mut self, frame: &Frame, why: &str) -> Result<(), End> {
         if frame.op() == op::BIND {
             self.refuse_bind(frame, Code::ConfidentialityRequired, why);
             return Ok(());

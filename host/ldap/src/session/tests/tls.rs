@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use portcullis_core::OperationKind;
+use ldap3_proto::proto::{LdapExtendedRequest, LdapOp};
+use portcullis_core::{OperationKind, Outcome};
 use portcullis_tls::{MinVersion, ServerFiles, client_config, server_config};
+use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+use super::bench::encode;
 use super::*;
 use crate::decode::START_TLS;
 use crate::frame::op;
@@ -139,6 +142,72 @@ async fn a_listener_that_insists_on_tls_takes_nothing_else_before() {
     let mut client = protect(client, trusting).await;
     client.send(&bind(6, "uid=alice", "secret")).await;
     assert_eq!(directory.next().await, bind(6, "uid=alice", "secret"));
+}
+
+/// RFC 3062 with a new password.
+fn password_change(id: i32) -> Vec<u8> {
+    let value = [&[0x30, 0x05, 0x82, 0x03][..], b"new"].concat();
+    let oid = "1.3.6.1.4.1.4203.1.11.1".to_owned();
+    encode(id, LdapOp::ExtendedRequest(LdapExtendedRequest { name: oid, value: Some(value) }))
+}
+
+#[tokio::test]
+async fn where_start_tls_is_offered_no_password_is_taken_before() {
+    let (server, trusting) = certificate();
+    let mut bench = Bench::with(&[], Mode::Plain { starttls: Some(server) }, |_| {}).await;
+    let mut client = bench.client().await;
+    let plain = |id| sasl_bind(id, "PLAIN", b"\0alice\0secret");
+    client
+        .send(&[bind(1, "uid=alice", "secret"), plain(2), sasl_bind(3, "plain", b""), password_change(4)].concat())
+        .await;
+    for id in 1..=3 {
+        assert_eq!(client.result().await, (id, op::BIND_RESPONSE, 13));
+        let (asked, reason) = bench.note().await;
+        assert_eq!((asked.connection.tls, asked.outcome), (None, Outcome::Failure));
+        assert!(reason.contains("only after StartTLS"), "{reason}");
+    }
+    assert_eq!(client.result().await, (4, op::EXTENDED_RESPONSE, 13));
+    bench.no_connection().await;
+
+    // What holds no password goes on.
+    client.send(&bind(5, "", "")).await;
+    let mut directory = bench.accept().await;
+    assert_eq!(directory.next().await, bind(5, "", ""));
+    directory.send(&response(5, op::BIND_RESPONSE, 0)).await;
+    bench.question().await.permit();
+    assert_eq!(client.next().await, response(5, op::BIND_RESPONSE, 0));
+    client.send(&extended(6, START_TLS)).await;
+    client.next().await;
+    let mut client = protect(client, trusting).await;
+    client.send(&bind(7, "uid=alice", "secret")).await;
+    assert_eq!(directory.next().await, bind(7, "uid=alice", "secret"));
+}
+
+#[tokio::test]
+async fn passwords_in_the_clear_are_taken_where_that_is_allowed_or_nothing_better_is_offered() {
+    let (server, _) = certificate();
+    let allow = |listener: &mut crate::Listener| listener.rules.allow_cleartext_passwords = true;
+    let offered = Bench::with(&[], Mode::Plain { starttls: Some(server) }, allow).await;
+    for bench in [offered, Bench::new().await] {
+        let mut client = bench.client().await;
+        client.send(&bind(1, "uid=alice", "secret")).await;
+        assert_eq!(bench.accept().await.next().await, bind(1, "uid=alice", "secret"));
+    }
+}
+
+#[tokio::test]
+async fn a_listener_may_leave_out_what_is_older() {
+    let made = made();
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, key) = (folder.path().join("c.pem"), folder.path().join("k.pem"));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let files = ServerFiles { at_least: MinVersion::Tls13, ..ServerFiles::new(certificate, key) };
+    let bench = Bench::with(&[], Mode::Ldaps(watch::channel(server_config(&files).unwrap()).1), |_| {}).await;
+    let old = TlsConnector::from(trusting(&made, &TLS12));
+    let refused = old.connect("localhost".try_into().unwrap(), bench.client().await.stream).await.unwrap_err();
+    assert!(refused.to_string().contains("ProtocolVersion"), "{refused}");
+    protect(bench.client().await, trusting(&made, &TLS13)).await;
 }
 
 #[tokio::test]
