@@ -6,7 +6,7 @@ use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
@@ -153,11 +153,18 @@ impl Pipe {
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Turn>> {
         let buffer = self.input.buffer();
         buffer.reserve(self.appetite);
-        let got = match ready!(pin!(self.stream.read_buf(buffer)).poll(cx)) {
-            Ok(got) => got,
+        let got = match pin!(self.stream.read_buf(buffer)).poll(cx) {
+            Poll::Ready(Ok(got)) => got,
             // A peer that closes without TLS's goodbye has ended all the same: messages carry their own length.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
-            Err(error) => return Poll::Ready(Err(error)),
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Pending => {
+                // Most connections are silent most of the time, and need no room for what does not come.
+                if buffer.is_empty() {
+                    *buffer = BytesMut::new();
+                }
+                return Poll::Pending;
+            }
         };
         if got >= self.appetite {
             self.appetite = (self.appetite * 2).min(READ_MAX);

@@ -14,6 +14,7 @@ mod console;
 mod durability;
 mod facts;
 mod faults;
+mod memory;
 mod secrets;
 mod sessions;
 mod stage;
