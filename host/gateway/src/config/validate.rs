@@ -5,7 +5,9 @@ use std::path::Path;
 
 use portcullis_core::Secret;
 
-use super::model::{ClientCertificates, Config, Connector, Directory, Listener, ListenerTls, SecretSource, Web};
+use super::model::{
+    ClientCertificates, Config, Connector, Directory, Listener, ListenerTls, SecretSource, TlsMin, Web,
+};
 use super::problem::Problem;
 
 pub(super) fn validate(config: &Config) -> Vec<Problem> {
@@ -139,6 +141,9 @@ fn listener(problems: &mut Vec<Problem>, position: &str, listener: &Listener) {
     let mut at = |key: &str, text: &str| problems.push(Problem::new(["listener", position, key], text));
     if listener.proxy_protocol_from.iter().any(|network| network.prefix_len() == 0) {
         at("proxy-protocol-from", "would let every client choose its address: name the load balancers' own networks");
+    }
+    if listener.tls == ListenerTls::None && listener.tls_min != TlsMin::default() {
+        at("tls-min", "is about TLS, which tls = \"none\" leaves out: set \"start-tls\" or \"ldaps\", or leave it out");
     }
     if listener.allow_cleartext_passwords && (listener.tls != ListenerTls::StartTls || listener.require_tls) {
         at(

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use portcullis_core::OperationKind;
 use portcullis_tls::{Authority, ClientCertificates, ServerFiles, server_config};
-use rcgen::{CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{
+    CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType, IsCa, KeyIdMethod, KeyPair,
+    date_time_ymd,
+};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, HandshakeKind, RootCertStore, SupportedProtocolVersion};
 use rustls_pki_types::PrivatePkcs8KeyDer;
@@ -44,6 +47,19 @@ impl World {
         params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().unwrap();
         (params.signed_by(&key, &self.issuer).unwrap(), key)
+    }
+
+    /// A list of nobody, out of date from the beginning of that year on.
+    fn revocations(&self, until: i32) -> String {
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2020, 1, 1),
+            next_update: date_time_ymd(until, 1, 1),
+            crl_number: 1.into(),
+            issuing_distribution_point: None,
+            revoked_certs: Vec::new(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.issuer).unwrap().pem().unwrap()
     }
 
     fn listener(&self, clients: impl Fn(Authority) -> ClientCertificates) -> ServerTls {
@@ -140,6 +156,27 @@ async fn who_is_only_asked_may_show_none_but_not_a_foreign_one() {
         assert_eq!(shown(&mut bench, client).await, (None, Some(HandshakeKind::Full)));
         let foreign = alert(&bench, &world.client(version, Some(&other))).await;
         assert!(foreign.contains("UnknownCA"), "{foreign}");
+    }
+}
+
+#[tokio::test]
+async fn a_revocation_list_that_says_nothing_about_a_certificate_vouches_for_nobody() {
+    let (world, other) = (World::new("ours"), World::new("theirs"));
+    let with = |list: String| {
+        let crl = world.folder.path().join("crl.pem");
+        std::fs::write(&crl, list).unwrap();
+        Mode::Ldaps(
+            world.listener(|authority| ClientCertificates::Required(Authority { crl: Some(crl.clone()), ..authority })),
+        )
+    };
+    let config = world.client(&TLS13, Some(&world));
+    let mut current = Bench::with(&[OperationKind::Search], with(world.revocations(2049)), |_| {}).await;
+    let client = connect(&current, &config).await.unwrap();
+    assert!(shown(&mut current, client).await.0.is_some());
+    for (list, what) in [(world.revocations(2021), "out of date"), (other.revocations(2049), "another authority's")] {
+        let bench = Bench::with(&[OperationKind::Search], with(list), |_| {}).await;
+        let refused = alert(&bench, &config).await;
+        assert!(refused.contains("alert"), "{what}: {refused}");
     }
 }
 
