@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, EventId, Timestamp};
+use crate::{AccountId, EventId, Protection, Timestamp};
 
 /// What stands behind an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -249,6 +249,10 @@ pub struct Access {
     pub account: Option<Account>,
     /// From where.
     pub endpoint: Option<Endpoint>,
+    /// How the connection is protected; none where nobody knows, as for what a cloud service tells, and in events of
+    /// versions that did not record it.
+    #[serde(default)]
+    pub protection: Option<Protection>,
     /// On what.
     pub target: Target,
     /// What.

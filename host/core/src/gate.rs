@@ -5,10 +5,11 @@
 //! implements the gate can make one, because only there is the type known and its constructor private.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::summary::Tally;
-use crate::{ListenerName, Operation, OperationKind, Outcome};
+use crate::{ListenerName, Operation, OperationKind, Outcome, Protection, Tls};
 
 /// Something that was held back and may go on now. Can be opened once.
 pub trait Permit<T> {
@@ -30,10 +31,18 @@ pub struct Connection {
     pub client: SocketAddr,
     /// The listener that took it.
     pub listener: ListenerName,
-    /// TLS protects it.
-    pub tls: bool,
+    /// What protects it; none: nothing.
+    pub tls: Option<Arc<Tls>>,
     /// What the last permit of a bind over this connection told with [`Permit::application`]. Stays when somebody else binds.
     pub application: Option<String>,
+}
+
+impl Connection {
+    /// How it is protected, as an access tells it.
+    #[must_use]
+    pub fn protection(&self) -> Protection {
+        self.tls.as_deref().map_or(Protection::Cleartext, |tls| Protection::Tls(tls.clone()))
+    }
 }
 
 /// What a client said about who it is.

@@ -14,6 +14,7 @@ pub mod learned;
 pub mod name;
 pub mod plugin;
 pub mod policy;
+pub mod protection;
 pub mod secret;
 pub mod store;
 pub mod summary;
@@ -24,6 +25,7 @@ pub use access::{
     SearchScope, Signal, Target,
 };
 pub use name::{AccountId, ChallengeId, ConnectorName, EventId, IncidentId, ListenerName, PolicyName};
+pub use protection::{ClientCertificate, Protection, Tls};
 pub use secret::Secret;
 pub use time::{Clock, Ids, Timestamp};
 

@@ -16,11 +16,12 @@ use portcullis_ldap::{
     Security, Upstream, UpstreamOptions, Upstreams,
 };
 use portcullis_store::{Store, StoreOptions};
+use portcullis_tls::{Authority, ClientCertificates, MinVersion, ServerFiles, TlsError, client_config, server_config};
 use portcullis_web::{WebOptions, WebState};
 use tracing::{error, info};
 
 use crate::certificates::Certificates;
-use crate::config::{self, Config, ListenerTls, Loaded, Problem};
+use crate::config::{self, Config, ListenerTls, Loaded, Problem, TlsMin};
 use crate::plugins;
 use crate::system::System;
 use crate::{config as configuration, events};
@@ -85,10 +86,9 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
     let web_tls = match config.web.certificate.as_ref().zip(config.web.key.as_ref()) {
         None => None,
         Some((certificate, key)) => {
-            let (certificate, key) = (certificate.clone(), key.clone());
+            let files = ServerFiles::new(certificate, key);
             let tls = certificates.add(move || {
-                portcullis_web::server_tls(&certificate, &key)
-                    .map_err(|error| Problem::new(["web", "certificate"], error.to_string()))
+                server_config(&files).map_err(|error| Problem::new(["web", "certificate"], error.to_string()))
             });
             Some(tls.map_err(|problem| loaded.problems(vec![problem]))?)
         }
@@ -154,12 +154,12 @@ pub(crate) fn lookup(config: &Config, upstreams: Upstreams) -> Result<Lookup, Pr
     Ok(Lookup::new(options))
 }
 
-/// The servers of the directory.
+/// The servers of the directory. Made once: what is cloned of them shares TLS sessions.
 pub(crate) fn upstreams(config: &Config) -> Result<Upstreams, Problem> {
     let directory = &config.directory;
     let addresses = directory.addresses().map_err(|message| Problem::new(["directory", "url"], message))?;
     let tls = || {
-        portcullis_ldap::client_config(directory.ca_file.as_deref())
+        client_config(directory.ca_file.as_deref(), at_least(directory.tls_min))
             .map_err(|error| Problem::new(["directory", "ca-file"], error.to_string()))
     };
     // One for all, so that all share their TLS sessions.
@@ -216,10 +216,13 @@ fn listener(position: &str, item: &config::Listener, certificates: &mut Certific
     let tls = match item.certificate.as_ref().zip(item.key.as_ref()) {
         None => None,
         Some((certificate, key)) => {
-            let (position, certificate, key) = (position.to_owned(), certificate.clone(), key.clone());
+            let clients = client_certificates(item)
+                .map_err(|text| Problem::new(["listener", position, "client-certificates"], text))?;
+            let files = ServerFiles { clients, at_least: at_least(item.tls_min), ..ServerFiles::new(certificate, key) };
+            let (position, item) = (position.to_owned(), item.clone());
             Some(certificates.add(move || {
-                portcullis_ldap::server_config(&certificate, &key)
-                    .map_err(|error| Problem::new(["listener", &position, "certificate"], error.to_string()))
+                server_config(&files)
+                    .map_err(|error| Problem::new(["listener", &position, setting(&error, &item)], error.to_string()))
             })?)
         }
     };
@@ -237,6 +240,7 @@ fn listener(position: &str, item: &config::Listener, certificates: &mut Certific
         allow_unauthenticated_bind: item.allow_unauthenticated_bind,
         opaque_sasl: if item.relay_opaque_sasl { OpaqueSasl::Relay } else { OpaqueSasl::Refuse },
         require_tls: item.require_tls,
+        allow_cleartext_passwords: item.allow_cleartext_passwords,
     };
     listener.limits = limits(item);
     Ok(listener)
@@ -258,6 +262,33 @@ fn limits(item: &config::Listener) -> Limits {
         answer_size: item.answer_mib.saturating_mul(1 << 20),
         drain: seconds(item.drain_seconds),
         ..Limits::default()
+    }
+}
+
+fn at_least(version: TlsMin) -> MinVersion {
+    match version {
+        TlsMin::V12 => MinVersion::Tls12,
+        TlsMin::V13 => MinVersion::Tls13,
+    }
+}
+
+/// The setting that names the file in which something is wrong.
+fn setting(error: &TlsError, item: &config::Listener) -> &'static str {
+    match error.path() {
+        Some(path) if item.client_ca.as_deref() == Some(path) => "client-ca",
+        Some(path) if item.client_crl.as_deref() == Some(path) => "client-crl",
+        Some(path) if item.key.as_deref() == Some(path) => "key",
+        _ => "certificate",
+    }
+}
+
+fn client_certificates(item: &config::Listener) -> Result<ClientCertificates, &'static str> {
+    let authority = item.client_ca.clone().map(|ca| Authority { ca, crl: item.client_crl.clone() });
+    match (item.client_certificates, authority) {
+        (config::ClientCertificates::None, _) => Ok(ClientCertificates::None),
+        (config::ClientCertificates::Asked, Some(authority)) => Ok(ClientCertificates::Asked(authority)),
+        (config::ClientCertificates::Required, Some(authority)) => Ok(ClientCertificates::Required(authority)),
+        (_, None) => Err("needs `client-ca`"),
     }
 }
 

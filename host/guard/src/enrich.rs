@@ -51,6 +51,7 @@ impl Guard {
                 associated: noticed.associated,
                 risk: 0,
             }),
+            protection: Some(asked.connection.protection()),
             target: Target { application, entry: asked.entry.clone() },
             operation: asked.operation.clone(),
             outcome: asked.outcome,

@@ -12,7 +12,7 @@ fn summary(name: &str, client: &str, age_seconds: u64, continues: bool) -> Summa
         connection: Connection {
             client: client.parse().unwrap(),
             listener: ListenerName::new("main"),
-            tls: true,
+            tls: None,
             application: None,
         },
         claim: Claim::Name(name.to_owned()),

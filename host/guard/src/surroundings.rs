@@ -147,7 +147,7 @@ mod tests {
         Connection {
             client: format!("{address}:50000").parse().unwrap(),
             listener: ListenerName::new(listener),
-            tls: true,
+            tls: None,
             application: None,
         }
     }

@@ -179,6 +179,23 @@ pub fn is_start_tls(frame: &Frame) -> bool {
     frame.op() == op::EXTENDED && extended(frame).is_ok_and(|(oid, _)| oid == START_TLS)
 }
 
+/// The request holds a password, or what is as good as one, in the clear: a simple bind, a SASL mechanism that sends it as it
+/// is, or a change of a password (RFC 3062, or a modification of a password attribute). One that cannot be read holds none,
+/// and is not forwarded either.
+#[must_use]
+pub fn has_password(frame: &Frame) -> bool {
+    if frame.op() != op::BIND {
+        return kind(frame) == Ok(OperationKind::PasswordChange);
+    }
+    bind(frame).is_ok_and(|bind| match &bind.method {
+        BindMethod::Anonymous => false,
+        BindMethod::Simple => !bind.empty_password,
+        BindMethod::Sasl(mechanism) => {
+            matches!(mechanism.as_str(), "PLAIN" | "LOGIN" | "OAUTHBEARER" | "XOAUTH2")
+        }
+    })
+}
+
 /// The request reads the root DSE, which a client may need before it can protect itself (RFC 4512, section 5.1).
 #[must_use]
 pub fn is_root_dse(frame: &Frame) -> bool {

@@ -29,6 +29,6 @@ pub use listener::{BindRules, Limits, Listener, Mode, OpaqueSasl, Shared, serve}
 pub use lookup::{CheckError, DomainNames, Lookup, LookupOptions, Schema};
 pub use metrics::Metrics;
 pub use referral::Referrals;
-pub use tls::{ServerTls, TlsError, client_config, server_config};
+pub use tls::ServerTls;
 pub use upstream::{Security, Upstream, UpstreamError};
 pub use upstreams::{Balance, UpstreamOptions, Upstreams};

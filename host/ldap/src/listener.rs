@@ -59,6 +59,8 @@ pub struct BindRules {
     pub opaque_sasl: OpaqueSasl,
     /// On a plain listener: before StartTLS, take nothing but reads of the root DSE.
     pub require_tls: bool,
+    /// On a plain listener that offers StartTLS: before it, take passwords all the same, in binds and password changes.
+    pub allow_cleartext_passwords: bool,
 }
 
 /// Limits of a listener and of its connections.

@@ -178,23 +178,22 @@ impl Pipe {
 
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Turn>> {
         let received = if self.appetite == READ_MIN && self.input.is_empty() {
-            ready!(self.poll_receive_little(cx))
+            self.poll_receive_little(cx)
         } else {
             let buffer = self.input.buffer();
             buffer.reserve(self.appetite);
-            match pin!(self.stream.read_buf(buffer)).poll(cx) {
-                Poll::Ready(received) => received,
-                Poll::Pending => {
-                    self.input.release();
-                    return Poll::Pending;
-                }
-            }
+            pin!(self.stream.read_buf(buffer)).poll(cx)
         };
         let got = match received {
-            Ok(got) => got,
+            Poll::Ready(Ok(got)) => got,
             // A peer that closes without TLS's goodbye has ended all the same: messages carry their own length.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
-            Err(error) => return Poll::Ready(Err(error)),
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Pending => {
+                // Most connections are silent most of the time, and need no room for what does not come.
+                self.input.release();
+                return Poll::Pending;
+            }
         };
         self.passed.received += got as u64;
         if got >= self.appetite {

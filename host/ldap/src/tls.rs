@@ -1,148 +1,45 @@
-//! TLS settings from files, with errors that name the file and say what to do.
+//! TLS towards clients, as it is at the moment.
 
-use std::path::{Path, PathBuf};
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rustls::crypto::CryptoProvider;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
-use rustls_pki_types::pem::{self, PemObject as _};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use thiserror::Error;
+use portcullis_core::{ListenerName, Tls};
+use portcullis_tls::established;
+use rustls::ServerConfig;
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
+
+use crate::pipe::Stream;
 
 /// TLS towards clients as it is at the moment. Each handshake takes the newest, and a connection keeps the one that it
 /// began with: so a certificate can be replaced while the gateway runs.
 pub type ServerTls = watch::Receiver<Arc<ServerConfig>>;
 
-/// TLS cannot be set up as configured.
-#[derive(Debug, Error)]
-pub enum TlsError {
-    /// The file cannot be read, or is no PEM.
-    #[error("cannot read {}: {source}; give a file in PEM format that this process may read", path.display())]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: pem::Error,
-    },
-    /// The file holds no certificate.
-    #[error("{} holds no certificate; give a file in PEM format with \"BEGIN CERTIFICATE\" in it", path.display())]
-    NoCertificate {
-        /// Which.
-        path: PathBuf,
-    },
-    /// A certificate of the file cannot be trusted as a root.
-    #[error("a certificate in {} cannot be used as a certificate authority: {source}", path.display())]
-    Root {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: rustls::Error,
-    },
-    /// Certificate and key do not fit.
-    #[error("certificate {} and key {} cannot be used together: {source}; check that the key belongs to the first certificate", certificate.display(), key.display())]
-    Pair {
-        /// The certificate's file.
-        certificate: PathBuf,
-        /// The key's file.
-        key: PathBuf,
-        /// Why.
-        source: rustls::Error,
-    },
-    /// The TLS library refuses its own defaults.
-    #[error("TLS cannot be set up: {0}")]
-    Library(rustls::Error),
+/// Puts TLS on a client's connection, and tells what came of it.
+pub(crate) async fn accept(tls: &ServerTls, socket: TcpStream) -> io::Result<(Stream, Arc<Tls>)> {
+    let acceptor = TlsAcceptor::from(Arc::clone(&tls.borrow()));
+    let stream = acceptor.accept(socket).await?;
+    let known = established(stream.get_ref().1)
+        .map_err(|why| io::Error::new(io::ErrorKind::InvalidData, format!("the client's certificate: {why}")))?;
+    Ok((Stream::Tls(Box::new(stream.into())), Arc::new(known)))
 }
 
-/// TLS towards the directory: the system's roots and, where given, those of `ca_file` (PEM) in addition.
-///
-/// # Errors
-/// When the file cannot be read or holds no usable certificate.
-pub fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
-    let mut roots = RootCertStore::empty();
-    let native = rustls_native_certs::load_native_certs();
-    for error in &native.errors {
-        tracing::warn!(%error, "a certificate authority of the system cannot be loaded");
-    }
-    roots.add_parsable_certificates(native.certs);
-    if let Some(path) = ca_file {
-        for certificate in certificates(path)? {
-            roots.add(certificate).map_err(|source| TlsError::Root { path: path.to_owned(), source })?;
+/// Says in the log why there is no TLS. What a certificate has to do with is for the administrator; the rest is mostly
+/// somebody who tries ports.
+pub(crate) fn no_handshake(client: SocketAddr, listener: &ListenerName, error: &io::Error) {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match inner {
+        Some(rustls::Error::NoCertificatesPresented) => {
+            tracing::info!(%client, %listener, "a client is turned away: it shows no certificate, and has to");
         }
-    }
-    if roots.is_empty() {
-        tracing::warn!("no certificate authority is known: every directory's certificate will be refused");
-    }
-    let config = ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .map_err(TlsError::Library)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
-}
-
-/// TLS towards clients, with the certificate chain and the private key of these files (PEM).
-///
-/// # Errors
-/// When a file cannot be read, or certificate and key do not belong together.
-pub fn server_config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
-    let chain = certificates(certificate)?;
-    let private =
-        PrivateKeyDer::from_pem_file(key).map_err(|source| TlsError::File { path: key.to_owned(), source })?;
-    let config = ServerConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .map_err(TlsError::Library)?
-        .with_no_client_auth()
-        .with_single_cert(chain, private)
-        .map_err(|source| TlsError::Pair { certificate: certificate.to_owned(), key: key.to_owned(), source })?;
-    Ok(Arc::new(config))
-}
-
-/// What does the next handshake.
-pub(crate) fn acceptor(tls: &ServerTls) -> TlsAcceptor {
-    TlsAcceptor::from(Arc::clone(&tls.borrow()))
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let file = |source| TlsError::File { path: path.to_owned(), source };
-    let found: Vec<_> = CertificateDer::pem_file_iter(path).map_err(file)?.collect::<Result<_, _>>().map_err(file)?;
-    if found.is_empty() { Err(TlsError::NoCertificate { path: path.to_owned() }) } else { Ok(found) }
-}
-
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn errors_name_the_file_and_say_what_to_do() {
-        let missing = client_config(Some(Path::new("/nonexistent/ca.pem"))).unwrap_err().to_string();
-        assert!(missing.contains("/nonexistent/ca.pem") && missing.contains("PEM"), "{missing}");
-        let folder = tempfile::tempdir().unwrap();
-        let empty = folder.path().join("empty.pem");
-        std::fs::write(&empty, "").unwrap();
-        let none = client_config(Some(&empty)).unwrap_err();
-        assert!(matches!(none, TlsError::NoCertificate { .. }), "{none}");
-    }
-
-    #[test]
-    fn a_key_of_another_certificate_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let (one, other) = (made(), made());
-        let (certificate, key) = (folder.path().join("c.pem"), folder.path().join("k.pem"));
-        std::fs::write(&certificate, one.cert.pem()).unwrap();
-        std::fs::write(&key, other.signing_key.serialize_pem()).unwrap();
-        assert!(matches!(server_config(&certificate, &key), Err(TlsError::Pair { .. })));
-        std::fs::write(&key, one.signing_key.serialize_pem()).unwrap();
-        assert!(server_config(&certificate, &key).is_ok());
-        assert!(client_config(Some(&certificate)).is_ok());
-    }
-
-    fn made() -> rcgen::CertifiedKey<rcgen::KeyPair> {
-        rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap()
+        Some(rustls::Error::InvalidCertificate(why)) => {
+            tracing::info!(%client, %listener, "a client is turned away: its certificate does not count: {why}");
+        }
+        None if error.kind() == io::ErrorKind::InvalidData => {
+            tracing::info!(%client, %listener, "a client is turned away: {error}");
+        }
+        _ => tracing::debug!(%client, %listener, %error, "no TLS handshake"),
     }
 }

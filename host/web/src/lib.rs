@@ -27,7 +27,6 @@ mod session;
 mod sign_in;
 mod throttle;
 mod time;
-mod tls;
 mod words;
 
 pub use error::WebError;
@@ -35,4 +34,3 @@ pub use first::{FIRST_LOGIN, ensure_first_administrator};
 pub use metrics::{MetricsPage, serve_metrics};
 pub use routes::{Authority, Route, routes};
 pub use server::{WebOptions, WebState, serve};
-pub use tls::server_tls;

@@ -37,7 +37,7 @@ const CONNECTIONS_PER_ADDRESS: usize = 64;
 #[derive(Clone, Default)]
 pub struct WebOptions {
     /// Speaks TLS by this; none serves clear text, which is for loopback and for a proxy on the same machine.
-    /// [`crate::server_tls`] makes one of two PEM files. What is sent later counts for the connections that come from then
+    /// What is sent later counts for the connections that come from then
     /// on. The protocols for ALPN are set by [`serve`].
     pub tls: Option<watch::Receiver<Arc<ServerConfig>>>,
     /// The address by which people reach the pages, e.g. `https://portcullis.example.com`, where a proxy in front makes it

@@ -7,11 +7,11 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::contract::portcullis::gateway::types::{
-    Access, Account, AccountKind, BindMethod, Endpoint, Operation, Outcome,
+    Access, Account, AccountKind, BindMethod, ClientCertificate, Endpoint, Operation, Outcome, Protection,
 };
 use crate::dn::Dn;
 use crate::hours::Hours;
-use crate::texts::Texts;
+use crate::texts::{Patterns, Texts};
 
 pub use read::{ATTRIBUTE_KEYS, keys};
 
@@ -65,6 +65,12 @@ pub enum Condition {
     Associated(bool),
     Shared(bool),
     EndpointRiskAtLeast(u8),
+    Tls(bool),
+    ClientCertificate(bool),
+    /// The subject, or one of the alternative names, fits.
+    ClientCertificateName(Patterns),
+    /// 64 lower-case hexadecimal digits.
+    ClientCertificateFingerprint(Vec<String>),
     Application(Texts),
     EntryUnder(Vec<Dn>),
     Outcome(Vec<Outcome>),
@@ -107,6 +113,16 @@ impl Condition {
             Self::Associated(wanted) => endpoint(&|endpoint| endpoint.associated == *wanted),
             Self::Shared(wanted) => endpoint(&|endpoint| endpoint.shared == *wanted),
             Self::EndpointRiskAtLeast(risk) => endpoint(&|endpoint| endpoint.risk >= *risk),
+            Self::Tls(wanted) => {
+                access.protection.as_ref().is_some_and(|known| matches!(known, Protection::Tls(_)) == *wanted)
+            }
+            Self::ClientCertificate(wanted) => access.protection.is_some() && certificate(access).is_some() == *wanted,
+            Self::ClientCertificateName(names) => certificate(access).is_some_and(|certificate| {
+                names.fit(&certificate.subject) || certificate.alternative_names.iter().any(|name| names.fit(name))
+            }),
+            Self::ClientCertificateFingerprint(known) => {
+                certificate(access).is_some_and(|certificate| known.contains(&certificate.fingerprint))
+            }
             Self::Application(applications) => applications.hold(&access.target.application),
             Self::EntryUnder(bases) => {
                 let entry = access.target.entry.as_deref().and_then(Dn::parse);
@@ -121,6 +137,14 @@ impl Condition {
             Self::BindMethod(proofs) => proofs.iter().any(|proof| is_proof(proof, &access.operation)),
             Self::Attributes(names) => touches(names, &access.operation),
         }
+    }
+}
+
+/// What the client showed, where it showed something.
+fn certificate(access: &Access) -> Option<&ClientCertificate> {
+    match access.protection.as_ref()? {
+        Protection::Tls(tls) => tls.client_certificate.as_ref(),
+        Protection::Cleartext => None,
     }
 }
 

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
+    date_time_ymd,
 };
 use rustls::crypto::CryptoProvider;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
@@ -59,8 +60,54 @@ impl Pki {
         names.extend(hosts.iter().map(|&host| host.to_owned()));
         let mut params = CertificateParams::new(names)?;
         params.distinguished_name.push(DnType::CommonName, name);
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        self.sign(name, params)
+    }
+
+    /// Signs a certificate for a client, `CN=NAME,OU=UNIT` with the alternative name `NAME.example.com`, and writes it to
+    /// `NAME.pem` and its key to `NAME.key`.
+    ///
+    /// # Errors
+    /// When the name is malformed or a file cannot be written.
+    pub fn issue_client(&self, name: &str, unit: &str) -> anyhow::Result<ServerCert> {
+        let mut params = CertificateParams::new([format!("{name}.example.com")])?;
+        // From the top down, as certificates have it, without the name that is there by default.
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::OrganizationalUnitName, unit);
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        params.serial_number = Some(serial(name));
+        self.sign(name, params)
+    }
+
+    /// Writes a revocation list to `crl.pem`, valid for a day, with the clients of these names in it.
+    ///
+    /// # Errors
+    /// When it cannot be signed or written.
+    pub fn revoke(&self, clients: &[&str]) -> anyhow::Result<PathBuf> {
+        let now = std::time::SystemTime::now();
+        let revoked = clients.iter().map(|name| RevokedCertParams {
+            serial_number: serial(name),
+            revocation_time: now.into(),
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let list = CertificateRevocationListParams {
+            this_update: now.into(),
+            next_update: (now + std::time::Duration::from_secs(86_400)).into(),
+            crl_number: 1.into(),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let path = self.folder.join("crl.pem");
+        std::fs::write(&path, list.signed_by(&self.issuer)?.pem()?)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
+    }
+
+    fn sign(&self, name: &str, mut params: CertificateParams) -> anyhow::Result<ServerCert> {
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.use_authority_key_identifier_extension = true;
         params.not_before = date_time_ymd(2024, 1, 1);
         params.not_after = date_time_ymd(2049, 1, 1);
@@ -82,7 +129,7 @@ impl Pki {
     }
 }
 
-/// A server's certificate and key, in files and in memory.
+/// A certificate and its key, in files and in memory.
 pub struct ServerCert {
     cert_path: PathBuf,
     key_path: PathBuf,
@@ -144,6 +191,11 @@ fn client_config(roots: impl Iterator<Item = CertificateDer<'static>>) -> anyhow
 
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
+}
+
+/// Different for every name that tests use.
+fn serial(name: &str) -> SerialNumber {
+    SerialNumber::from_slice(name.as_bytes())
 }
 
 fn write_private(path: &Path, text: &str) -> std::io::Result<()> {

@@ -13,6 +13,7 @@ pub struct Tools {
     uri: String,
     ca: Option<PathBuf>,
     start_tls: bool,
+    certificate: Option<(PathBuf, PathBuf)>,
     bind: Option<(String, String)>,
     timeout: Duration,
 }
@@ -51,7 +52,14 @@ impl Tools {
     /// Clients of the server at the URI, such as `ldap://127.0.0.1:3890`, anonymous and without TLS of their own.
     #[must_use]
     pub fn new(uri: impl Into<String>) -> Self {
-        Self { uri: uri.into(), ca: None, start_tls: false, bind: None, timeout: Duration::from_secs(90) }
+        Self {
+            uri: uri.into(),
+            ca: None,
+            start_tls: false,
+            certificate: None,
+            bind: None,
+            timeout: Duration::from_secs(90),
+        }
     }
 
     /// Trusts the certificates of the PEM file, for `ldaps://` and StartTLS.
@@ -65,6 +73,13 @@ impl Tools {
     #[must_use]
     pub fn start_tls(mut self) -> Self {
         self.start_tls = true;
+        self
+    }
+
+    /// Shows a certificate of its own (PEM), and has its key.
+    #[must_use]
+    pub fn certificate(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.certificate = Some((certificate.into(), key.into()));
         self
     }
 
@@ -137,6 +152,9 @@ impl Tools {
         command.env("LDAPCONF", "/dev/null").env("HOME", "/nonexistent").env("LDAPTLS_REQCERT", "demand");
         if let Some(ca) = &self.ca {
             command.env("LDAPTLS_CACERT", ca);
+        }
+        if let Some((certificate, key)) = &self.certificate {
+            command.env("LDAPTLS_CERT", certificate).env("LDAPTLS_KEY", key);
         }
         command.args(["-x", "-H", &self.uri]);
         if self.start_tls {

@@ -5,7 +5,8 @@ use portcullis_core::policy::{
     ChallengeOutcome, ChallengeRequest, ChallengeResult, Effect, Evidence, Ruling, Severity, Verdict,
 };
 use portcullis_core::{
-    Access, BindMethod, ConnectorName, Operation, OperationKind, Outcome, Search, SearchScope, Signal, Target,
+    Access, BindMethod, ConnectorName, Operation, OperationKind, Outcome, Protection, Search, SearchScope, Signal,
+    Target,
 };
 
 use crate::bindings::policy::exports::portcullis::gateway::policy as said;
@@ -19,6 +20,7 @@ pub(crate) fn access(access: &Access) -> told::Access {
         source: access.source.clone(),
         account: access.account.as_ref().map(super::account),
         endpoint: access.endpoint.as_ref().map(super::endpoint),
+        protection: access.protection.as_ref().map(protection),
         target: target(&access.target),
         operation: operation(&access.operation, &access.target),
         outcome: match access.outcome {
@@ -27,6 +29,21 @@ pub(crate) fn access(access: &Access) -> told::Access {
             Outcome::Failure => told::Outcome::Failure,
         },
         signals: access.signals.iter().map(signal).collect(),
+    }
+}
+
+fn protection(protection: &Protection) -> told::Protection {
+    match protection {
+        Protection::Cleartext => told::Protection::Cleartext,
+        Protection::Tls(tls) => told::Protection::Tls(told::Tls {
+            version: tls.version.clone(),
+            cipher_suite: tls.cipher_suite.clone(),
+            client_certificate: tls.client_certificate.as_ref().map(|certificate| told::ClientCertificate {
+                subject: certificate.subject.clone(),
+                alternative_names: certificate.alternative_names.clone(),
+                fingerprint: certificate.fingerprint.clone(),
+            }),
+        }),
     }
 }
 

@@ -101,6 +101,7 @@ pub fn access() -> Access {
         source: "ldap".into(),
         account: Some(account()),
         endpoint: None,
+        protection: None,
         target: Target { application: "wiki".into(), entry: None },
         operation: Operation::Bind(BindMethod::Simple),
         outcome: Outcome::Success,

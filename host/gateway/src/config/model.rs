@@ -83,6 +83,8 @@ pub(crate) struct Directory {
     #[serde(default)]
     pub(crate) send_proxy_protocol: bool,
     pub(crate) ca_file: Option<PathBuf>,
+    #[serde(default)]
+    pub(crate) tls_min: TlsMin,
     pub(crate) base: String,
     pub(crate) schema: Schema,
     pub(crate) domain: Option<String>,
@@ -210,10 +212,18 @@ pub(crate) struct Listener {
     pub(crate) certificate: Option<PathBuf>,
     pub(crate) key: Option<PathBuf>,
     #[serde(default)]
+    pub(crate) client_certificates: ClientCertificates,
+    pub(crate) client_ca: Option<PathBuf>,
+    pub(crate) client_crl: Option<PathBuf>,
+    #[serde(default)]
     pub(crate) proxy_protocol_from: Vec<IpNet>,
     pub(crate) rewrite_referrals: Option<String>,
     #[serde(default)]
     pub(crate) require_tls: bool,
+    #[serde(default)]
+    pub(crate) allow_cleartext_passwords: bool,
+    #[serde(default)]
+    pub(crate) tls_min: TlsMin,
     #[serde(default)]
     pub(crate) allow_unauthenticated_bind: bool,
     #[serde(default)]
@@ -272,6 +282,24 @@ pub(crate) enum ListenerTls {
     None,
     StartTls,
     Ldaps,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub(crate) enum TlsMin {
+    #[default]
+    #[serde(rename = "1.2")]
+    V12,
+    #[serde(rename = "1.3")]
+    V13,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ClientCertificates {
+    #[default]
+    None,
+    Asked,
+    Required,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -427,6 +455,8 @@ impl Config {
         for listener in &mut self.listeners {
             listener.certificate.as_mut().map(resolve);
             listener.key.as_mut().map(resolve);
+            listener.client_ca.as_mut().map(resolve);
+            listener.client_crl.as_mut().map(resolve);
         }
         self.web.certificate.as_mut().map(resolve);
         self.web.key.as_mut().map(resolve);

@@ -108,6 +108,31 @@ fn each_mistake_is_named_with_line_setting_and_advice() {
         ("folder = \"plugins\"", "folder = \"nowhere\"", "folder = \"plugins\"", "does not exist"),
         ("name = \"main\"", "name = \"the main one\"", "name = \"main\"", "is no name"),
         ("base = \"dc=example,dc=com\"", "base = \"\"", "base = ", "is empty"),
+        ("# tls-min = \"1.3\"     ", "tls-min = \"1.1\"     ", "tls-min = ", "expected `1.2` or `1.3`"),
+        (
+            "# allow-cleartext-passwords = false",
+            "allow-cleartext-passwords = true",
+            "allow-cleartext-passwords =",
+            "leave it out",
+        ),
+        (
+            "# client-certificates = \"asked\"",
+            "client-certificates = \"asked\"",
+            "client-certificates =",
+            "needs `client-ca`",
+        ),
+        (
+            "# client-ca = \"tls/clients-ca.pem\"",
+            "client-ca = \"tls/gateway.pem\"",
+            "client-ca =",
+            "set one of them, or leave it out",
+        ),
+        (
+            "# client-crl = \"tls/clients-crl.pem\"",
+            "client-crl = \"tls/gateway.pem\"",
+            "client-crl =",
+            "goes with client-certificates and client-ca",
+        ),
         (
             "# own-names = [\"dc1\"",
             "own-names = [\"ldap://dc1\"",

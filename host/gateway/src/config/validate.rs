@@ -5,7 +5,9 @@ use std::path::Path;
 
 use portcullis_core::{Secret, dn};
 
-use super::model::{Config, Connector, Directory, Listener, ListenerTls, Schema, SecretSource, Web};
+use super::model::{
+    ClientCertificates, Config, Connector, Directory, Listener, ListenerTls, Schema, SecretSource, TlsMin, Web,
+};
 use super::problem::Problem;
 
 pub(super) fn validate(config: &Config) -> Vec<Problem> {
@@ -19,6 +21,7 @@ pub(super) fn validate(config: &Config) -> Vec<Problem> {
     directory(&mut problems, &config.directory);
     for (index, item) in config.listeners.iter().enumerate() {
         listener(&mut problems, &index.to_string(), item);
+        client_certificates(&mut problems, &index.to_string(), item);
     }
     web(&mut problems, &config.web);
     for (index, item) in config.connectors.iter().enumerate() {
@@ -210,6 +213,15 @@ fn listener(problems: &mut Vec<Problem>, position: &str, listener: &Listener) {
             &format!("{text}; give the address at which clients reach this listener, and nothing behind it"),
         );
     }
+    if listener.tls == ListenerTls::None && listener.tls_min != TlsMin::default() {
+        at("tls-min", "is about TLS, which tls = \"none\" leaves out: set \"start-tls\" or \"ldaps\", or leave it out");
+    }
+    if listener.allow_cleartext_passwords && (listener.tls != ListenerTls::StartTls || listener.require_tls) {
+        at(
+            "allow-cleartext-passwords",
+            "goes with tls = \"start-tls\" without require-tls; elsewhere it changes nothing: leave it out",
+        );
+    }
     match (listener.tls, &listener.certificate, &listener.key) {
         (ListenerTls::None, None, None) if listener.require_tls => {
             at("require-tls", "cannot be met with tls = \"none\": use \"start-tls\" or \"ldaps\"");
@@ -227,6 +239,41 @@ fn listener(problems: &mut Vec<Problem>, position: &str, listener: &Listener) {
         }
         (_, None, _) => at("tls", "needs `certificate`, a PEM file with the certificate and those that vouch for it"),
         (_, _, None) => at("tls", "needs `key`, a PEM file with the certificate's private key"),
+    }
+}
+
+fn client_certificates(problems: &mut Vec<Problem>, position: &str, listener: &Listener) {
+    let at = |key: &str, text: &str| Problem::new(["listener", position, key], text);
+    let asked = listener.client_certificates != ClientCertificates::None;
+    if asked && listener.tls == ListenerTls::None {
+        problems.push(at("client-certificates", "are shown over TLS: set tls = \"start-tls\" or \"ldaps\""));
+    }
+    if asked && listener.tls == ListenerTls::StartTls && !listener.require_tls {
+        let required = listener.client_certificates == ClientCertificates::Required;
+        if required {
+            let text = "is \"required\", yet whoever leaves StartTLS out shows none: set require-tls = true";
+            problems.push(at("client-certificates", text));
+        }
+    }
+    match (&listener.client_ca, &listener.client_crl) {
+        (None, _) if asked => {
+            let text = "needs `client-ca`, a PEM file with the certificate authorities that vouch for clients";
+            problems.push(at("client-certificates", text));
+        }
+        (Some(_), _) if !asked => {
+            let text =
+                "is used with client-certificates = \"asked\" or \"required\" only: set one of them, or leave it out";
+            problems.push(at("client-ca", text));
+        }
+        (None, Some(_)) => {
+            problems.push(at("client-crl", "goes with client-certificates and client-ca: add them, or leave it out"));
+        }
+        _ => {}
+    }
+    for (key, path) in [("client-ca", &listener.client_ca), ("client-crl", &listener.client_crl)] {
+        if let Some(path) = path {
+            file(problems, &["listener", position, key], path);
+        }
     }
 }
 

@@ -318,7 +318,7 @@ pub fn bind_from(address: &str) -> Asked {
         connection: Connection {
             client: format!("{address}:50000").parse().unwrap(),
             listener: ListenerName::new("main"),
-            tls: true,
+            tls: None,
             application: None,
         },
         claim: Claim::Name("uid=alice,ou=people,dc=example,dc=com".to_owned()),

@@ -325,9 +325,7 @@ impl<G: Gate> Session<'_, G> {
                 if application.is_some() {
                     self.connection.application = application;
                 }
-                if let (true, Link::Up(directory)) = (self.outstanding.forget_unanswered(), &mut self.directory) {
-                    directory.mark();
-                }
+                self.forget_unanswered();
             }
             (Stage::Deciding { id, .. }, StageEvent::Answered(Answer::Refused(refusal))) => {
                 self.shared.metrics().bind(BindResult::Blocked);
@@ -336,7 +334,7 @@ impl<G: Gate> Session<'_, G> {
             }
             (Stage::Noting { then: Refused::ByDirectory(failure), .. }, StageEvent::Noted) => {
                 self.client.fail(failure);
-                self.outstanding.given_up();
+                self.forget_unanswered();
             }
             (Stage::Noting { then: Refused::ByGateway(answer), .. }, StageEvent::Noted) => {
                 self.give_up_directory();
@@ -348,6 +346,13 @@ impl<G: Gate> Session<'_, G> {
         }
         self.identify();
         Ok(None)
+    }
+
+    /// What the directory had not answered before this bind, it has given up.
+    fn forget_unanswered(&mut self) {
+        if let (true, Link::Up(directory)) = (self.outstanding.forget_unanswered(), &mut self.directory) {
+            directory.mark();
+        }
     }
 
     /// Drops a connection that the directory takes, or may take, for somebody's. What it had not answered is answered here;

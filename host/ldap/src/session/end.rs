@@ -15,7 +15,7 @@ use crate::lane::{ClientEnd, DirectoryEnd, HeldSuccess, release_opaque};
 use crate::listener::Mode;
 use crate::metrics::{BindResult, Handling, Limit, Present};
 use crate::pipe::{Stream, Turn};
-use crate::tls::acceptor;
+use crate::tls;
 use crate::upstream::UpstreamError;
 use crate::upstreams::Upstreams;
 
@@ -168,27 +168,25 @@ impl<G: Gate> Session<'_, G> {
     pub(super) async fn upgraded(mut self) -> Option<Self> {
         let Mode::Plain { starttls: Some(config) } = &self.shared.listener().mode else { return None };
         let (limits, metrics) = (&self.shared.listener().limits, self.shared.metrics());
-        let acceptor = acceptor(config);
         let handshake = async {
             self.client.flush().await?;
             let passed = self.client.take_passed();
             metrics.client_received.add(passed.received);
             metrics.client_sent.add(passed.sent);
             match self.client.into_stream() {
-                Stream::Plain(socket) => acceptor.accept(socket).await,
+                Stream::Plain(socket) => tls::accept(config, socket).await,
                 Stream::Tls(_) => Err(std::io::ErrorKind::AlreadyExists.into()),
             }
         };
         let client = self.connection.client;
         match timeout(limits.handshake_timeout, handshake).await {
-            Ok(Ok(stream)) => {
-                let stream = Stream::Tls(Box::new(stream.into()));
-                self.connection.tls = true;
+            Ok(Ok((stream, tls))) => {
+                self.connection.tls = Some(tls);
                 Some(Self { client: ClientEnd::new(stream, limits.request_size), ..self })
             }
             Ok(Err(error)) => {
                 metrics.failed_handshakes.one();
-                tracing::debug!(%client, %error, "no TLS handshake after StartTLS");
+                tls::no_handshake(client, &self.connection.listener, &error);
                 None
             }
             Err(_) => {

@@ -31,7 +31,7 @@ use crate::listener::{Mode, Shared};
 use crate::metrics::Limit;
 use crate::pipe::{HIGH_WATER, Stream, Turn};
 use crate::proxy::Handed;
-use crate::tls::acceptor;
+use crate::tls;
 use crate::upstream::UpstreamError;
 
 use bind::{Stage, StageEvent};
@@ -54,24 +54,20 @@ pub(crate) async fn serve_client<G: Gate>(
     let listener = shared.listener();
     let handed = Handed { client, to: socket.local_addr().unwrap_or(listener.address) };
     let _ = socket.set_nodelay(true);
-    let stream = match &listener.mode {
-        Mode::Plain { .. } => Stream::Plain(socket),
-        Mode::Ldaps(config) => {
-            let handshake = acceptor(config).accept(socket);
-            match timeout(listener.limits.handshake_timeout, handshake).await {
-                Ok(Ok(stream)) => Stream::Tls(Box::new(stream.into())),
-                Ok(Err(error)) => {
-                    shared.metrics().failed_handshakes.one();
-                    return tracing::debug!(%client, %error, "no TLS handshake");
-                }
-                Err(_) => {
-                    shared.metrics().reach(Limit::Handshake);
-                    return tracing::debug!(%client, "no TLS handshake in time");
-                }
+    let (stream, tls) = match &listener.mode {
+        Mode::Plain { .. } => (Stream::Plain(socket), None),
+        Mode::Ldaps(config) => match timeout(listener.limits.handshake_timeout, tls::accept(config, socket)).await {
+            Ok(Ok((stream, tls))) => (stream, Some(tls)),
+            Ok(Err(error)) => {
+                shared.metrics().failed_handshakes.one();
+                return tls::no_handshake(client, &listener.name, &error);
             }
-        }
+            Err(_) => {
+                shared.metrics().reach(Limit::Handshake);
+                return tracing::debug!(%client, "no TLS handshake in time");
+            }
+        },
     };
-    let tls = matches!(stream, Stream::Tls(_));
     let connection = Connection { client, listener: listener.name.clone(), tls, application: None };
     Box::pin(Session::new(shared, stop, connection, handed, stream).live()).await;
 }

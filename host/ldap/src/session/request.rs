@@ -29,7 +29,13 @@ impl<G: Gate> Session<'_, G> {
             return self.start_tls(&frame);
         }
         if self.must_be_protected(&frame) {
-            self.refuse_cleartext(&frame)?;
+            self.refuse_cleartext(&frame, "this listener takes requests only after StartTLS")?;
+            return Ok(None);
+        }
+        if self.exposes_password(&frame) {
+            let (client, listener) = (self.connection.client, &self.connection.listener);
+            tracing::warn!(%client, %listener, "a password came in clear text and goes no further; it should be changed");
+            self.refuse_cleartext(&frame, "this listener takes passwords only after StartTLS")?;
             return Ok(None);
         }
         if frame.op() == op::ABANDON && self.abandon(&frame) {
@@ -202,13 +208,22 @@ impl<G: Gate> Session<'_, G> {
 
     fn must_be_protected(&self, frame: &Frame) -> bool {
         self.shared.listener().rules.require_tls
-            && !self.connection.tls
+            && self.connection.tls.is_none()
             && frame.op() != op::ABANDON
             && !decode::is_root_dse(frame)
     }
 
-    fn refuse_cleartext(&mut self, frame: &Frame) -> Result<(), End> {
-        let why = "this listener takes requests only after StartTLS";
+    /// The request holds a password, came in the clear, and could have come protected. What it says is on the wire already,
+    /// but its success would teach the client to go on like that.
+    fn exposes_password(&self, frame: &Frame) -> bool {
+        let listener = self.shared.listener();
+        self.connection.tls.is_none()
+            && matches!(listener.mode, Mode::Plain { starttls: Some(_) })
+            && !listener.rules.allow_cleartext_passwords
+            && decode::has_password(frame)
+    }
+
+    fn refuse_cleartext(&mut self, frame: &Frame, why: &str) -> Result<(), End> {
         if frame.op() == op::BIND {
             self.refuse_bind(frame, Code::ConfidentialityRequired, why);
             return Ok(());
@@ -219,7 +234,7 @@ impl<G: Gate> Session<'_, G> {
     /// StartTLS (RFC 4511, section 4.14) ends at the gateway.
     fn start_tls(&mut self, frame: &Frame) -> Result<Option<Next<G>>, End> {
         let offered = matches!(self.shared.listener().mode, Mode::Plain { starttls: Some(_) });
-        let refusal = if self.connection.tls {
+        let refusal = if self.connection.tls.is_some() {
             Some((Code::OperationsError, "TLS is already established"))
         } else if !offered {
             Some((Code::ProtocolError, "StartTLS is not offered here"))

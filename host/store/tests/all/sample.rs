@@ -11,7 +11,7 @@ use portcullis_core::policy::{ChallengeOutcome, ChallengeRequest, Effect, Mode, 
 use portcullis_core::summary::{Machine, SessionSummary, Tally};
 use portcullis_core::{
     Access, Account, AccountId, AccountKind, BindMethod, ChallengeId, ConnectorName, Endpoint, EventId, IncidentId,
-    ListenerName, Operation, OperationKind, Outcome, PolicyName, Signal, Target, Timestamp,
+    ListenerName, Operation, OperationKind, Outcome, PolicyName, Protection, Signal, Target, Timestamp,
 };
 use uuid::Uuid;
 
@@ -66,6 +66,7 @@ pub fn access(number: u128, account: &str) -> Event {
                 associated: true,
                 risk: 0,
             }),
+            protection: Some(Protection::Cleartext),
             target: Target { application: "wiki".to_owned(), entry: Some("dc=example".to_owned()) },
             operation: Operation::Bind(BindMethod::Sasl("GSSAPI".to_owned())),
             outcome: Outcome::Success,

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 use portcullis_core::event::{AccessEvent, RecordedChallenge, RecordedRuling};
-use portcullis_core::{Account, Endpoint, Signal};
+use portcullis_core::{Access, Account, ClientCertificate, Endpoint, Protection, Signal};
 
 use crate::words;
 
@@ -26,6 +26,14 @@ fn facts(event: &AccessEvent) -> Markup {
             dl.facts {
                 @if let Some(of) = &access.account { div { dt { "Account" } dd { (account(of)) } } }
                 @if let Some(of) = &access.endpoint { div { dt { "Machine" } dd { (endpoint(of)) } } }
+                @if let Some(of) = &access.protection { div { dt { "Connection" } dd { (protection(of)) } } }
+                @if let Some(certificate) = certificate(access) {
+                    div { dt { "Certificate" } dd {
+                        (certificate.subject)
+                        @for name in &certificate.alternative_names { " · " (name) }
+                        " · SHA-256 " code { (certificate.fingerprint) }
+                    } }
+                }
                 @if let Some(entry) = &access.target.entry { div { dt { "Entry" } dd { (entry) } } }
                 @if let Some(detail) = words::operation_detail(&access.operation) {
                     div { dt { "Request" } dd { (detail) } }
@@ -56,6 +64,22 @@ fn endpoint(endpoint: &Endpoint) -> Markup {
         @if endpoint.shared { " · shared" }
         @if endpoint.associated { " · used before" } @else { " · new for this account" }
         " · risk " (endpoint.risk)
+    }
+}
+
+fn protection(protection: &Protection) -> Markup {
+    html! {
+        @match protection {
+            Protection::Cleartext => "in clear text",
+            Protection::Tls(tls) => { (tls.version) " · " (tls.cipher_suite) }
+        }
+    }
+}
+
+fn certificate(access: &Access) -> Option<&ClientCertificate> {
+    match access.protection.as_ref()? {
+        Protection::Tls(tls) => tls.client_certificate.as_ref(),
+        Protection::Cleartext => None,
     }
 }
 

@@ -1,6 +1,5 @@
-use std::path::PathBuf;
-
-use portcullis_web::{WebError, WebOptions, server_tls};
+use portcullis_tls::{ServerFiles, server_config};
+use portcullis_web::WebOptions;
 use reqwest::Certificate;
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -9,8 +8,7 @@ use crate::stage::{Stage, header};
 
 struct Files {
     _folder: TempDir,
-    certificate: PathBuf,
-    key: PathBuf,
+    server: ServerFiles,
     pem: String,
 }
 
@@ -21,13 +19,13 @@ fn files() -> Files {
     let pem = made.cert.pem();
     std::fs::write(&certificate, &pem).unwrap();
     std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    Files { _folder: folder, certificate, key, pem }
+    Files { _folder: folder, server: ServerFiles::new(certificate, key), pem }
 }
 
 #[tokio::test]
 async fn over_tls_cookies_are_secure_and_browsers_are_told_to_come_back_by_tls() {
     let files = files();
-    let tls = Some(watch::channel(server_tls(&files.certificate, &files.key).unwrap()).1);
+    let tls = Some(watch::channel(server_config(&files.server).unwrap()).1);
     let stage = Stage::with(WebOptions { tls, public_url: None }).await;
     let mut browser = stage.browser();
     browser.http = reqwest::Client::builder()
@@ -62,29 +60,10 @@ async fn behind_a_proxy_the_public_address_counts() {
     assert_eq!(answer.status(), 403);
 }
 
-#[test]
-fn unusable_files_are_named() {
-    let files = files();
-    let missing = files.certificate.with_extension("missing");
-    let empty = files.certificate.with_extension("empty");
-    std::fs::write(&empty, "").unwrap();
-    let error = server_tls(&missing, &files.key).unwrap_err();
-    assert!(matches!(&error, WebError::Certificate { path, .. } if *path == missing), "{error}");
-    let error = server_tls(&empty, &files.key).unwrap_err();
-    assert!(error.to_string().contains("there is no certificate in it"), "{error}");
-    let error = server_tls(&files.certificate, &files.certificate).unwrap_err();
-    assert!(matches!(&error, WebError::Key { path, .. } if *path == files.certificate), "{error}");
-    let other = self::files();
-    assert!(
-        matches!(server_tls(&files.certificate, &other.key), Err(WebError::Pair { .. })),
-        "they do not go together"
-    );
-}
-
 #[tokio::test]
 async fn a_replaced_certificate_is_shown_to_whoever_comes_next() {
     let (first, second) = (files(), files());
-    let (sender, tls) = watch::channel(server_tls(&first.certificate, &first.key).unwrap());
+    let (sender, tls) = watch::channel(server_config(&first.server).unwrap());
     let stage = Stage::with(WebOptions { tls: Some(tls), public_url: None }).await;
     let trusting = |files: &Files| {
         let only = [Certificate::from_pem(files.pem.as_bytes()).unwrap()];
@@ -93,7 +72,7 @@ async fn a_replaced_certificate_is_shown_to_whoever_comes_next() {
     let url = format!("{}/healthz", stage.base);
     let before = trusting(&first);
     assert!(before.get(&url).send().await.unwrap().status().is_success());
-    sender.send_replace(server_tls(&second.certificate, &second.key).unwrap());
+    sender.send_replace(server_config(&second.server).unwrap());
     let mut tries = 0;
     while trusting(&second).get(&url).send().await.is_err() {
         tries += 1;

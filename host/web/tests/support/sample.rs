@@ -9,8 +9,9 @@ use portcullis_core::incident::{Incident, IncidentState};
 use portcullis_core::policy::{ChallengeOutcome, ChallengeRequest, Effect, Mode, Severity, Verdict};
 use portcullis_core::summary::{Machine, SessionSummary, Tally};
 use portcullis_core::{
-    Access, Account, AccountId, AccountKind, ChallengeId, ConnectorName, Endpoint, EventId, IncidentId, ListenerName,
-    Operation, OperationKind, Outcome, PolicyName, Signal, Target, Timestamp,
+    Access, Account, AccountId, AccountKind, ChallengeId, ClientCertificate, ConnectorName, Endpoint, EventId,
+    IncidentId, ListenerName, Operation, OperationKind, Outcome, PolicyName, Protection, Signal, Target, Timestamp,
+    Tls,
 };
 use uuid::Uuid;
 
@@ -47,6 +48,18 @@ pub fn account(login: &str) -> Account {
     }
 }
 
+pub fn tls() -> Tls {
+    Tls {
+        version: "TLS 1.3".to_owned(),
+        cipher_suite: "TLS_AES_256_GCM_SHA384".to_owned(),
+        client_certificate: Some(ClientCertificate {
+            subject: "CN=alice-laptop,O=Acme".to_owned(),
+            alternative_names: vec!["dns:alice-laptop.acme.example".to_owned()],
+            fingerprint: "5e".repeat(32),
+        }),
+    }
+}
+
 pub fn endpoint(name: Option<&str>, address: &str) -> Endpoint {
     Endpoint {
         address: address.parse().unwrap(),
@@ -71,6 +84,7 @@ pub fn allowed(number: u64, login: &str, at: Timestamp) -> AccessEvent {
             source: "ldap".to_owned(),
             account: Some(account(login)),
             endpoint: Some(endpoint(None, "10.1.7.40")),
+            protection: Some(Protection::Tls(tls())),
             target: Target { application: "wiki".to_owned(), entry: None },
             operation: Operation::Bind(BindMethod::Simple),
             outcome: Outcome::Success,

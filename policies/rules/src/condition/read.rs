@@ -9,7 +9,7 @@ use super::{Condition, Proof};
 use crate::contract::portcullis::gateway::types::{AccountKind, Outcome};
 use crate::dn::Dn;
 use crate::hours::Hours;
-use crate::texts::{Texts, each, words};
+use crate::texts::{Patterns, Texts, each, words};
 
 /// Keys of `attribute`.
 pub const ATTRIBUTE_KEYS: [&str; 2] = ["name", "values"];
@@ -26,7 +26,7 @@ const OUTCOMES: [(&str, Outcome); 3] =
 type Reader = fn(&Node<'_>, &mut Problems) -> Option<Condition>;
 
 /// Every key of a condition and how its value is read.
-const READERS: [(&str, Reader); 28] = [
+const READERS: [(&str, Reader); 32] = [
     ("all", |node, problems| conditions(node, problems).map(Condition::All)),
     ("any", |node, problems| {
         let conditions = conditions(node, problems)?;
@@ -56,6 +56,12 @@ const READERS: [(&str, Reader); 28] = [
     ("associated", |node, problems| node.boolean(problems).map(Condition::Associated)),
     ("shared", |node, problems| node.boolean(problems).map(Condition::Shared)),
     ("endpoint-risk-at-least", |node, problems| score(node, problems).map(Condition::EndpointRiskAtLeast)),
+    ("tls", |node, problems| node.boolean(problems).map(Condition::Tls)),
+    ("client-certificate", |node, problems| node.boolean(problems).map(Condition::ClientCertificate)),
+    ("client-certificate-name", |node, problems| Patterns::read(node, problems).map(Condition::ClientCertificateName)),
+    ("client-certificate-fingerprint", |node, problems| {
+        each(node, problems, fingerprint).map(Condition::ClientCertificateFingerprint)
+    }),
     ("application", |node, problems| Texts::read(node, problems).map(Condition::Application)),
     ("entry-under", |node, problems| each(node, problems, base).map(Condition::EntryUnder)),
     ("outcome", |node, problems| words(node, &OUTCOMES, problems).map(Condition::Outcome)),
@@ -138,6 +144,19 @@ fn network(node: &Node<'_>, problems: &mut Problems) -> Option<IpNet> {
         return None;
     }
     Some(network)
+}
+
+/// SHA-256 in hexadecimal digits, as tools write it: colons between them do not matter, nor does their case.
+fn fingerprint(node: &Node<'_>, problems: &mut Problems) -> Option<String> {
+    let digits = node.text(problems)?.replace(':', "").to_ascii_lowercase();
+    if digits.len() != 64 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        problems.add(
+            node,
+            "is no SHA-256 fingerprint, which has 64 hexadecimal digits; openssl x509 -fingerprint -sha256 tells it",
+        );
+        return None;
+    }
+    Some(digits)
 }
 
 fn base(node: &Node<'_>, problems: &mut Problems) -> Option<Dn> {

@@ -6,7 +6,8 @@ use rules::action::OUTCOMES;
 use rules::condition::Facts;
 use rules::contract::exports::portcullis::gateway::policy::{ChallengeResult, Effect, Evidence, Ruling, Verdict};
 use rules::contract::portcullis::gateway::types::{
-    Access, Account, AccountKind, BindMethod, Endpoint, Operation, Outcome, Search, SearchScope, Signal, Target,
+    Access, Account, AccountKind, BindMethod, ClientCertificate, Endpoint, Operation, Outcome, Protection, Search,
+    SearchScope, Signal, Target, Tls,
 };
 use serde::Deserialize;
 
@@ -14,7 +15,7 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Scene {
-    /// What is not known: `account`, `endpoint`.
+    /// What is not known: `account`, `endpoint`, `protection`.
     pub without: Vec<String>,
     pub login: String,
     pub account_id: String,
@@ -28,6 +29,9 @@ pub struct Scene {
     pub associated: bool,
     pub shared: bool,
     pub endpoint_risk: u8,
+    pub tls: bool,
+    /// Subject, alternative names and fingerprint.
+    pub certificate: Option<(String, Vec<String>, String)>,
     pub application: String,
     pub entry: Option<String>,
     pub operation: String,
@@ -55,6 +59,8 @@ impl Default for Scene {
             associated: false,
             shared: false,
             endpoint_risk: 0,
+            tls: true,
+            certificate: None,
             application: "wiki".to_owned(),
             entry: None,
             operation: "bind".to_owned(),
@@ -103,6 +109,7 @@ impl Scene {
             source: "ldap".to_owned(),
             account,
             endpoint,
+            protection: is_known("protection").then(|| self.protection()),
             target: Target { application: self.application.clone(), entry: self.entry.clone() },
             operation: self.operation(),
             outcome: match self.outcome.as_str() {
@@ -113,6 +120,19 @@ impl Scene {
             },
             signals: self.signals.iter().map(signal).collect(),
         }
+    }
+
+    fn protection(&self) -> Protection {
+        if !self.tls {
+            return Protection::Cleartext;
+        }
+        Protection::Tls(Tls {
+            version: "TLS 1.3".to_owned(),
+            cipher_suite: "TLS_AES_256_GCM_SHA384".to_owned(),
+            client_certificate: self.certificate.clone().map(|(subject, alternative_names, fingerprint)| {
+                ClientCertificate { subject, alternative_names, fingerprint }
+            }),
+        })
     }
 
     fn operation(&self) -> Operation {

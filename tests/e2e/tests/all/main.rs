@@ -10,6 +10,7 @@
 mod active_directory;
 mod applications;
 mod binds;
+mod client_certificates;
 mod clients;
 mod console;
 mod differential;
@@ -18,6 +19,7 @@ mod drain;
 mod durability;
 mod facts;
 mod faults;
+mod memory;
 mod metrics;
 mod outage;
 mod referrals;

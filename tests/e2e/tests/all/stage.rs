@@ -195,6 +195,8 @@ timeout-seconds = 20
     /// Starts the gateway by a command of the test's own.
     pub(crate) async fn start_by(&mut self, mut command: Command) -> Result<()> {
         command.env_remove("PORTCULLIS_LOG");
+        // Large blocks go back to the system when they are freed, so that what is resident is what is used.
+        command.env("MALLOC_MMAP_THRESHOLD_", "131072").env("MALLOC_TRIM_THRESHOLD_", "131072");
         let mut gateway = Child::spawn("portcullis", command)?;
         gateway.wait_for_line("portcullis is ready", PATIENCE).await?;
         if let Some(line) = gateway.output().find("console first sign-in: ") {

@@ -7,6 +7,7 @@ use nix::sys::signal::Signal;
 use portcullis_lab::client::LdapClient;
 use portcullis_lab::pki::Pki;
 use portcullis_lab::tools::Tools;
+use serde_json::Value;
 
 use crate::stage::{PATIENCE, Setup, Stage, machine};
 
@@ -48,6 +49,27 @@ async fn start_tls_in_front_and_nothing_before_it_where_required() -> Result<()>
     let stage = Stage::new(Setup { listener, ..Setup::default() }).await?;
     assert_eq!(tools(&stage, "ldap").start_tls().whoami().await?.code, 0);
     assert_eq!(tools(&stage, "ldap").whoami().await?.code, 13, "confidentialityRequired");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_password_in_clear_text_is_refused_where_start_tls_is_offered() -> Result<()> {
+    let stage = Stage::new(Setup { listener: certificate("start-tls"), ..Setup::default() }).await?;
+    // The right password, and one that the directory would refuse: it is asked neither time.
+    for password in ["alice-secret", "a-wrong-password"] {
+        let refused = tools(&stage, "ldap").bind(stage.dn("alice"), password).whoami().await?;
+        assert_eq!(refused.code, 13, "{}", refused.stderr);
+        let event = stage.last_access().await?;
+        assert_eq!(
+            (&event["directory_result"], &event["access"]["outcome"]),
+            (&Value::Null, &"failure".into()),
+            "{event}"
+        );
+        assert_eq!(event["access"]["protection"], "cleartext", "{event}");
+    }
+    let line = stage.wait_for_log("a password came in clear text").await?;
+    assert!(!line.contains("secret"), "{line}");
+    assert_eq!(tools(&stage, "ldap").start_tls().whoami().await?.code, 0);
     Ok(())
 }
 

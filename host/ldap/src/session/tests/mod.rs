@@ -3,6 +3,7 @@
 mod bench;
 mod binds;
 mod cancel;
+mod certificates;
 mod handing_on;
 mod hostile;
 mod late;
@@ -10,6 +11,7 @@ mod metrics;
 mod proxy;
 mod referrals;
 mod requests;
+mod resumption;
 mod sasl;
 mod servers;
 mod summaries;

@@ -5,28 +5,64 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
-use portcullis_core::OperationKind;
-use rustls::ClientConfig;
+use ldap3_proto::proto::{LdapExtendedRequest, LdapOp};
+use portcullis_core::{OperationKind, Outcome};
+use portcullis_tls::{MinVersion, ServerFiles, client_config, server_config};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+use super::bench::encode;
 use super::*;
 use crate::decode::START_TLS;
 use crate::frame::op;
 use crate::listener::Mode;
-use crate::tls::{ServerTls, acceptor};
+use crate::tls::ServerTls;
 use crate::upstream::{Security, Upstream};
 
-pub(super) fn certificate() -> (ServerTls, Arc<ClientConfig>) {
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+pub(super) fn made() -> rcgen::CertifiedKey<rcgen::KeyPair> {
+    rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap()
+}
+
+/// The listener's side, as it is made of files.
+pub(super) fn server_of(made: &rcgen::CertifiedKey<rcgen::KeyPair>) -> ServerTls {
     let folder = tempfile::tempdir().unwrap();
     let (certificate, key) = (folder.path().join("c.pem"), folder.path().join("k.pem"));
     std::fs::write(&certificate, made.cert.pem()).unwrap();
     std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    let server = crate::server_config(&certificate, &key).unwrap();
-    (watch::channel(server).1, crate::client_config(Some(&certificate)).unwrap())
+    watch::channel(server_config(&ServerFiles::new(certificate, key)).unwrap()).1
+}
+
+/// What a directory of the test's answers a handshake with.
+pub(super) fn acceptor(tls: &ServerTls) -> TlsAcceptor {
+    TlsAcceptor::from(Arc::clone(&tls.borrow()))
+}
+
+/// A client that speaks one version alone.
+pub(super) fn trusting(
+    made: &rcgen::CertifiedKey<rcgen::KeyPair>,
+    version: &'static SupportedProtocolVersion,
+) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_protocol_versions(&[version]).unwrap();
+    Arc::new(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// The gateway's side towards a directory that shows this certificate.
+pub(super) fn trusted(made: &rcgen::CertifiedKey<rcgen::KeyPair>) -> Arc<ClientConfig> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), made.cert.pem()).unwrap();
+    client_config(Some(file.path()), MinVersion::Tls12).unwrap()
+}
+
+pub(super) fn certificate() -> (ServerTls, Arc<ClientConfig>) {
+    let made = made();
+    (server_of(&made), trusted(&made))
 }
 
 pub(super) async fn protect(
@@ -48,7 +84,7 @@ async fn start_tls_ends_at_the_gateway_and_what_follows_is_told_as_protected() {
     client.send(&search(2, "dc=a")).await;
     let mut directory = bench.accept().await;
     let question = bench.question().await;
-    assert!(question.asked.connection.tls);
+    assert_eq!(question.asked.connection.tls.as_ref().unwrap().version, "TLS 1.3");
     question.permit();
     assert_eq!(directory.next().await, search(2, "dc=a"));
     client.send(&extended(3, START_TLS)).await;
@@ -110,6 +146,72 @@ async fn a_listener_that_insists_on_tls_takes_nothing_else_before() {
     let mut client = protect(client, trusting).await;
     client.send(&bind(6, "uid=alice", "secret")).await;
     assert_eq!(directory.next().await, bind(6, "uid=alice", "secret"));
+}
+
+/// RFC 3062 with a new password.
+fn password_change(id: i32) -> Vec<u8> {
+    let value = [&[0x30, 0x05, 0x82, 0x03][..], b"new"].concat();
+    let oid = "1.3.6.1.4.1.4203.1.11.1".to_owned();
+    encode(id, LdapOp::ExtendedRequest(LdapExtendedRequest { name: oid, value: Some(value) }))
+}
+
+#[tokio::test]
+async fn where_start_tls_is_offered_no_password_is_taken_before() {
+    let (server, trusting) = certificate();
+    let mut bench = Bench::with(&[], Mode::Plain { starttls: Some(server) }, |_| {}).await;
+    let mut client = bench.client().await;
+    let plain = |id| sasl_bind(id, "PLAIN", b"\0alice\0secret");
+    client
+        .send(&[bind(1, "uid=alice", "secret"), plain(2), sasl_bind(3, "plain", b""), password_change(4)].concat())
+        .await;
+    for id in 1..=3 {
+        assert_eq!(client.result().await, (id, op::BIND_RESPONSE, 13));
+        let (asked, reason) = bench.note().await;
+        assert_eq!((asked.connection.tls, asked.outcome), (None, Outcome::Failure));
+        assert!(reason.contains("only after StartTLS"), "{reason}");
+    }
+    assert_eq!(client.result().await, (4, op::EXTENDED_RESPONSE, 13));
+    bench.no_connection().await;
+
+    // What holds no password goes on.
+    client.send(&bind(5, "", "")).await;
+    let mut directory = bench.accept().await;
+    assert_eq!(directory.next().await, bind(5, "", ""));
+    directory.send(&response(5, op::BIND_RESPONSE, 0)).await;
+    bench.question().await.permit();
+    assert_eq!(client.next().await, response(5, op::BIND_RESPONSE, 0));
+    client.send(&extended(6, START_TLS)).await;
+    client.next().await;
+    let mut client = protect(client, trusting).await;
+    client.send(&bind(7, "uid=alice", "secret")).await;
+    assert_eq!(directory.next().await, bind(7, "uid=alice", "secret"));
+}
+
+#[tokio::test]
+async fn passwords_in_the_clear_are_taken_where_that_is_allowed_or_nothing_better_is_offered() {
+    let (server, _) = certificate();
+    let allow = |listener: &mut crate::Listener| listener.rules.allow_cleartext_passwords = true;
+    let offered = Bench::with(&[], Mode::Plain { starttls: Some(server) }, allow).await;
+    for bench in [offered, Bench::new().await] {
+        let mut client = bench.client().await;
+        client.send(&bind(1, "uid=alice", "secret")).await;
+        assert_eq!(bench.accept().await.next().await, bind(1, "uid=alice", "secret"));
+    }
+}
+
+#[tokio::test]
+async fn a_listener_may_leave_out_what_is_older() {
+    let made = made();
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, key) = (folder.path().join("c.pem"), folder.path().join("k.pem"));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let files = ServerFiles { at_least: MinVersion::Tls13, ..ServerFiles::new(certificate, key) };
+    let bench = Bench::with(&[], Mode::Ldaps(watch::channel(server_config(&files).unwrap()).1), |_| {}).await;
+    let old = TlsConnector::from(trusting(&made, &TLS12));
+    let refused = old.connect("localhost".try_into().unwrap(), bench.client().await.stream).await.unwrap_err();
+    assert!(refused.to_string().contains("ProtocolVersion"), "{refused}");
+    protect(bench.client().await, trusting(&made, &TLS13)).await;
 }
 
 #[tokio::test]
