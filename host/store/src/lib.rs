@@ -19,6 +19,7 @@
 //! reach, it can be held against the store later with [`Store::still_holds`]. The chain covers events; incidents,
 //! learned behaviour, challenges and settings are not part of it.
 
+mod batch;
 mod chain;
 mod challenges;
 mod events;
