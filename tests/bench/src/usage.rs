@@ -39,6 +39,6 @@ impl Usage {
 }
 
 fn duration(time: TimeVal) -> Duration {
-    let micros = i64::from(time.tv_usec()) + i64::from(time.tv_sec()) * 1_000_000;
+    let micros = time.tv_usec() + time.tv_sec() * 1_000_000;
     Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }
