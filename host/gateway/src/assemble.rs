@@ -157,7 +157,9 @@ fn upstream(config: &Config) -> Result<Upstream, Problem> {
         (false, true) => Security::StartTls(tls()?),
         (false, false) => Security::Plain,
     };
-    Ok(Upstream::new(address.host, address.port, security))
+    let mut upstream = Upstream::new(address.host, address.port, security);
+    upstream.layers_over_tls = !matches!(directory.schema, configuration::Schema::ActiveDirectory);
+    Ok(upstream)
 }
 
 pub(crate) fn listeners(config: &Config, certificates: &mut Certificates) -> Result<Vec<Listener>, Problem> {

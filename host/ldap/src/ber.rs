@@ -102,6 +102,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// What follows, unread.
+    pub(crate) fn rest(self) -> &'a [u8] {
+        self.0
+    }
+
     /// That nothing follows.
     pub(crate) fn end(self) -> Result<(), FrameError> {
         if self.is_empty() { Ok(()) } else { Err(FrameError::Malformed) }

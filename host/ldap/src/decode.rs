@@ -14,6 +14,7 @@ use tokio_util::codec::Decoder as _;
 use crate::ber::{self, INTEGER, OCTET_STRING, Reader, SEQUENCE};
 use crate::filter;
 use crate::frame::{Frame, FrameError, op};
+use crate::sasl::{self, Step};
 
 /// StartTLS (RFC 4511, section 4.14).
 pub const START_TLS: &str = "1.3.6.1.4.1.1466.20037";
@@ -38,8 +39,8 @@ pub struct Bind {
     pub method: BindMethod,
     /// Simple, and the password is empty.
     pub empty_password: bool,
-    /// Who the SASL credentials say to be, where the mechanism sends that in the clear (PLAIN, SCRAM). Not proven.
-    pub sasl_name: Option<String>,
+    /// What the SASL credentials tell; nothing with other methods.
+    pub step: Step,
 }
 
 /// Why a bind is not forwarded.
@@ -77,35 +78,18 @@ pub fn bind(frame: &Frame) -> Result<Bind, BindError> {
         0x80 => {
             let empty_password = choice.value.is_empty();
             let method = if name.is_empty() && empty_password { BindMethod::Anonymous } else { BindMethod::Simple };
-            Ok(Bind { name, method, empty_password, sasl_name: None })
+            Ok(Bind { name, method, empty_password, step: Step::default() })
         }
         0xa3 => {
-            let mut sasl = Reader::new(choice.value);
-            let mechanism = sasl.expect(OCTET_STRING)?.text()?.to_ascii_uppercase();
-            let credentials = if sasl.is_empty() { &[][..] } else { sasl.expect(OCTET_STRING)?.value };
-            sasl.end()?;
-            let sasl_name = sasl_name(&mechanism, credentials);
-            Ok(Bind { name, method: BindMethod::Sasl(mechanism), empty_password: false, sasl_name })
+            let mut parts = Reader::new(choice.value);
+            let mechanism = parts.expect(OCTET_STRING)?.text()?.to_ascii_uppercase();
+            let credentials = if parts.is_empty() { &[][..] } else { parts.expect(OCTET_STRING)?.value };
+            parts.end()?;
+            let step = sasl::step(&mechanism, credentials);
+            Ok(Bind { name, method: BindMethod::Sasl(mechanism), empty_password: false, step })
         }
         _ => Err(BindError::UnknownMethod),
     }
-}
-
-/// The name inside the credentials of PLAIN (RFC 4616) and of the first message of SCRAM (RFC 5802, section 7).
-fn sasl_name(mechanism: &str, credentials: &[u8]) -> Option<String> {
-    if mechanism == "PLAIN" {
-        let mut parts = credentials.split(|&octet| octet == 0);
-        let (authorization, authentication) = (parts.next()?, parts.next()?);
-        let name = if authorization.is_empty() { authentication } else { authorization };
-        return std::str::from_utf8(name).ok().filter(|name| !name.is_empty()).map(ToOwned::to_owned);
-    }
-    if !mechanism.starts_with("SCRAM-") {
-        return None;
-    }
-    let mut parts = std::str::from_utf8(credentials).ok()?.split(',').skip(1);
-    let (authorization, authentication) = (parts.next()?, parts.next()?);
-    let name = authorization.strip_prefix("a=").or_else(|| authentication.strip_prefix("n="))?;
-    Some(name.replace("=2C", ",").replace("=3D", "="))
 }
 
 /// A request other than a bind.
@@ -204,6 +188,15 @@ pub fn identity(answer: &Frame) -> Option<String> {
     }
     // A success without a value is the empty identity (RFC 4532, section 2.2).
     Some(String::new())
+}
+
+/// The diagnostic message in an answer (RFC 4511, section 4.1.9), where it can be read.
+#[must_use]
+pub fn diagnostic(answer: &Frame) -> Option<&str> {
+    let mut parts = Reader::new(operation(answer, 0x60 | answer.op()).ok()?);
+    parts.expect(ber::ENUMERATED).ok()?;
+    parts.expect(OCTET_STRING).ok()?;
+    parts.expect(OCTET_STRING).ok()?.text().ok()
 }
 
 /// The value of the operation, whose tag has to be this one, with nothing but well-formed controls after it.

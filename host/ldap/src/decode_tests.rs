@@ -49,12 +49,18 @@ fn a_password_need_not_be_text() {
 }
 
 #[test]
-fn names_in_sasl_credentials_are_found() {
-    let name = |mechanism: &str, credentials: &[u8]| bind(&sasl(mechanism, credentials)).unwrap().sasl_name;
-    assert_eq!(name("PLAIN", b"\0alice\0pw").as_deref(), Some("alice"));
-    assert_eq!(name("plain", b"dn:uid=b\0alice\0pw").as_deref(), Some("dn:uid=b"));
-    assert_eq!(name("SCRAM-SHA-256", b"n,,n=a=2Cb,r=nonce").as_deref(), Some("a,b"));
-    assert_eq!(name("GSSAPI", b"n,,n=alice,r=nonce"), None);
+fn sasl_credentials_are_read_whatever_the_case_of_the_mechanism() {
+    let read = bind(&sasl("plain", b"\0alice\0pw")).unwrap();
+    assert_eq!(read.method, BindMethod::Sasl("PLAIN".to_owned()));
+    assert_eq!(read.step.claim, Some(portcullis_core::gate::Claim::Name("alice".to_owned())));
+    assert!(!format!("{read:?}").contains("pw"));
+}
+
+#[test]
+fn a_diagnostic_message_is_found() {
+    let answer = raw(0x61, &[0x0a, 0x01, 49, 0x04, 0x00, 0x04, 0x02, b'n', b'o', 0x87, 0x01, b'x']);
+    assert_eq!(diagnostic(&answer), Some("no"));
+    assert_eq!(diagnostic(&raw(0x61, &[0x0a, 0x01, 49, 0x04, 0x00])), None);
 }
 
 #[test]

@@ -190,6 +190,11 @@ impl FrameReader {
         &mut self.buffer
     }
 
+    /// What is here and not yet cut off.
+    pub(crate) fn octets(&self) -> &[u8] {
+        &self.buffer
+    }
+
     /// Octets that are here and not yet cut off.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -75,6 +75,15 @@ impl BindAttempt {
         &self.bind
     }
 
+    /// Tells what it is the next step of; of nothing unless told.
+    #[must_use]
+    pub(crate) fn after(mut self, earlier: Option<Bind>) -> Self {
+        // Another mechanism is another bind (RFC 4511, section 4.2.1).
+        let earlier = earlier.filter(|earlier| earlier.method == self.bind.method);
+        self.bind.step.follow(earlier.map(|earlier| earlier.step).unwrap_or_default());
+        self
+    }
+
     /// Message id.
     #[must_use]
     pub fn id(&self) -> i32 {
@@ -103,6 +112,11 @@ impl BindFailure {
     #[must_use]
     pub fn code(&self) -> u32 {
         self.code
+    }
+
+    /// What the directory says about it.
+    pub(crate) fn diagnostic(&self) -> Option<&str> {
+        decode::diagnostic(&self.frame)
     }
 }
 
@@ -303,6 +317,12 @@ impl<G: Gate> ClientEnd<G> {
         self.pipe.send(permitted.redeem().0.into_bytes());
     }
 
+    /// Lets the success of a bind through after which the gateway may not be able to read the stream.
+    pub(crate) fn release_unseen(&mut self, permitted: G::Permitted<HeldSuccess>) -> Unseen {
+        self.release(permitted);
+        Unseen(())
+    }
+
     /// Answers in the directory's place.
     pub fn answer(&mut self, answer: OwnAnswer) {
         self.pipe.send(answer.into_bytes());
@@ -319,6 +339,11 @@ impl<G: Gate> ClientEnd<G> {
     /// The client's next message, already here, is an unbind.
     pub(crate) fn leaves(&self) -> bool {
         matches!(self.pipe.input.peek(0), Ok(Some((_, header))) if header.op == op::UNBIND)
+    }
+
+    /// What the client has sent next begins with this octet.
+    pub(crate) fn first_octet(&self) -> Option<u8> {
+        self.pipe.input.octets().first().copied()
     }
 
     /// Octets received and not yet looked at.
@@ -353,13 +378,10 @@ impl<G: Gate> ClientEnd<G> {
     }
 }
 
-/// Lets the success of a bind through after which the gateway cannot read the stream any more, and gives both ends away
-/// for octets to be pumped between them.
-pub(crate) fn release_opaque<G: Gate>(
-    mut client: ClientEnd<G>,
-    directory: DirectoryEnd<G>,
-    permitted: G::Permitted<HeldSuccess>,
-) -> (Pipe, Pipe) {
-    client.release(permitted);
+/// The gate's leave to relay unseen what follows a bind. Only [`ClientEnd::release_unseen`] makes it.
+pub(crate) struct Unseen(());
+
+/// Gives both ends away for octets to be pumped between them, because the gateway cannot read the stream any more.
+pub(crate) fn into_pipes<G: Gate>(client: ClientEnd<G>, directory: DirectoryEnd<G>, _leave: Unseen) -> (Pipe, Pipe) {
     (client.pipe, directory.pipe)
 }

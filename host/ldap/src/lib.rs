@@ -14,6 +14,7 @@ pub mod listener;
 pub mod lookup;
 mod pipe;
 mod proxy;
+pub mod sasl;
 mod session;
 pub mod tls;
 pub mod upstream;

@@ -44,6 +44,9 @@ pub struct Upstream {
     pub server_name: Option<String>,
     /// How long until a connection is ready.
     pub connect_timeout: Duration,
+    /// The directory may put a SASL security layer (RFC 4422, section 3.7) on a connection that TLS protects. Active
+    /// Directory never does (MS-ADTS, section 5.1.2.1). True by default.
+    pub layers_over_tls: bool,
 }
 
 /// The directory cannot be reached.
@@ -94,7 +97,19 @@ pub enum UpstreamError {
 impl Upstream {
     /// The directory at this host and port, with the default time-out.
     pub fn new(host: impl Into<String>, port: u16, security: Security) -> Self {
-        Self { host: host.into(), port, security, server_name: None, connect_timeout: CONNECT_TIMEOUT }
+        Self {
+            host: host.into(),
+            port,
+            security,
+            server_name: None,
+            connect_timeout: CONNECT_TIMEOUT,
+            layers_over_tls: true,
+        }
+    }
+
+    /// The directory may put a SASL security layer on a connection.
+    pub(crate) fn may_layer(&self) -> bool {
+        self.layers_over_tls || matches!(self.security, Security::Plain)
     }
 
     /// Host and port, as people write them.

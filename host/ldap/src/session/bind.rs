@@ -20,11 +20,16 @@ use crate::encode::{Code, OwnAnswer};
 use crate::frame::{Frame, op};
 use crate::lane::{BindAnswer, BindAttempt, BindFailure, HeldSuccess};
 use crate::listener::OpaqueSasl;
+use crate::sasl::{Layer, authorization};
 
 /// How long the directory may take to say whom it has bound.
 const NAMING_TIMEOUT: Duration = Duration::from_secs(10);
 /// saslBindInProgress (RFC 4511, appendix A).
 const IN_PROGRESS: u32 = 14;
+/// invalidCredentials (RFC 4511, appendix A).
+const INVALID_CREDENTIALS: u32 = 49;
+/// How Active Directory names `SEC_E_BAD_BINDINGS` (MS-ERREF, section 2.1.1) in its diagnostic message.
+const BAD_BINDINGS: &str = "80090346";
 
 /// How far the connection's bind is.
 pub(super) enum Stage<'s, G: Gate> {
@@ -36,8 +41,13 @@ pub(super) enum Stage<'s, G: Gate> {
     Sent { id: i32, bind: Bind },
     /// The directory was asked whom it has bound.
     Naming { id: i32, bind: Bind, held: HeldSuccess, deadline: Instant },
-    /// The gate decides.
-    Deciding { id: i32, claim: Claim, opaque: bool, deciding: BoxFuture<'s, Answer<G::Permitted<HeldSuccess>>> },
+    /// The gate decides. `opaque` is the mechanism behind which the stream may be unreadable.
+    Deciding {
+        id: i32,
+        claim: Claim,
+        opaque: Option<String>,
+        deciding: BoxFuture<'s, Answer<G::Permitted<HeldSuccess>>>,
+    },
     /// A refusal is being recorded; then the client hears of it.
     Noting { noting: BoxFuture<'s, ()>, then: Refused },
 }
@@ -94,9 +104,8 @@ impl<G: Gate> Session<'_, G> {
         if self.outstanding.contains(frame.id()) {
             return Err(End::Protocol("a bind whose message id is in use".to_owned()));
         }
-        self.claim = Claim::Anonymous;
         let attempt = match BindAttempt::new(&frame) {
-            Ok(attempt) => attempt,
+            Ok(attempt) => attempt.after(self.sasl.take()),
             Err(error) => {
                 let code = match error {
                     BindError::Malformed => Code::ProtocolError,
@@ -127,24 +136,38 @@ impl<G: Gate> Session<'_, G> {
             BindMethod::Simple if bind.empty_password && !rules.allow_unauthenticated_bind => {
                 Some((Code::UnwillingToPerform, "a bind with a name needs a password"))
             }
-            BindMethod::Sasl(mechanism) if !is_readable(mechanism) && rules.opaque_sasl == OpaqueSasl::Refuse => {
-                tracing::warn!(
-                    listener = %self.connection.listener,
-                    client = %self.connection.client,
-                    mechanism = %mechanism.escape_debug(),
-                    "a SASL mechanism was refused that may hide everything behind it from the gateway; \
-                     relay-opaque-sasl = true on this listener lets it through unseen",
-                );
-                Some((Code::AuthMethodNotSupported, "this SASL mechanism is not supported here"))
+            BindMethod::Sasl(_) if matches!(self.layer(bind), Layer::Wanted | Layer::Unknown) => {
+                self.forbidden_layer(bind)
             }
             _ => None,
         }
     }
 
+    /// That a layer would hide from the gateway what follows, where that is not wanted.
+    fn forbidden_layer(&self, bind: &Bind) -> Option<(Code, &'static str)> {
+        if self.shared.listener().rules.opaque_sasl == OpaqueSasl::Relay {
+            return None;
+        }
+        tracing::warn!(
+            listener = %self.connection.listener,
+            client = %self.connection.client,
+            mechanism = %mechanism(bind).escape_debug(),
+            layer = ?bind.step.layer,
+            "a SASL bind was refused that may hide everything behind it from the gateway; let the client do without signing \
+             and sealing and use TLS, or let such binds through unseen with relay-opaque-sasl = true on this listener",
+        );
+        Some((Code::AuthMethodNotSupported, "SASL signing and sealing are not supported here; use TLS instead"))
+    }
+
+    /// What becomes of a security layer with this directory.
+    fn layer(&self, bind: &Bind) -> Layer {
+        if self.shared.upstream().may_layer() { bind.step.layer } else { Layer::None }
+    }
+
     /// Refuses a bind without asking the directory, and records that.
     pub(super) fn refuse_bind(&mut self, frame: &Frame, code: Code, why: &str) {
         let asked = match decode::bind(frame) {
-            Ok(bind) => bind_asked(&self.connection, &bind, said(&bind, None), Outcome::Failure, None),
+            Ok(bind) => bind_asked(&self.connection, &bind, said(&bind), Outcome::Failure, None),
             Err(_) => Asked {
                 connection: self.connection.clone(),
                 claim: Claim::Unreadable,
@@ -177,14 +200,12 @@ impl<G: Gate> Session<'_, G> {
             BindAnswer::Failure(failure)
                 if failure.code() == IN_PROGRESS && matches!(bind.method, BindMethod::Sasl(_)) =>
             {
-                let earlier = self.earlier_step(&bind);
-                self.sasl = Some(Bind { sasl_name: bind.sasl_name.clone().or(earlier), ..bind });
+                self.sasl = Some(bind);
                 self.client.fail(failure);
             }
             BindAnswer::Failure(failure) => {
-                let earlier = self.earlier_step(&bind);
-                let claim = said(&bind, earlier);
-                let asked = bind_asked(&self.connection, &bind, claim, Outcome::Failure, Some(failure.code()));
+                self.explain(&failure);
+                let asked = bind_asked(&self.connection, &bind, said(&bind), Outcome::Failure, Some(failure.code()));
                 self.note(asked, "The directory refused the bind.".to_owned(), Refused::ByDirectory(failure));
             }
             BindAnswer::Success(held) => self.bind_accepted(id, bind, held),
@@ -192,7 +213,25 @@ impl<G: Gate> Session<'_, G> {
         Ok(())
     }
 
+    /// Names what an administrator has to know of the directory's refusal.
+    fn explain(&self, failure: &BindFailure) {
+        if failure.code() == INVALID_CREDENTIALS && failure.diagnostic().is_some_and(|text| text.contains(BAD_BINDINGS))
+        {
+            tracing::warn!(
+                listener = %self.connection.listener,
+                client = %self.connection.client,
+                "Active Directory refused a bind because its channel binding names another certificate than its own \
+                 (80090346): give this listener the certificate and key of the domain controller, as the administrator's \
+                 guide says under \"Channel binding\"",
+            );
+        }
+    }
+
     fn bind_accepted(&mut self, id: i32, bind: Bind, held: HeldSuccess) {
+        if matches!(bind.method, BindMethod::Sasl(_)) && self.layer(&bind) != Layer::None {
+            self.accepted_with_layer(id, &bind, held);
+            return;
+        }
         if let (true, Link::Up(directory)) = (is_named_by_directory(&bind), &mut self.directory) {
             // Not guessable, so that the late answer to a request of the client's cannot be taken for this one's.
             let own = std::iter::repeat_with(random_id)
@@ -203,13 +242,25 @@ impl<G: Gate> Session<'_, G> {
             self.stage = Stage::Naming { id, bind, held, deadline: Instant::now() + NAMING_TIMEOUT };
             return;
         }
-        let claim = match &bind.method {
-            BindMethod::Sasl(_) => Claim::Unreadable,
-            // The directory takes a name without a password for nobody.
-            _ if bind.empty_password => Claim::Anonymous,
-            _ => said(&bind, None),
-        };
-        self.decide(id, &bind, claim, held);
+        // The directory takes a name without a password for nobody.
+        let claim = if bind.empty_password { Claim::Anonymous } else { said(&bind) };
+        let asked = bind_asked(&self.connection, &bind, claim, Outcome::Success, Some(0));
+        self.decide(id, asked, held);
+    }
+
+    /// There may be a layer, so nobody can be asked who that was: what the client has said, and the directory has found to be
+    /// true, is all that is known.
+    fn accepted_with_layer(&mut self, id: i32, bind: &Bind, held: HeldSuccess) {
+        let claim = said(bind);
+        if let Some((code, why)) = self.forbidden_layer(bind) {
+            let asked = bind_asked(&self.connection, bind, claim, Outcome::Failure, Some(0));
+            let answer = OwnAnswer::refusal(id, op::BIND, code, why);
+            self.note(asked, why.to_owned(), Refused::ByGateway(answer));
+            return;
+        }
+        let mut asked = bind_asked(&self.connection, bind, claim, Outcome::Success, Some(0));
+        asked.operation = Operation::Bind(BindMethod::OpaqueSasl(mechanism(bind).to_owned()));
+        self.decide(id, asked, held);
     }
 
     /// The directory has said whom it has bound.
@@ -234,22 +285,19 @@ impl<G: Gate> Session<'_, G> {
         let claim = match (identity.map(authorization), &bind.method) {
             (Some(Some(name)), _) => Claim::Name(name.to_owned()),
             (Some(None), BindMethod::Sasl(_)) => Claim::Anonymous,
-            // A directory without "Who am I?": what this very message said, and the directory has found to be true.
-            (_, BindMethod::Sasl(mechanism)) if mechanism != "PLAIN" => Claim::Unreadable,
-            _ => said(&bind, None),
+            // A directory without "Who am I?": what was said, and the directory has found to be true.
+            _ => said(&bind),
         };
-        self.decide(id, &bind, claim, held);
+        let asked = bind_asked(&self.connection, &bind, claim, Outcome::Success, Some(0));
+        self.decide(id, asked, held);
     }
 
-    /// The name in an earlier step of the same SASL bind.
-    fn earlier_step(&mut self, bind: &Bind) -> Option<String> {
-        self.sasl.take().filter(|earlier| earlier.method == bind.method).and_then(|earlier| earlier.sasl_name)
-    }
-
-    fn decide(&mut self, id: i32, bind: &Bind, claim: Claim, held: HeldSuccess) {
-        self.sasl = None;
-        let opaque = matches!(&bind.method, BindMethod::Sasl(mechanism) if !is_readable(mechanism));
-        let asked = bind_asked(&self.connection, bind, claim.clone(), Outcome::Success, Some(0));
+    fn decide(&mut self, id: i32, asked: Asked, held: HeldSuccess) {
+        let claim = asked.claim.clone();
+        let opaque = match &asked.operation {
+            Operation::Bind(BindMethod::OpaqueSasl(mechanism)) => Some(mechanism.clone()),
+            _ => None,
+        };
         let deciding = Box::pin(self.shared.gate().decide(asked, held));
         self.stage = Stage::Deciding { id, claim, opaque, deciding };
     }
@@ -258,17 +306,24 @@ impl<G: Gate> Session<'_, G> {
     pub(super) fn bind_event(&mut self, event: StageEvent<G>) -> Result<Option<Next<G>>, End> {
         match (std::mem::replace(&mut self.stage, Stage::Idle), event) {
             (Stage::Deciding { claim, opaque, .. }, StageEvent::Answered(Answer::Permitted(permitted))) => {
-                if opaque {
-                    return Ok(Some(Next::Opaque(permitted)));
+                self.claim = claim;
+                if let Some(mechanism) = opaque {
+                    return Ok(Some(Next::Opaque { permitted, mechanism }));
                 }
                 self.client.release(permitted);
-                self.claim = claim;
             }
             (Stage::Deciding { id, .. }, StageEvent::Answered(Answer::Refused(refusal))) => {
                 self.give_up_directory();
                 self.refuse(id, op::BIND, Code::InvalidCredentials, &refusal.diagnostic)?;
             }
-            (Stage::Noting { then: Refused::ByDirectory(failure), .. }, StageEvent::Noted) => self.client.fail(failure),
+            (Stage::Noting { then: Refused::ByDirectory(failure), .. }, StageEvent::Noted) => {
+                // After a failed bind the client is anonymous (RFC 4511, section 4.2.1), but some directories, Samba among
+                // them, go on taking it for whom it was. On a fresh connection there is no doubt.
+                if self.claim != Claim::Anonymous {
+                    self.give_up_directory();
+                }
+                self.client.fail(failure);
+            }
             (Stage::Noting { then: Refused::ByGateway(answer), .. }, StageEvent::Noted) => {
                 self.give_up_directory();
                 if let Some(answer) = answer {
@@ -284,6 +339,7 @@ impl<G: Gate> Session<'_, G> {
     /// the next request is forwarded on a fresh, anonymous one.
     fn give_up_directory(&mut self) {
         self.sasl = None;
+        self.claim = Claim::Anonymous;
         if !matches!(&self.directory, Link::Up(directory) if directory.identified) {
             return;
         }
@@ -315,32 +371,23 @@ pub(super) fn bind_asked(
     }
 }
 
-/// What a bind said about who asks; not proven as long as the directory has not said success. `earlier` is the name of an
-/// earlier step of the same SASL bind.
-pub(super) fn said(bind: &Bind, earlier: Option<String>) -> Claim {
-    let name = match &bind.method {
-        BindMethod::Anonymous => return Claim::Anonymous,
-        BindMethod::Simple => Some(bind.name.clone()),
-        BindMethod::Sasl(mechanism) if mechanism == "ANONYMOUS" => return Claim::Anonymous,
-        BindMethod::Sasl(_) => {
-            let name = bind.sasl_name.clone().or(earlier);
-            name.and_then(|name| authorization(&name).map(ToOwned::to_owned))
-        }
-    };
-    // A password without a name: somebody, but who would be the directory's to say.
-    name.filter(|name| !name.is_empty()).map_or(Claim::Unreadable, Claim::Name)
+/// What a bind said about who asks; not proven as long as the directory has not said success.
+pub(super) fn said(bind: &Bind) -> Claim {
+    match &bind.method {
+        BindMethod::Anonymous => Claim::Anonymous,
+        // A password without a name: somebody, but who would be the directory's to say.
+        BindMethod::Simple if bind.name.is_empty() => Claim::Unreadable,
+        BindMethod::Simple => Claim::Name(bind.name.clone()),
+        BindMethod::Sasl(_) | BindMethod::OpaqueSasl(_) => bind.step.claim.clone().unwrap_or(Claim::Unreadable),
+    }
 }
 
-/// The name in an authorization identity (RFC 4513, section 5.2.1.8); none for anonymous.
-fn authorization(identity: &str) -> Option<&str> {
-    let name = identity.strip_prefix("dn:").or_else(|| identity.strip_prefix("u:")).unwrap_or(identity);
-    Some(name).filter(|name| !name.is_empty())
-}
-
-/// SASL mechanisms that never put a security layer on the connection.
-fn is_readable(mechanism: &str) -> bool {
-    matches!(mechanism, "PLAIN" | "EXTERNAL" | "ANONYMOUS" | "OAUTHBEARER" | "CRAM-MD5")
-        || mechanism.starts_with("SCRAM-")
+/// The SASL mechanism; nothing with other methods.
+fn mechanism(bind: &Bind) -> &str {
+    match &bind.method {
+        BindMethod::Sasl(mechanism) | BindMethod::OpaqueSasl(mechanism) => mechanism,
+        BindMethod::Anonymous | BindMethod::Simple => "",
+    }
 }
 
 /// Only the directory can say who this is: SASL names mean what it maps them to, and names that are no DNs (Active
@@ -349,7 +396,7 @@ fn is_named_by_directory(bind: &Bind) -> bool {
     match &bind.method {
         BindMethod::Anonymous => false,
         BindMethod::Simple => !bind.empty_password && !bind.name.is_empty() && !bind.name.contains('='),
-        BindMethod::Sasl(mechanism) => is_readable(mechanism),
+        BindMethod::Sasl(_) | BindMethod::OpaqueSasl(_) => true,
     }
 }
 

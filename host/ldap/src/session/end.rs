@@ -1,4 +1,4 @@
-//! How a connection ends, how it becomes a TLS connection, and how it becomes one that the gateway cannot read.
+//! How a connection ends, and how it becomes a TLS connection.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::bind::{Stage, bind_asked, said};
 use super::{Link, Session};
 use crate::encode::{Code, OwnAnswer, OwnRequest};
-use crate::lane::{ClientEnd, HeldSuccess, release_opaque};
+use crate::lane::ClientEnd;
 use crate::listener::Mode;
 use crate::pipe::{Stream, Turn};
 use crate::tls::acceptor;
@@ -136,27 +136,6 @@ impl<G: Gate> Session<'_, G> {
             }
         }
     }
-
-    /// Lets a success through after which the gateway cannot read the stream, and pumps octets until either side ends.
-    pub(super) async fn pump(self, permitted: G::Permitted<HeldSuccess>) {
-        let Link::Up(directory) = self.directory else { return };
-        let (mut client, mut directory) = release_opaque(self.client, directory, permitted);
-        let address = self.connection.client;
-        tracing::info!(client = %address, listener = %self.connection.listener, "the stream is relayed unseen from here on");
-        let rest = client.input.cut(client.input.len());
-        directory.send(rest);
-        let rest = directory.input.cut(directory.input.len());
-        client.send(rest);
-        let pumping = async {
-            client.flush().await?;
-            directory.flush().await?;
-            tokio::io::copy_bidirectional(&mut client.stream, &mut directory.stream).await
-        };
-        tokio::select! {
-            ended = pumping => tracing::debug!(client = %address, error = ?ended.err(), "a relayed stream has ended"),
-            () = self.stop.cancelled() => tracing::debug!(client = %address, "a relayed stream is cut, the gateway ends"),
-        }
-    }
 }
 
 async fn say_goodbye<G: Gate>(client: &mut ClientEnd<G>, end: &End) {
@@ -181,7 +160,7 @@ async fn say_goodbye<G: Gate>(client: &mut ClientEnd<G>, end: &End) {
 async fn last_note<G: Gate>(gate: &G, connection: &Connection, stage: Stage<'_, G>) {
     match stage {
         Stage::Sent { bind, .. } => {
-            let claim = said(&bind, None);
+            let claim = said(&bind);
             let asked = bind_asked(connection, &bind, claim, Outcome::Failure, None);
             let why = "The client left before the directory had answered.";
             let _ = timeout(LAST_NOTE, gate.note(asked, why)).await;

@@ -2,11 +2,12 @@
 //!
 //! Everything happens in [`Session::run`]: what can be done with what is here is done (`advance`), then whatever comes
 //! first is waited for. Nothing is spawned. The rules of a bind are in [`bind`], those of all other requests in
-//! [`request`], goodbyes in [`end`].
+//! [`request`], goodbyes in [`end`], streams that cannot be read in [`opaque`].
 
 mod bind;
 mod end;
 mod held;
+mod opaque;
 mod request;
 #[cfg(test)]
 mod tests;
@@ -96,8 +97,11 @@ impl<G: Gate> Link<'_, G> {
 enum Next<G: Gate> {
     /// The client has been told to begin TLS.
     Upgrade,
-    /// A permitted bind has made the stream unreadable.
-    Opaque(G::Permitted<HeldSuccess>),
+    /// A permitted bind may have made the stream unreadable.
+    Opaque {
+        permitted: G::Permitted<HeldSuccess>,
+        mechanism: String,
+    },
     End(End),
 }
 
@@ -166,7 +170,10 @@ impl<'s, G: Gate> Session<'s, G> {
                     Some(session) => self = session,
                     None => return,
                 },
-                Next::Opaque(permitted) => return self.pump(permitted).await,
+                Next::Opaque { permitted, mechanism } => match self.unseen(permitted, &mechanism).await {
+                    Some(session) => self = session,
+                    None => return,
+                },
                 Next::End(end) => return self.finish(end).await,
             }
         }
