@@ -39,7 +39,8 @@ pub enum Mode {
 }
 
 /// What to do with SASL binds that put a security layer on the connection, or may do so (GSSAPI and GSS-SPNEGO where they
-/// sign or seal or do not show whether they do, DIGEST-MD5, and all that are unknown). Behind a layer the gateway sees nothing.
+/// sign or seal or do not show whether they do, DIGEST-MD5, and all that are unknown), behind which the gateway sees nothing,
+/// and with those of which nobody says who binds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OpaqueSasl {
     /// Refused with authMethodNotSupported (7).

@@ -145,7 +145,7 @@ impl<G: Gate> Session<'_, G> {
 
     /// That a layer would hide from the gateway what follows, where that is not wanted.
     fn forbidden_layer(&self, bind: &Bind) -> Option<(Code, &'static str)> {
-        if self.shared.listener().rules.opaque_sasl == OpaqueSasl::Relay {
+        if self.relays_opaque() {
             return None;
         }
         tracing::warn!(
@@ -157,6 +157,10 @@ impl<G: Gate> Session<'_, G> {
              and sealing and use TLS, or let such binds through unseen with relay-opaque-sasl = true on this listener",
         );
         Some((Code::AuthMethodNotSupported, "SASL signing and sealing are not supported here; use TLS instead"))
+    }
+
+    fn relays_opaque(&self) -> bool {
+        self.shared.listener().rules.opaque_sasl == OpaqueSasl::Relay
     }
 
     /// What becomes of a security layer with this directory.
@@ -253,14 +257,19 @@ impl<G: Gate> Session<'_, G> {
     fn accepted_with_layer(&mut self, id: i32, bind: &Bind, held: HeldSuccess) {
         let claim = said(bind);
         if let Some((code, why)) = self.forbidden_layer(bind) {
-            let asked = bind_asked(&self.connection, bind, claim, Outcome::Failure, Some(0));
-            let answer = OwnAnswer::refusal(id, op::BIND, code, why);
-            self.note(asked, why.to_owned(), Refused::ByGateway(answer));
+            self.refuse_accepted(id, bind, code, why);
             return;
         }
         let mut asked = bind_asked(&self.connection, bind, claim, Outcome::Success, Some(0));
         asked.operation = Operation::Bind(BindMethod::OpaqueSasl(mechanism(bind).to_owned()));
         self.decide(id, asked, held);
+    }
+
+    /// Refuses a bind that the directory has accepted, and records that.
+    fn refuse_accepted(&mut self, id: i32, bind: &Bind, code: Code, why: &str) {
+        let asked = bind_asked(&self.connection, bind, said(bind), Outcome::Failure, Some(0));
+        let answer = OwnAnswer::refusal(id, op::BIND, code, why);
+        self.note(asked, why.to_owned(), Refused::ByGateway(answer));
     }
 
     /// The directory has said whom it has bound.
@@ -288,6 +297,18 @@ impl<G: Gate> Session<'_, G> {
             // A directory without "Who am I?": what was said, and the directory has found to be true.
             _ => said(&bind),
         };
+        if claim == Claim::Unreadable && matches!(bind.method, BindMethod::Sasl(_)) && !self.relays_opaque() {
+            tracing::warn!(
+                listener = %self.connection.listener,
+                client = %self.connection.client,
+                mechanism = %mechanism(&bind).escape_debug(),
+                "a SASL bind was refused because the directory does not say who that is; relay-opaque-sasl = true on this \
+                 listener lets such binds through, as somebody whom no policy about accounts knows",
+            );
+            let why = "who binds with this SASL mechanism cannot be told here";
+            self.refuse_accepted(id, &bind, Code::AuthMethodNotSupported, why);
+            return;
+        }
         let asked = bind_asked(&self.connection, &bind, claim, Outcome::Success, Some(0));
         self.decide(id, asked, held);
     }

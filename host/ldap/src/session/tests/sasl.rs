@@ -62,18 +62,42 @@ async fn a_failure_is_noted_under_the_name_of_the_first_step() {
 }
 
 #[tokio::test]
-async fn without_who_am_i_plain_says_who_and_others_do_not() {
-    for (mechanism, expected) in [("PLAIN", Claim::Name("alice".to_owned())), ("EXTERNAL", Claim::Unreadable)] {
+async fn without_who_am_i_what_the_directory_has_verified_says_who() {
+    for (mechanism, credentials) in [("PLAIN", b"\0alice\0secret".as_slice()), ("EXTERNAL", b"u:alice")] {
         let mut bench = Bench::new().await;
         let mut client = bench.client().await;
-        client.send(&sasl_bind(1, mechanism, b"\0alice\0secret")).await;
+        client.send(&sasl_bind(1, mechanism, credentials)).await;
         let mut directory = bench.accept().await;
         directory.next().await;
         directory.send(&response(1, 1, 0)).await;
-        let own = Frame::new(directory.next().await.into()).unwrap();
-        let no = crate::encode::OwnAnswer::refusal(own.id(), op::EXTENDED, crate::encode::Code::ProtocolError, "");
-        directory.send(&no.unwrap().into_bytes()).await;
-        assert_eq!(bench.question().await.asked.claim, expected);
+        tell_nothing(&mut directory).await;
+        assert_eq!(bench.question().await.asked.claim, Claim::Name("alice".to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn whom_nobody_names_is_refused_unless_the_listener_relays_such_binds() {
+    for relays in [false, true] {
+        let change = |listener: &mut crate::Listener| {
+            if relays {
+                relay(listener)
+            }
+        };
+        let mut bench = Bench::with(&[], Mode::Plain { starttls: None }, change).await;
+        let mut client = bench.client().await;
+        client.send(&sasl_bind(1, "EXTERNAL", b"")).await;
+        let mut directory = bench.accept().await;
+        directory.next().await;
+        directory.send(&response(1, 1, 0)).await;
+        tell_nothing(&mut directory).await;
+        if relays {
+            assert_eq!(bench.question().await.asked.claim, Claim::Unreadable);
+            continue;
+        }
+        let (asked, _) = bench.note().await;
+        assert_eq!((asked.claim, asked.outcome), (Claim::Unreadable, Outcome::Failure));
+        assert_eq!(client.result().await, (1, op::BIND_RESPONSE, 7));
+        directory.closed().await;
     }
 }
 
@@ -91,7 +115,6 @@ async fn a_mechanism_that_may_hide_the_stream_is_refused() {
 
 #[tokio::test]
 async fn a_hidden_stream_is_relayed_only_after_the_gate_s_leave() {
-    let relay = |listener: &mut crate::Listener| listener.rules.opaque_sasl = OpaqueSasl::Relay;
     let mut bench = Bench::with(&[], Mode::Plain { starttls: None }, relay).await;
     let mut client = bench.client().await;
     client.send(&sasl_bind(1, "GSSAPI", b"token")).await;
