@@ -12,7 +12,7 @@ struct Package {
     programs: &'static [&'static str],
 }
 
-const FOR_TESTS: [Package; 7] = [
+const FOR_TESTS: [Package; 11] = [
     Package { name: "slapd", programs: &["slapd"] },
     Package { name: "ldap-utils", programs: &["ldapsearch"] },
     Package { name: "chromium", programs: &["chromium", "chromium-browser", "google-chrome"] },
@@ -21,6 +21,14 @@ const FOR_TESTS: [Package; 7] = [
     Package { name: "samba-ad-provision", programs: &["/usr/share/doc/samba-ad-provision/copyright"] },
     Package { name: "samba-dsdb-modules", programs: &["/usr/share/doc/samba-dsdb-modules/copyright"] },
     Package { name: "samba-vfs-modules", programs: &["/usr/share/doc/samba-vfs-modules/copyright"] },
+    // Clients of a domain: Kerberos and NTLM through SASL.
+    Package { name: "ldb-tools", programs: &["ldbsearch"] },
+    Package { name: "krb5-user", programs: &["kinit"] },
+    Package {
+        name: "libsasl2-modules-gssapi-mit",
+        programs: &["/usr/share/doc/libsasl2-modules-gssapi-mit/copyright"],
+    },
+    Package { name: "gss-ntlmssp", programs: &["/usr/share/doc/gss-ntlmssp/copyright"] },
 ];
 
 /// Installs the servers and clients that the tests start, where they are missing.

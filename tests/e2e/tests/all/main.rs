@@ -13,6 +13,7 @@ mod console;
 mod durability;
 mod facts;
 mod faults;
+mod sasl;
 mod secrets;
 mod sessions;
 mod stage;
