@@ -49,8 +49,8 @@ pub enum BindError {
     /// The directory might read it differently from the gateway.
     #[error("the bind request cannot be read")]
     Malformed,
-    /// An authentication choice that is neither simple nor SASL.
-    #[error("an authentication choice other than simple and SASL")]
+    /// An authentication choice that is neither simple nor SASL nor Sicily's NTLM.
+    #[error("an authentication choice other than simple, SASL and NTLM")]
     UnknownMethod,
 }
 
@@ -88,7 +88,10 @@ pub fn bind(frame: &Frame) -> Result<Bind, BindError> {
             let step = sasl::step(&mechanism, credentials);
             Ok(Bind { name, method: BindMethod::Sasl(mechanism), empty_password: false, step })
         }
-        _ => Err(BindError::UnknownMethod),
+        choice_of_sicily => {
+            let step = sasl::sicily(choice_of_sicily, choice.value).ok_or(BindError::UnknownMethod)?;
+            Ok(Bind { name, method: BindMethod::Sasl(sasl::NTLM.to_owned()), empty_password: false, step })
+        }
     }
 }
 

@@ -100,6 +100,19 @@ impl fmt::Debug for HeldSuccess {
     }
 }
 
+impl HeldSuccess {
+    /// The directory's challenge in a bind of several steps that calls it a success (MS-ADTS, section 5.1.1.1.3).
+    ///
+    /// # Errors
+    /// Itself, when the bind that it answers is one that binds.
+    pub(crate) fn into_challenge(self, bind: &Bind) -> Result<Challenge, Self> {
+        if bind.step.answered_by_success { Ok(Challenge(self.0)) } else { Err(self) }
+    }
+}
+
+/// What the directory asks in the middle of a bind. Nobody is bound by it.
+pub(crate) struct Challenge(Frame);
+
 /// The directory's answer to a bind that is not success.
 #[derive(Debug)]
 pub struct BindFailure {
@@ -310,6 +323,11 @@ impl<G: Gate> ClientEnd<G> {
     /// Passes on that a bind failed, or that it takes another step.
     pub fn fail(&mut self, failure: BindFailure) {
         self.pipe.send(failure.frame.into_bytes());
+    }
+
+    /// Passes on what the directory asks in the middle of a bind.
+    pub(crate) fn challenge(&mut self, challenge: Challenge) {
+        self.pipe.send(challenge.0.into_bytes());
     }
 
     /// Lets the success of a bind through.

@@ -33,19 +33,29 @@ pub struct Step {
     pub claim: Option<Claim>,
     /// Security layer.
     pub layer: Layer,
+    /// The directory answers with success and means its own next step: so Sicily has it, where only the last message binds.
+    pub answered_by_success: bool,
     /// NTLM: the message is for text in UTF-16.
     unicode: Option<bool>,
 }
 
+/// The mechanism under which NTLM without SASL around it is known.
+pub const NTLM: &str = "NTLM";
+
+/// Choices of Sicily in a bind request (MS-ADTS, section 5.1.1.1.3).
+const SICILY_DISCOVERY: u8 = 0x89;
+const SICILY_NEGOTIATE: u8 = 0x8a;
+const SICILY_RESPONSE: u8 = 0x8b;
+
 impl Step {
     /// A message that says nothing about who asks, so that nothing of an earlier one is left.
     fn nameless(layer: Layer) -> Self {
-        Self { claim: Some(Claim::Unreadable), layer, unicode: None }
+        Self { claim: Some(Claim::Unreadable), layer, ..Self::default() }
     }
 
     /// A message of a mechanism without layers, and the name in it.
     fn named(name: Option<&str>) -> Self {
-        Self { claim: Some(claim(name)), layer: Layer::None, unicode: None }
+        Self { claim: Some(claim(name)), layer: Layer::None, ..Self::default() }
     }
 
     /// A message that goes on with what an earlier one has begun.
@@ -73,13 +83,27 @@ pub fn step(mechanism: &str, credentials: &[u8]) -> Step {
     match mechanism {
         "PLAIN" => Step::named(plain(credentials)),
         "EXTERNAL" => Step::named(std::str::from_utf8(credentials).ok()),
-        "ANONYMOUS" => Step { claim: Some(Claim::Anonymous), layer: Layer::None, unicode: None },
+        "ANONYMOUS" => Step { claim: Some(Claim::Anonymous), layer: Layer::None, ..Step::default() },
         "CRAM-MD5" => Step::named(cram_md5(credentials)),
         "OAUTHBEARER" => Step::nameless(Layer::None),
         "GSS-SPNEGO" => gss::spnego(credentials),
         "GSSAPI" => gss::gssapi(credentials),
+        NTLM if credentials.is_empty() => Step::nameless(Layer::Open),
+        NTLM => ntlm::step(credentials),
         _ if mechanism.starts_with("SCRAM-") => scram(credentials),
         _ => Step::nameless(Layer::Unknown),
+    }
+}
+
+/// Reads a message of Sicily, Active Directory's own way to bind by NTLM: a choice in the bind request beside simple and SASL.
+/// None where it is not one, or not at its place, so that only the last message can bind anybody.
+#[must_use]
+pub fn sicily(choice: u8, value: &[u8]) -> Option<Step> {
+    match choice {
+        SICILY_DISCOVERY if value.is_empty() => Some(Step { answered_by_success: true, ..Step::nameless(Layer::Open) }),
+        SICILY_NEGOTIATE if ntlm::is_first(value) => Some(Step { answered_by_success: true, ..ntlm::step(value) }),
+        SICILY_RESPONSE if ntlm::is_last(value) => Some(ntlm::step(value)),
+        _ => None,
     }
 }
 

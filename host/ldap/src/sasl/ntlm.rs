@@ -7,6 +7,10 @@ use super::{Layer, Step};
 /// What every NTLM message begins with.
 const SIGNATURE: &[u8] = b"NTLMSSP\0";
 
+/// Types of messages.
+const NEGOTIATE: u32 = 1;
+const AUTHENTICATE: u32 = 3;
+
 /// Flags (MS-NLMP, section 2.2.2.5).
 const UNICODE: u32 = 0x0000_0001;
 const SIGN: u32 = 0x0000_0010;
@@ -19,15 +23,28 @@ pub(super) fn is_ntlm(token: &[u8]) -> bool {
     token.starts_with(SIGNATURE)
 }
 
+/// NEGOTIATE, which proves nothing.
+pub(super) fn is_first(message: &[u8]) -> bool {
+    is_ntlm(message) && u32_at(message, 8) == Some(NEGOTIATE)
+}
+
+/// AUTHENTICATE.
+pub(super) fn is_last(message: &[u8]) -> bool {
+    is_ntlm(message) && u32_at(message, 8) == Some(AUTHENTICATE)
+}
+
 /// Reads a message of the client's.
 pub(super) fn step(message: &[u8]) -> Step {
+    if !is_ntlm(message) {
+        return Step::nameless(Layer::Unknown);
+    }
     match u32_at(message, 8) {
-        // NEGOTIATE. What it asks for may still be given up.
-        Some(1) => {
+        // What it asks for may still be given up.
+        Some(NEGOTIATE) => {
             let unicode = u32_at(message, 12).map(|flags| flags & UNICODE != 0);
             Step { unicode, ..Step::nameless(Layer::Open) }
         }
-        Some(3) => authenticate(message).unwrap_or_else(|| Step::nameless(Layer::Unknown)),
+        Some(AUTHENTICATE) => authenticate(message).unwrap_or_else(|| Step::nameless(Layer::Unknown)),
         _ => Step::nameless(Layer::Unknown),
     }
 }
@@ -46,7 +63,7 @@ fn authenticate(message: &[u8]) -> Option<Step> {
         account(text(domain, unicode), text(user, unicode)).map_or(Claim::Unreadable, Claim::Name)
     };
     let layer = if flags & (SIGN | SEAL) == 0 { Layer::None } else { Layer::Wanted };
-    Some(Step { claim: Some(claim), layer, unicode: Some(unicode) })
+    Some(Step { claim: Some(claim), layer, unicode: Some(unicode), ..Step::default() })
 }
 
 /// The name as a simple bind would have it. None where it could be taken for another form of name than it is.

@@ -98,6 +98,29 @@ fn ntlm_inside_spnego_tells_who_and_whether_it_signs() {
 }
 
 #[test]
+fn ntlm_is_read_without_anything_around_it_too() {
+    let (first, alice) =
+        (negotiate(UNICODE), authenticate(UNICODE | 0x20, &utf16("EXAMPLE"), &utf16("alice"), b"proof"));
+    let step = last("NTLM", &[&first, &alice]);
+    assert_eq!((step.claim, step.layer), (name("EXAMPLE\\alice"), Layer::Wanted));
+    assert_eq!(last("NTLM", &[b""]).layer, Layer::Open);
+    assert_eq!(last("NTLM", &[b"?"]).layer, Layer::Unknown);
+}
+
+#[test]
+fn only_the_last_message_of_sicily_can_bind() {
+    let (first, alice) = (negotiate(UNICODE), authenticate(UNICODE, &[], &utf16("alice"), b"proof"));
+    assert!(sicily(0x89, b"").unwrap().answered_by_success);
+    assert!(sicily(0x8a, &first).unwrap().answered_by_success);
+    let mut end = sicily(0x8b, &alice).unwrap();
+    end.follow(sicily(0x8a, &first).unwrap());
+    assert_eq!((end.claim, end.layer, end.answered_by_success), (name("alice"), Layer::None, false));
+    for (choice, value) in [(0x89, &first), (0x8a, &alice), (0x8b, &first), (0x8a, &Vec::new()), (0x8c, &first)] {
+        assert_eq!(sicily(choice, value), None, "{choice:#x} {value:02x?}");
+    }
+}
+
+#[test]
 fn a_check_value_leaves_what_was_said_before_it() {
     let check = tlv(0xa1, &tlv(0x30, &tlv(0xa3, &tlv(0x04, &[7; 16]))));
     let messages = [octets(NTLM_NEGOTIATE), octets(NTLM_SEAL), check];

@@ -212,7 +212,13 @@ impl<G: Gate> Session<'_, G> {
                 let asked = bind_asked(&self.connection, &bind, said(&bind), Outcome::Failure, Some(failure.code()));
                 self.note(asked, "The directory refused the bind.".to_owned(), Refused::ByDirectory(failure));
             }
-            BindAnswer::Success(held) => self.bind_accepted(id, bind, held),
+            BindAnswer::Success(held) => match held.into_challenge(&bind) {
+                Ok(challenge) => {
+                    self.sasl = Some(bind);
+                    self.client.challenge(challenge);
+                }
+                Err(held) => self.bind_accepted(id, bind, held),
+            },
         }
         Ok(())
     }

@@ -314,3 +314,60 @@ async fn a_request_between_two_steps_is_judged_for_whom_the_connection_was_befor
     client.send(&sasl_bind(4, "GSS-SPNEGO", &last)).await;
     assert_eq!(directory.next().await, sasl_bind(4, "GSS-SPNEGO", &last));
 }
+
+/// A bind request with one of Sicily's choices.
+fn sicily(id: u8, name: &str, choice: u8, value: &[u8]) -> Vec<u8> {
+    let short = |tag: u8, value: &[u8]| [&[tag, u8::try_from(value.len()).unwrap()], value].concat();
+    let request = [short(0x02, &[3]), short(0x04, name.as_bytes()), short(choice, value)].concat();
+    short(0x30, &[short(0x02, &[id]), short(0x60, &request)].concat())
+}
+
+#[tokio::test]
+async fn the_successes_in_the_middle_of_sicily_pass_and_the_last_one_waits_for_the_gate() {
+    let mut bench = Bench::with(&[OperationKind::Search], Mode::Plain { starttls: None }, |_| {}).await;
+    let [first, last] = ntlm(0);
+    let mut client = bench.client().await;
+    client.send(&sicily(1, "", 0x89, b"")).await;
+    let mut directory = bench.accept().await;
+    for (id, step) in [(1, sicily(1, "", 0x89, b"")), (2, sicily(2, "NTLM", 0x8a, &first))] {
+        if id > 1 {
+            client.send(&step).await;
+        }
+        assert_eq!(directory.next().await, step);
+        directory.send(&response(id, 1, 0)).await;
+        assert_eq!(client.next().await, response(id, 1, 0));
+    }
+    // Nobody is bound yet.
+    client.send(&search(3, "dc=a")).await;
+    let question = bench.question().await;
+    assert_eq!(question.asked.claim, Claim::Anonymous);
+    question.refuse("no");
+    client.next().await;
+    client.send(&sicily(4, "", 0x8b, &last)).await;
+    assert_eq!(directory.next().await, sicily(4, "", 0x8b, &last));
+    directory.send(&response(4, 1, 0)).await;
+    tell(&mut directory, "u:EXAMPLE\\alice").await;
+    let question = bench.question().await;
+    assert_eq!(question.asked.claim, Claim::Name("EXAMPLE\\alice".to_owned()));
+    assert_eq!(question.asked.operation, Operation::Bind(BindMethod::Sasl("NTLM".to_owned())));
+    client.nothing().await;
+    question.refuse("no");
+    assert_eq!(client.result().await, (4, op::BIND_RESPONSE, 49));
+    directory.closed().await;
+}
+
+#[tokio::test]
+async fn sicily_with_a_layer_is_refused() {
+    let mut bench = Bench::new().await;
+    let [first, last] = ntlm(0x20);
+    let mut client = bench.client().await;
+    client.send(&sicily(1, "NTLM", 0x8a, &first)).await;
+    let mut directory = bench.accept().await;
+    directory.next().await;
+    directory.send(&response(1, 1, 0)).await;
+    client.next().await;
+    client.send(&sicily(2, "", 0x8b, &last)).await;
+    assert_eq!(bench.note().await.0.claim, Claim::Name("EXAMPLE\\alice".to_owned()));
+    assert_eq!(client.result().await, (2, op::BIND_RESPONSE, 7));
+    directory.closed().await;
+}
