@@ -9,28 +9,23 @@ use std::future::pending;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::time::Duration;
 
-use portcullis_core::gate::{Answer, Asked, Claim, Connection, Gate};
+use portcullis_core::gate::{Answer, Asked, Claim, Gate};
 use portcullis_core::{BindMethod, BoxFuture, Operation, Outcome};
 use tokio::time::Instant;
 
+use super::claim::{bind_asked, is_named_by_directory, said};
 use super::end::End;
 use super::{Link, Next, Session};
 use crate::decode::{self, Bind, BindError};
 use crate::encode::{Code, OwnAnswer};
 use crate::frame::{Frame, op};
 use crate::lane::{BindAnswer, BindAttempt, BindFailure, HeldSuccess};
-use crate::listener::OpaqueSasl;
 use crate::sasl::{Layer, authorization};
 
 /// How long the directory may take to say whom it has bound.
 const NAMING_TIMEOUT: Duration = Duration::from_secs(10);
 /// saslBindInProgress (RFC 4511, appendix A).
 const IN_PROGRESS: u32 = 14;
-/// invalidCredentials (RFC 4511, appendix A).
-const INVALID_CREDENTIALS: u32 = 49;
-/// How Active Directory names `SEC_E_BAD_BINDINGS` (MS-ERREF, section 2.1.1) in its diagnostic message.
-const BAD_BINDINGS: &str = "80090346";
-
 /// How far the connection's bind is.
 pub(super) enum Stage<'s, G: Gate> {
     /// There is none.
@@ -143,31 +138,6 @@ impl<G: Gate> Session<'_, G> {
         }
     }
 
-    /// That a layer would hide from the gateway what follows, where that is not wanted.
-    fn forbidden_layer(&self, bind: &Bind) -> Option<(Code, &'static str)> {
-        if self.relays_opaque() {
-            return None;
-        }
-        tracing::warn!(
-            listener = %self.connection.listener,
-            client = %self.connection.client,
-            mechanism = %mechanism(bind).escape_debug(),
-            layer = ?bind.step.layer,
-            "a SASL bind was refused that may hide everything behind it from the gateway; let the client do without signing \
-             and sealing and use TLS, or let such binds through unseen with relay-opaque-sasl = true on this listener",
-        );
-        Some((Code::AuthMethodNotSupported, "SASL signing and sealing are not supported here; use TLS instead"))
-    }
-
-    fn relays_opaque(&self) -> bool {
-        self.shared.listener().rules.opaque_sasl == OpaqueSasl::Relay
-    }
-
-    /// What becomes of a security layer with this directory.
-    fn layer(&self, bind: &Bind) -> Layer {
-        if self.shared.upstream().may_layer() { bind.step.layer } else { Layer::None }
-    }
-
     /// Refuses a bind without asking the directory, and records that.
     pub(super) fn refuse_bind(&mut self, frame: &Frame, code: Code, why: &str) {
         let asked = match decode::bind(frame) {
@@ -223,20 +193,6 @@ impl<G: Gate> Session<'_, G> {
         Ok(())
     }
 
-    /// Names what an administrator has to know of the directory's refusal.
-    fn explain(&self, failure: &BindFailure) {
-        if failure.code() == INVALID_CREDENTIALS && failure.diagnostic().is_some_and(|text| text.contains(BAD_BINDINGS))
-        {
-            tracing::warn!(
-                listener = %self.connection.listener,
-                client = %self.connection.client,
-                "Active Directory refused a bind because its channel binding names another certificate than its own \
-                 (80090346): give this listener the certificate and key of the domain controller, as the administrator's \
-                 guide says under \"Channel binding\"",
-            );
-        }
-    }
-
     fn bind_accepted(&mut self, id: i32, bind: Bind, held: HeldSuccess) {
         if matches!(bind.method, BindMethod::Sasl(_)) && self.layer(&bind) != Layer::None {
             self.accepted_with_layer(id, &bind, held);
@@ -258,21 +214,8 @@ impl<G: Gate> Session<'_, G> {
         self.decide(id, asked, held);
     }
 
-    /// There may be a layer, so nobody can be asked who that was: what the client has said, and the directory has found to be
-    /// true, is all that is known.
-    fn accepted_with_layer(&mut self, id: i32, bind: &Bind, held: HeldSuccess) {
-        let claim = said(bind);
-        if let Some((code, why)) = self.forbidden_layer(bind) {
-            self.refuse_accepted(id, bind, code, why);
-            return;
-        }
-        let mut asked = bind_asked(&self.connection, bind, claim, Outcome::Success, Some(0));
-        asked.operation = Operation::Bind(BindMethod::OpaqueSasl(mechanism(bind).to_owned()));
-        self.decide(id, asked, held);
-    }
-
     /// Refuses a bind that the directory has accepted, and records that.
-    fn refuse_accepted(&mut self, id: i32, bind: &Bind, code: Code, why: &str) {
+    pub(super) fn refuse_accepted(&mut self, id: i32, bind: &Bind, code: Code, why: &str) {
         let asked = bind_asked(&self.connection, bind, said(bind), Outcome::Failure, Some(0));
         let answer = OwnAnswer::refusal(id, op::BIND, code, why);
         self.note(asked, why.to_owned(), Refused::ByGateway(answer));
@@ -303,23 +246,15 @@ impl<G: Gate> Session<'_, G> {
             // A directory without "Who am I?": what was said, and the directory has found to be true.
             _ => said(&bind),
         };
-        if claim == Claim::Unreadable && matches!(bind.method, BindMethod::Sasl(_)) && !self.relays_opaque() {
-            tracing::warn!(
-                listener = %self.connection.listener,
-                client = %self.connection.client,
-                mechanism = %mechanism(&bind).escape_debug(),
-                "a SASL bind was refused because the directory does not say who that is; relay-opaque-sasl = true on this \
-                 listener lets such binds through, as somebody whom no policy about accounts knows",
-            );
-            let why = "who binds with this SASL mechanism cannot be told here";
-            self.refuse_accepted(id, &bind, Code::AuthMethodNotSupported, why);
+        if let Some((code, why)) = self.forbidden_stranger(&bind, &claim) {
+            self.refuse_accepted(id, &bind, code, why);
             return;
         }
         let asked = bind_asked(&self.connection, &bind, claim, Outcome::Success, Some(0));
         self.decide(id, asked, held);
     }
 
-    fn decide(&mut self, id: i32, asked: Asked, held: HeldSuccess) {
+    pub(super) fn decide(&mut self, id: i32, asked: Asked, held: HeldSuccess) {
         let claim = asked.claim.clone();
         let opaque = match &asked.operation {
             Operation::Bind(BindMethod::OpaqueSasl(mechanism)) => Some(mechanism.clone()),
@@ -377,53 +312,6 @@ impl<G: Gate> Session<'_, G> {
                 self.client.answer(answer);
             }
         }
-    }
-}
-
-/// A bind, as the gate is asked about it.
-pub(super) fn bind_asked(
-    connection: &Connection,
-    bind: &Bind,
-    claim: Claim,
-    outcome: Outcome,
-    directory_result: Option<u32>,
-) -> Asked {
-    Asked {
-        connection: connection.clone(),
-        claim,
-        operation: Operation::Bind(bind.method.clone()),
-        entry: Some(bind.name.clone()).filter(|name| !name.is_empty()),
-        outcome,
-        directory_result,
-    }
-}
-
-/// What a bind said about who asks; not proven as long as the directory has not said success.
-pub(super) fn said(bind: &Bind) -> Claim {
-    match &bind.method {
-        BindMethod::Anonymous => Claim::Anonymous,
-        // A password without a name: somebody, but who would be the directory's to say.
-        BindMethod::Simple if bind.name.is_empty() => Claim::Unreadable,
-        BindMethod::Simple => Claim::Name(bind.name.clone()),
-        BindMethod::Sasl(_) | BindMethod::OpaqueSasl(_) => bind.step.claim.clone().unwrap_or(Claim::Unreadable),
-    }
-}
-
-/// The SASL mechanism; nothing with other methods.
-fn mechanism(bind: &Bind) -> &str {
-    match &bind.method {
-        BindMethod::Sasl(mechanism) | BindMethod::OpaqueSasl(mechanism) => mechanism,
-        BindMethod::Anonymous | BindMethod::Simple => "",
-    }
-}
-
-/// Only the directory can say who this is: SASL names mean what it maps them to, and names that are no DNs (Active
-/// Directory takes half a dozen forms) mean what it finds them to mean.
-fn is_named_by_directory(bind: &Bind) -> bool {
-    match &bind.method {
-        BindMethod::Anonymous => false,
-        BindMethod::Simple => !bind.empty_password && !bind.name.is_empty() && !bind.name.contains('='),
-        BindMethod::Sasl(_) | BindMethod::OpaqueSasl(_) => true,
     }
 }
 

@@ -6,7 +6,8 @@ use portcullis_core::Outcome;
 use portcullis_core::gate::{Connection, Gate};
 use tokio::time::timeout;
 
-use super::bind::{Stage, bind_asked, said};
+use super::bind::Stage;
+use super::claim::{bind_asked, said};
 use super::{Link, Session};
 use crate::encode::{Code, OwnAnswer, OwnRequest};
 use crate::lane::ClientEnd;

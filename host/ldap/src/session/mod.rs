@@ -5,8 +5,10 @@
 //! [`request`], goodbyes in [`end`], streams that cannot be read in [`opaque`].
 
 mod bind;
+mod claim;
 mod end;
 mod held;
+mod layer;
 mod opaque;
 mod request;
 #[cfg(test)]

@@ -371,3 +371,18 @@ async fn sicily_with_a_layer_is_refused() {
     assert_eq!(client.result().await, (2, op::BIND_RESPONSE, 7));
     directory.closed().await;
 }
+
+/// A client that negotiates a layer and hides that: the directory takes the gateway's own question for a broken buffer.
+#[tokio::test]
+async fn a_layer_that_was_not_shown_ends_the_connection_and_not_the_policies() {
+    let mut bench = Bench::new().await;
+    let (mut client, mut directory) = ntlm_bind(&bench, 0).await;
+    directory.next().await;
+    directory.send(&response(2, 1, 0)).await;
+    directory.next().await;
+    directory.send(b"\0\0\0\x06sealed").await;
+    assert_eq!(client.result().await, (0, op::EXTENDED_RESPONSE, 52));
+    client.closed().await;
+    directory.closed().await;
+    bench.no_question().await;
+}
