@@ -79,8 +79,8 @@ impl<G: Gate> Session<'_, G> {
                 listener = %self.connection.listener,
                 client = %self.connection.client,
                 "Active Directory refused a bind because its channel binding is missing, or of another certificate than \
-                 Active Directory's own (80090346): give this listener the certificate and key of the domain controller, as the administrator's \
-                 guide says under \"Channel binding\"",
+                 the domain controller's own (80090346): give this listener the domain controller's certificate and \
+                 key, as the administrator's guide says under \"Channel binding\"",
             );
         }
     }

@@ -37,7 +37,7 @@ impl<G: Gate> Session<'_, G> {
         let (client, listener) = (self.connection.client, self.connection.listener.clone());
         let end = match self.next_octet().await {
             Ok(MESSAGE) => {
-                tracing::debug!(%client, %listener, mechanism, "there is no security layer; the stream is read on");
+                tracing::info!(%client, %listener, mechanism, "there is no security layer; the stream is read on");
                 return Some(self);
             }
             Ok(BUFFER) => {

@@ -5,6 +5,7 @@ use portcullis_core::gate::Claim;
 use portcullis_core::{BindMethod, Operation, OperationKind, Outcome};
 use tokio::net::TcpStream;
 
+use super::bench::Log;
 use super::*;
 use crate::decode::WHO_AM_I;
 use crate::frame::{Frame, op};
@@ -80,7 +81,7 @@ async fn whom_nobody_names_is_refused_unless_the_listener_relays_such_binds() {
     for relays in [false, true] {
         let change = |listener: &mut crate::Listener| {
             if relays {
-                relay(listener)
+                relay(listener);
             }
         };
         let mut bench = Bench::with(&[], Mode::Plain { starttls: None }, change).await;
@@ -115,6 +116,8 @@ async fn a_mechanism_that_may_hide_the_stream_is_refused() {
 
 #[tokio::test]
 async fn a_hidden_stream_is_relayed_only_after_the_gate_s_leave() {
+    let log = Log::default();
+    let _listening = log.listen();
     let mut bench = Bench::with(&[], Mode::Plain { starttls: None }, relay).await;
     let mut client = bench.client().await;
     client.send(&sasl_bind(1, "GSSAPI", b"token")).await;
@@ -136,6 +139,12 @@ async fn a_hidden_stream_is_relayed_only_after_the_gate_s_leave() {
     let mut got = [0; 8];
     client.stream.read_exact(&mut got).await.unwrap();
     assert_eq!(&got, b"nor\x00this");
+    drop(client);
+    directory.closed().await;
+    drop(directory);
+    let line = log.wait_for("an opaque stream has ended").await;
+    assert!(line.contains("octets_to_directory=10 ") && line.contains("octets_to_client=8 "), "{line}");
+    assert!(line.contains("mechanism=\"GSSAPI\" "), "{line}");
 }
 
 /// NTLM's two messages for alice of EXAMPLE, with these flags beside Unicode.
@@ -385,4 +394,25 @@ async fn a_layer_that_was_not_shown_ends_the_connection_and_not_the_policies() {
     client.closed().await;
     directory.closed().await;
     bench.no_question().await;
+}
+
+/// What Active Directory says of a channel binding reaches the client as it is, and the administrator in words.
+#[tokio::test]
+async fn a_channel_binding_to_another_certificate_is_named_in_the_log() {
+    let log = Log::default();
+    let _listening = log.listen();
+    let refusal = |id: u8, text: &str| {
+        let result = [&[0x0a, 0x01, 49, 0x04, 0x00, 0x04, u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+        let size = u8::try_from(result.len()).unwrap();
+        [&[0x30, size + 5, 0x02, 0x01, id, 0x61, size][..], &result].concat()
+    };
+    for (text, named) in [("80090308: data 52e, v4563\0", false), ("80090346: data 80090346, v4563\0", true)] {
+        let mut bench = Bench::new().await;
+        let (mut client, mut directory) = ntlm_bind(&bench, 0).await;
+        directory.next().await;
+        directory.send(&refusal(2, text)).await;
+        bench.note().await;
+        assert_eq!(client.next().await, refusal(2, text));
+        assert_eq!(log.lines().iter().any(|line| line.contains("channel binding")), named, "{text}");
+    }
 }
