@@ -158,7 +158,7 @@ fn upstream(config: &Config) -> Result<Upstream, Problem> {
         (false, false) => Security::Plain,
     };
     let mut upstream = Upstream::new(address.host, address.port, security);
-    upstream.layers_over_tls = !matches!(directory.schema, configuration::Schema::ActiveDirectory);
+    upstream.active_directory = matches!(directory.schema, configuration::Schema::ActiveDirectory);
     Ok(upstream)
 }
 

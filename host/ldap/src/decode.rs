@@ -11,7 +11,7 @@ use portcullis_core::{BindMethod, Operation, OperationKind, Search, SearchScope}
 use thiserror::Error;
 use tokio_util::codec::Decoder as _;
 
-use crate::ber::{self, INTEGER, OCTET_STRING, Reader, SEQUENCE};
+use crate::ber::{self, INTEGER, OCTET_STRING, Reader, SEQUENCE, SET};
 use crate::filter;
 use crate::frame::{Frame, FrameError, op};
 use crate::sasl::{self, Step};
@@ -191,6 +191,35 @@ pub fn identity(answer: &Frame) -> Option<String> {
     }
     // A success without a value is the empty identity (RFC 4532, section 2.2).
     Some(String::new())
+}
+
+/// The first security identifier in the answer to a search for `tokenGroups`, in its text form (MS-DTYP, section 2.4.2.1): that of
+/// the account itself, which its groups' follow.
+#[must_use]
+pub fn first_sid(entry: &Frame) -> Option<String> {
+    let mut parts = Reader::new(operation(entry, 0x60 | op::SEARCH_ENTRY).ok()?);
+    parts.expect(OCTET_STRING).ok()?;
+    let mut attributes = Reader::new(parts.expect(SEQUENCE).ok()?.value);
+    while let Some(attribute) = attributes.next().ok()? {
+        let mut attribute = Reader::new(attribute.value);
+        let name = attribute.expect(OCTET_STRING).ok()?.text().ok()?;
+        if name.eq_ignore_ascii_case("tokenGroups") {
+            return sid(Reader::new(attribute.expect(SET).ok()?.value).expect(OCTET_STRING).ok()?.value);
+        }
+    }
+    None
+}
+
+/// MS-DTYP, section 2.4.2.2: a revision, a count, an authority of six octets, and so many numbers.
+fn sid(octets: &[u8]) -> Option<String> {
+    let ([1, count, authority @ ..], numbers) = octets.split_first_chunk::<8>()? else { return None };
+    let (numbers, []) = numbers.as_chunks::<4>() else { return None };
+    if numbers.len() != usize::from(*count) {
+        return None;
+    }
+    let authority = authority.iter().fold(0_u64, |sum, &octet| (sum << 8) | u64::from(octet));
+    let numbers: String = numbers.iter().map(|&number| format!("-{}", u32::from_le_bytes(number))).collect();
+    Some(format!("S-1-{authority}{numbers}"))
 }
 
 /// The diagnostic message in an answer (RFC 4511, section 4.1.9), where it can be read.

@@ -83,6 +83,23 @@ fn a_bind_that_two_readers_could_read_differently_is_malformed() {
     assert_eq!(bind(&raw(0x60, &[0x02, 0x01, 0x03, 0x04, 0x00, 0x89, 0x01, 0x00])), Err(BindError::UnknownMethod));
 }
 
+#[test]
+fn the_first_security_identifier_is_found() {
+    let own = [1, 2, 0, 0, 0, 0, 0, 5, 32, 0, 0, 0, 0x21, 2, 0, 0];
+    let short = |tag: u8, value: &[u8]| [&[tag, u8::try_from(value.len()).unwrap()], value].concat();
+    let entry = |name: &[u8], value: &[u8]| {
+        let attribute =
+            |name: &[u8], value: &[u8]| short(0x30, &[short(0x04, name), short(0x31, &short(0x04, value))].concat());
+        let attributes = [attribute(b"cn", b"x"), attribute(name, value)].concat();
+        raw(0x64, &[short(0x04, b""), short(0x30, &attributes)].concat())
+    };
+    assert_eq!(first_sid(&entry(b"TOKENGROUPS", &own)).as_deref(), Some("S-1-5-32-545"));
+    assert_eq!(first_sid(&entry(b"memberOf", &own)), None);
+    for bad in [&own[..15], &own[..12], &[2; 16], &[]] {
+        assert_eq!(first_sid(&entry(b"tokenGroups", bad)), None, "{bad:?}");
+    }
+}
+
 fn search_request(filter: LdapFilter) -> LdapOp {
     LdapOp::SearchRequest(LdapSearchRequest {
         base: "ou=people,dc=x".to_owned(),
@@ -181,6 +198,7 @@ proptest! {
         let _ = kind(&frame);
         let _ = request(&frame);
         let _ = (is_root_dse(&frame), is_start_tls(&frame), abandoned(&frame), identity(&frame));
+        let _ = (diagnostic(&frame), first_sid(&frame));
     }
 
     /// What one octet of a bind is changed to must never make the gateway read another name than the one at its place.

@@ -3,7 +3,8 @@
 use bytes::{Bytes, BytesMut};
 use ldap3_proto::LdapCodec;
 use ldap3_proto::proto::{
-    LdapBindResponse, LdapExtendedRequest, LdapExtendedResponse, LdapMsg, LdapOp, LdapResult, LdapResultCode,
+    LdapBindResponse, LdapDerefAliases, LdapExtendedRequest, LdapExtendedResponse, LdapFilter, LdapMsg, LdapOp,
+    LdapResult, LdapResultCode, LdapSearchRequest, LdapSearchScope,
 };
 use tokio_util::codec::Encoder as _;
 
@@ -124,6 +125,25 @@ impl OwnRequest {
     #[must_use]
     pub fn who_am_i(id: i32) -> Self {
         Self(encode(id, ask(WHO_AM_I)))
+    }
+
+    /// Asks Active Directory for the security identifiers of whom it takes the connection for (MS-ADTS, section 3.1.1.3.2,
+    /// `tokenGroups`).
+    #[must_use]
+    pub fn own_sids(id: i32) -> Self {
+        Self(encode(
+            id,
+            LdapOp::SearchRequest(LdapSearchRequest {
+                base: String::new(),
+                scope: LdapSearchScope::Base,
+                aliases: LdapDerefAliases::Never,
+                sizelimit: 0,
+                timelimit: 0,
+                typesonly: false,
+                filter: LdapFilter::Present("objectClass".to_owned()),
+                attrs: vec!["tokenGroups".to_owned()],
+            }),
+        ))
     }
 
     /// Says goodbye (RFC 4511, section 4.3).

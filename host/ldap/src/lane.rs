@@ -239,11 +239,11 @@ impl<G: Gate> DirectoryEnd<G> {
         bind.bind
     }
 
-    /// Asks whom the directory takes this connection for; the answer comes as [`FromDirectory::Own`]. The id must not be one
-    /// that a client could have guessed.
-    pub fn ask_who(&mut self, id: i32) {
+    /// Asks something of the gateway's own; each answer comes as [`FromDirectory::Own`]. The id must not be one that a client
+    /// could have guessed.
+    pub(crate) fn inquire(&mut self, id: i32, request: OwnRequest) {
         self.own = Some(id);
-        self.ask(OwnRequest::who_am_i(id));
+        self.ask(request);
     }
 
     /// Sends a request of the gateway's own that has no answer.

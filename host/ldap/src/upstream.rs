@@ -44,9 +44,9 @@ pub struct Upstream {
     pub server_name: Option<String>,
     /// How long until a connection is ready.
     pub connect_timeout: Duration,
-    /// The directory may put a SASL security layer (RFC 4422, section 3.7) on a connection that TLS protects. Active
-    /// Directory never does (MS-ADTS, section 5.1.2.1). True by default.
-    pub layers_over_tls: bool,
+    /// It is Active Directory, which puts no SASL security layer on a connection that TLS protects (MS-ADTS, section 5.1.2.1),
+    /// and shows everybody's own security identifiers. False by default.
+    pub active_directory: bool,
 }
 
 /// The directory cannot be reached.
@@ -103,13 +103,13 @@ impl Upstream {
             security,
             server_name: None,
             connect_timeout: CONNECT_TIMEOUT,
-            layers_over_tls: true,
+            active_directory: false,
         }
     }
 
     /// The directory may put a SASL security layer on a connection.
     pub(crate) fn may_layer(&self) -> bool {
-        self.layers_over_tls || matches!(self.security, Security::Plain)
+        !self.active_directory || matches!(self.security, Security::Plain)
     }
 
     /// Host and port, as people write them.

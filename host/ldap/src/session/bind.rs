@@ -4,10 +4,7 @@
 //! looked at. Whatever the gateway refuses leaves the client anonymous, so a connection that the directory takes for
 //! somebody's is given up with it.
 
-use std::collections::hash_map::RandomState;
 use std::future::pending;
-use std::hash::{BuildHasher as _, Hasher as _};
-use std::time::Duration;
 
 use portcullis_core::gate::{Answer, Asked, Claim, Gate};
 use portcullis_core::{BindMethod, BoxFuture, Operation, Outcome};
@@ -15,15 +12,14 @@ use tokio::time::Instant;
 
 use super::claim::{bind_asked, is_named_by_directory, said};
 use super::end::End;
+use super::naming::Inquiry;
 use super::{Link, Next, Session};
 use crate::decode::{self, Bind, BindError};
 use crate::encode::{Code, OwnAnswer};
 use crate::frame::{Frame, op};
 use crate::lane::{BindAnswer, BindAttempt, BindFailure, HeldSuccess};
-use crate::sasl::{Layer, authorization};
+use crate::sasl::Layer;
 
-/// How long the directory may take to say whom it has bound.
-const NAMING_TIMEOUT: Duration = Duration::from_secs(10);
 /// saslBindInProgress (RFC 4511, appendix A).
 const IN_PROGRESS: u32 = 14;
 /// How far the connection's bind is.
@@ -35,7 +31,7 @@ pub(super) enum Stage<'s, G: Gate> {
     /// The directory checks the password.
     Sent { id: i32, bind: Bind },
     /// The directory was asked whom it has bound.
-    Naming { id: i32, bind: Bind, held: HeldSuccess, deadline: Instant },
+    Naming { id: i32, bind: Bind, held: HeldSuccess, inquiry: Inquiry, deadline: Instant },
     /// The gate decides. `opaque` is the mechanism behind which the stream may be unreadable.
     Deciding {
         id: i32,
@@ -198,14 +194,8 @@ impl<G: Gate> Session<'_, G> {
             self.accepted_with_layer(id, &bind, held);
             return;
         }
-        if let (true, Link::Up(directory)) = (is_named_by_directory(&bind), &mut self.directory) {
-            // Not guessable, so that the late answer to a request of the client's cannot be taken for this one's.
-            let own = std::iter::repeat_with(random_id)
-                .take(64)
-                .find(|own| *own != id && !self.outstanding.contains(*own))
-                .unwrap_or(i32::MAX);
-            directory.ask_who(own);
-            self.stage = Stage::Naming { id, bind, held, deadline: Instant::now() + NAMING_TIMEOUT };
+        if is_named_by_directory(&bind) && matches!(self.directory, Link::Up(_)) {
+            self.ask_who(id, bind, held);
             return;
         }
         // The directory takes a name without a password for nobody.
@@ -219,39 +209,6 @@ impl<G: Gate> Session<'_, G> {
         let asked = bind_asked(&self.connection, bind, said(bind), Outcome::Failure, Some(0));
         let answer = OwnAnswer::refusal(id, op::BIND, code, why);
         self.note(asked, why.to_owned(), Refused::ByGateway(answer));
-    }
-
-    /// The directory has said whom it has bound.
-    pub(super) fn named(&mut self, answer: &Frame) {
-        let identity = if answer.op() == op::EXTENDED_RESPONSE { decode::identity(answer) } else { None };
-        self.name(identity.as_deref());
-    }
-
-    /// The directory has not said in time whom it has bound.
-    pub(super) fn nameless(&mut self) {
-        self.name(None);
-    }
-
-    fn name(&mut self, identity: Option<&str>) {
-        let (id, bind, held) = match std::mem::replace(&mut self.stage, Stage::Idle) {
-            Stage::Naming { id, bind, held, .. } => (id, bind, held),
-            stage => {
-                self.stage = stage;
-                return;
-            }
-        };
-        let claim = match (identity.map(authorization), &bind.method) {
-            (Some(Some(name)), _) => Claim::Name(name.to_owned()),
-            (Some(None), BindMethod::Sasl(_)) => Claim::Anonymous,
-            // A directory without "Who am I?": what was said, and the directory has found to be true.
-            _ => said(&bind),
-        };
-        if let Some((code, why)) = self.forbidden_stranger(&bind, &claim) {
-            self.refuse_accepted(id, &bind, code, why);
-            return;
-        }
-        let asked = bind_asked(&self.connection, &bind, claim, Outcome::Success, Some(0));
-        self.decide(id, asked, held);
     }
 
     pub(super) fn decide(&mut self, id: i32, asked: Asked, held: HeldSuccess) {
@@ -313,9 +270,4 @@ impl<G: Gate> Session<'_, G> {
             }
         }
     }
-}
-
-fn random_id() -> i32 {
-    let bits = RandomState::new().build_hasher().finish();
-    i32::try_from(bits >> 33).unwrap_or(i32::MAX).max(1)
 }

@@ -9,6 +9,7 @@ mod claim;
 mod end;
 mod held;
 mod layer;
+mod naming;
 mod opaque;
 mod request;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod bench;
 mod binds;
 mod hostile;
+mod ntlm;
 mod proxy;
 mod requests;
 mod sasl;
