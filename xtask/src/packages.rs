@@ -12,7 +12,7 @@ struct Package {
     programs: &'static [&'static str],
 }
 
-const FOR_TESTS: [Package; 19] = [
+const FOR_TESTS: [Package; 23] = [
     Package { name: "slapd", programs: &["slapd"] },
     // PLAIN, SCRAM and CRAM-MD5 for slapd.
     Package { name: "libsasl2-modules", programs: &["/usr/share/doc/libsasl2-modules/copyright"] },
@@ -35,6 +35,14 @@ const FOR_TESTS: [Package; 19] = [
     Package { name: "samba-ad-provision", programs: &["/usr/share/doc/samba-ad-provision/copyright"] },
     Package { name: "samba-dsdb-modules", programs: &["/usr/share/doc/samba-dsdb-modules/copyright"] },
     Package { name: "samba-vfs-modules", programs: &["/usr/share/doc/samba-vfs-modules/copyright"] },
+    // Clients of a domain: Kerberos and NTLM through SASL.
+    Package { name: "ldb-tools", programs: &["ldbsearch"] },
+    Package { name: "krb5-user", programs: &["kinit"] },
+    Package {
+        name: "libsasl2-modules-gssapi-mit",
+        programs: &["/usr/share/doc/libsasl2-modules-gssapi-mit/copyright"],
+    },
+    Package { name: "gss-ntlmssp", programs: &["/usr/share/doc/gss-ntlmssp/copyright"] },
 ];
 
 /// Debian starts a server once it is installed; these are what the packages above and those that they need would start.

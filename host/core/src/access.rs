@@ -98,6 +98,9 @@ pub enum BindMethod {
     Simple,
     /// SASL mechanism.
     Sasl(String),
+    /// SASL mechanism that may hide, behind a security layer (RFC 4422, section 3.7), everything that follows on the
+    /// connection: this is the last that the gateway sees of it.
+    OpaqueSasl(String),
 }
 
 /// How far below its base a search looks (RFC 4511, section 4.5.1.2).

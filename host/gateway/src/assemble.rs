@@ -172,6 +172,7 @@ pub(crate) fn upstreams(config: &Config) -> Result<Upstreams, Problem> {
         };
         let mut upstream = Upstream::new(address.host, address.port, security);
         upstream.send_proxy_protocol = directory.send_proxy_protocol;
+        upstream.active_directory = matches!(directory.schema, configuration::Schema::ActiveDirectory);
         upstream
     };
     let seconds = u64::from(directory.health_check_seconds);

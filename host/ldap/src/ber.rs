@@ -6,6 +6,7 @@
 use crate::frame::FrameError;
 
 pub(crate) const SEQUENCE: u8 = 0x30;
+pub(crate) const SET: u8 = 0x31;
 pub(crate) const INTEGER: u8 = 0x02;
 pub(crate) const OCTET_STRING: u8 = 0x04;
 pub(crate) const ENUMERATED: u8 = 0x0a;

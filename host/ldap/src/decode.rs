@@ -11,10 +11,11 @@ use portcullis_core::{BindMethod, Operation, OperationKind, Search, SearchScope}
 use thiserror::Error;
 use tokio_util::codec::Decoder as _;
 
-use crate::ber::{self, INTEGER, OCTET_STRING, Reader, SEQUENCE};
+use crate::ber::{self, INTEGER, OCTET_STRING, Reader, SEQUENCE, SET};
 use crate::encode::NOTICE_OF_DISCONNECTION;
 use crate::filter;
 use crate::frame::{Frame, FrameError, op};
+use crate::sasl::{self, Step};
 
 /// StartTLS (RFC 4511, section 4.14).
 pub const START_TLS: &str = "1.3.6.1.4.1.1466.20037";
@@ -41,8 +42,8 @@ pub struct Bind {
     pub method: BindMethod,
     /// Simple, and the password is empty.
     pub empty_password: bool,
-    /// Who the SASL credentials say to be, where the mechanism sends that in the clear (PLAIN, SCRAM). Not proven.
-    pub sasl_name: Option<String>,
+    /// What the SASL credentials tell; nothing with other methods.
+    pub step: Step,
 }
 
 /// Why a bind is not forwarded.
@@ -51,8 +52,8 @@ pub enum BindError {
     /// The directory might read it differently from the gateway.
     #[error("the bind request cannot be read")]
     Malformed,
-    /// An authentication choice that is neither simple nor SASL.
-    #[error("an authentication choice other than simple and SASL")]
+    /// An authentication choice that is neither simple nor SASL nor Sicily's NTLM.
+    #[error("an authentication choice other than simple, SASL and NTLM")]
     UnknownMethod,
 }
 
@@ -80,35 +81,21 @@ pub fn bind(frame: &Frame) -> Result<Bind, BindError> {
         0x80 => {
             let empty_password = choice.value.is_empty();
             let method = if name.is_empty() && empty_password { BindMethod::Anonymous } else { BindMethod::Simple };
-            Ok(Bind { name, method, empty_password, sasl_name: None })
+            Ok(Bind { name, method, empty_password, step: Step::default() })
         }
         0xa3 => {
-            let mut sasl = Reader::new(choice.value);
-            let mechanism = sasl.expect(OCTET_STRING)?.text()?.to_ascii_uppercase();
-            let credentials = if sasl.is_empty() { &[][..] } else { sasl.expect(OCTET_STRING)?.value };
-            sasl.end()?;
-            let sasl_name = sasl_name(&mechanism, credentials);
-            Ok(Bind { name, method: BindMethod::Sasl(mechanism), empty_password: false, sasl_name })
+            let mut parts = Reader::new(choice.value);
+            let mechanism = parts.expect(OCTET_STRING)?.text()?.to_ascii_uppercase();
+            let credentials = if parts.is_empty() { &[][..] } else { parts.expect(OCTET_STRING)?.value };
+            parts.end()?;
+            let step = sasl::step(&mechanism, credentials);
+            Ok(Bind { name, method: BindMethod::Sasl(mechanism), empty_password: false, step })
         }
-        _ => Err(BindError::UnknownMethod),
+        choice_of_sicily => {
+            let step = sasl::sicily(choice_of_sicily, choice.value).ok_or(BindError::UnknownMethod)?;
+            Ok(Bind { name, method: BindMethod::Sasl(sasl::NTLM.to_owned()), empty_password: false, step })
+        }
     }
-}
-
-/// The name inside the credentials of PLAIN (RFC 4616) and of the first message of SCRAM (RFC 5802, section 7).
-fn sasl_name(mechanism: &str, credentials: &[u8]) -> Option<String> {
-    if mechanism == "PLAIN" {
-        let mut parts = credentials.split(|&octet| octet == 0);
-        let (authorization, authentication) = (parts.next()?, parts.next()?);
-        let name = if authorization.is_empty() { authentication } else { authorization };
-        return std::str::from_utf8(name).ok().filter(|name| !name.is_empty()).map(ToOwned::to_owned);
-    }
-    if !mechanism.starts_with("SCRAM-") {
-        return None;
-    }
-    let mut parts = std::str::from_utf8(credentials).ok()?.split(',').skip(1);
-    let (authorization, authentication) = (parts.next()?, parts.next()?);
-    let name = authorization.strip_prefix("a=").or_else(|| authentication.strip_prefix("n="))?;
-    Some(name.replace("=2C", ",").replace("=3D", "="))
 }
 
 /// A request other than a bind.
@@ -190,8 +177,9 @@ pub fn has_password(frame: &Frame) -> bool {
     bind(frame).is_ok_and(|bind| match &bind.method {
         BindMethod::Anonymous => false,
         BindMethod::Simple => !bind.empty_password,
-        BindMethod::Sasl(mechanism) => {
-            matches!(mechanism.as_str(), "PLAIN" | "LOGIN" | "OAUTHBEARER" | "XOAUTH2")
+        // In whatever case: directories compare mechanisms without it.
+        BindMethod::Sasl(mechanism) | BindMethod::OpaqueSasl(mechanism) => {
+            ["PLAIN", "LOGIN", "OAUTHBEARER", "XOAUTH2"].iter().any(|plain| plain.eq_ignore_ascii_case(mechanism))
         }
     })
 }
@@ -257,6 +245,44 @@ pub(crate) fn is_other_notification(message: &[u8]) -> bool {
         Ok::<_, FrameError>(None)
     };
     matches!(name(), Ok(Some(name)) if name != NOTICE_OF_DISCONNECTION.as_bytes())
+}
+
+/// The first security identifier in the answer to a search for `tokenGroups`, in its text form (MS-DTYP, section 2.4.2.1): that of
+/// the account itself, which its groups' follow.
+#[must_use]
+pub fn first_sid(entry: &Frame) -> Option<String> {
+    let mut parts = Reader::new(operation(entry, 0x60 | op::SEARCH_ENTRY).ok()?);
+    parts.expect(OCTET_STRING).ok()?;
+    let mut attributes = Reader::new(parts.expect(SEQUENCE).ok()?.value);
+    while let Some(attribute) = attributes.next().ok()? {
+        let mut attribute = Reader::new(attribute.value);
+        let name = attribute.expect(OCTET_STRING).ok()?.text().ok()?;
+        if name.eq_ignore_ascii_case("tokenGroups") {
+            return sid(Reader::new(attribute.expect(SET).ok()?.value).expect(OCTET_STRING).ok()?.value);
+        }
+    }
+    None
+}
+
+/// MS-DTYP, section 2.4.2.2: a revision, a count, an authority of six octets, and so many numbers.
+fn sid(octets: &[u8]) -> Option<String> {
+    let ([1, count, authority @ ..], numbers) = octets.split_first_chunk::<8>()? else { return None };
+    let (numbers, []) = numbers.as_chunks::<4>() else { return None };
+    if numbers.len() != usize::from(*count) {
+        return None;
+    }
+    let authority = authority.iter().fold(0_u64, |sum, &octet| (sum << 8) | u64::from(octet));
+    let numbers: String = numbers.iter().map(|&number| format!("-{}", u32::from_le_bytes(number))).collect();
+    Some(format!("S-1-{authority}{numbers}"))
+}
+
+/// The diagnostic message in an answer (RFC 4511, section 4.1.9), where it can be read.
+#[must_use]
+pub fn diagnostic(answer: &Frame) -> Option<&str> {
+    let mut parts = Reader::new(operation(answer, 0x60 | answer.op()).ok()?);
+    parts.expect(ber::ENUMERATED).ok()?;
+    parts.expect(OCTET_STRING).ok()?;
+    parts.expect(OCTET_STRING).ok()?.text().ok()
 }
 
 /// The value of the operation, whose tag has to be this one, with nothing but well-formed controls after it.

@@ -49,12 +49,18 @@ fn a_password_need_not_be_text() {
 }
 
 #[test]
-fn names_in_sasl_credentials_are_found() {
-    let name = |mechanism: &str, credentials: &[u8]| bind(&sasl(mechanism, credentials)).unwrap().sasl_name;
-    assert_eq!(name("PLAIN", b"\0alice\0pw").as_deref(), Some("alice"));
-    assert_eq!(name("plain", b"dn:uid=b\0alice\0pw").as_deref(), Some("dn:uid=b"));
-    assert_eq!(name("SCRAM-SHA-256", b"n,,n=a=2Cb,r=nonce").as_deref(), Some("a,b"));
-    assert_eq!(name("GSSAPI", b"n,,n=alice,r=nonce"), None);
+fn sasl_credentials_are_read_whatever_the_case_of_the_mechanism() {
+    let read = bind(&sasl("plain", b"\0alice\0pw")).unwrap();
+    assert_eq!(read.method, BindMethod::Sasl("PLAIN".to_owned()));
+    assert_eq!(read.step.claim, Some(portcullis_core::gate::Claim::Name("alice".to_owned())));
+    assert!(!format!("{read:?}").contains("pw"));
+}
+
+#[test]
+fn a_diagnostic_message_is_found() {
+    let answer = raw(0x61, &[0x0a, 0x01, 49, 0x04, 0x00, 0x04, 0x02, b'n', b'o', 0x87, 0x01, b'x']);
+    assert_eq!(diagnostic(&answer), Some("no"));
+    assert_eq!(diagnostic(&raw(0x61, &[0x0a, 0x01, 49, 0x04, 0x00])), None);
 }
 
 #[test]
@@ -72,8 +78,26 @@ fn a_bind_that_two_readers_could_read_differently_is_malformed() {
     assert_eq!(bind(&raw(0x60, &[0x02, 0x01, 0x03, 0x04, 0x02, b'a', 0, 0x80, 0x01, b'p'])), Err(BindError::Malformed));
     assert_eq!(bind(&raw(0x60, &[0x02, 0x01, 0x03, 0x04, 0x01, 0xff, 0x80, 0x01, b'p'])), Err(BindError::Malformed));
     assert_eq!(bind(&raw(0x60, &[0x02, 0x01, 0x03, 0x04, 0x80, b'a', 0x80, 0x01, b'p'])), Err(BindError::Malformed));
-    // Active Directory's own choices (Sicily).
-    assert_eq!(bind(&raw(0x60, &[0x02, 0x01, 0x03, 0x04, 0x00, 0x89, 0x00])), Err(BindError::UnknownMethod));
+    // Choices that nobody knows.
+    assert_eq!(bind(&raw(0x60, &[0x02, 0x01, 0x03, 0x04, 0x00, 0x8c, 0x00])), Err(BindError::UnknownMethod));
+    assert_eq!(bind(&raw(0x60, &[0x02, 0x01, 0x03, 0x04, 0x00, 0x89, 0x01, 0x00])), Err(BindError::UnknownMethod));
+}
+
+#[test]
+fn the_first_security_identifier_is_found() {
+    let own = [1, 2, 0, 0, 0, 0, 0, 5, 32, 0, 0, 0, 0x21, 2, 0, 0];
+    let short = |tag: u8, value: &[u8]| [&[tag, u8::try_from(value.len()).unwrap()], value].concat();
+    let entry = |name: &[u8], value: &[u8]| {
+        let attribute =
+            |name: &[u8], value: &[u8]| short(0x30, &[short(0x04, name), short(0x31, &short(0x04, value))].concat());
+        let attributes = [attribute(b"cn", b"x"), attribute(name, value)].concat();
+        raw(0x64, &[short(0x04, b""), short(0x30, &attributes)].concat())
+    };
+    assert_eq!(first_sid(&entry(b"TOKENGROUPS", &own)).as_deref(), Some("S-1-5-32-545"));
+    assert_eq!(first_sid(&entry(b"memberOf", &own)), None);
+    for bad in [&own[..15], &own[..12], &[2; 16], &[]] {
+        assert_eq!(first_sid(&entry(b"tokenGroups", bad)), None, "{bad:?}");
+    }
 }
 
 fn search_request(filter: LdapFilter) -> LdapOp {
@@ -174,6 +198,7 @@ proptest! {
         let _ = kind(&frame);
         let _ = request(&frame);
         let _ = (is_root_dse(&frame), is_start_tls(&frame), abandoned(&frame), identity(&frame));
+        let _ = (diagnostic(&frame), first_sid(&frame));
     }
 
     /// What one octet of a bind is changed to must never make the gateway read another name than the one at its place.

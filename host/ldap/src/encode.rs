@@ -173,6 +173,25 @@ impl OwnRequest {
         Self(encode(id, LdapOp::AbandonRequest(operation)))
     }
 
+    /// Asks Active Directory for the security identifiers of whom it takes the connection for (MS-ADTS, section 3.1.1.3.2,
+    /// `tokenGroups`).
+    #[must_use]
+    pub fn own_sids(id: i32) -> Self {
+        Self(encode(
+            id,
+            LdapOp::SearchRequest(LdapSearchRequest {
+                base: String::new(),
+                scope: LdapSearchScope::Base,
+                aliases: LdapDerefAliases::Never,
+                sizelimit: 0,
+                timelimit: 0,
+                typesonly: false,
+                filter: LdapFilter::Present("objectClass".to_owned()),
+                attrs: vec!["tokenGroups".to_owned()],
+            }),
+        ))
+    }
+
     /// Says goodbye (RFC 4511, section 4.3).
     #[must_use]
     pub fn unbind(id: i32) -> Self {

@@ -209,6 +209,11 @@ impl FrameReader {
         }
     }
 
+    /// What is here and not yet cut off.
+    pub(crate) fn all(&self) -> &[u8] {
+        &self.buffer
+    }
+
     /// Octets that are here and not yet cut off.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -83,6 +83,15 @@ impl BindAttempt {
         &self.bind
     }
 
+    /// Tells what it is the next step of; of nothing unless told.
+    #[must_use]
+    pub(crate) fn after(mut self, earlier: Option<Bind>) -> Self {
+        // Another mechanism is another bind (RFC 4511, section 4.2.1).
+        let earlier = earlier.filter(|earlier| earlier.method == self.bind.method);
+        self.bind.step.follow(earlier.map(|earlier| earlier.step).unwrap_or_default());
+        self
+    }
+
     /// Message id.
     #[must_use]
     pub fn id(&self) -> i32 {
@@ -99,6 +108,19 @@ impl fmt::Debug for HeldSuccess {
     }
 }
 
+impl HeldSuccess {
+    /// The directory's challenge in a bind of several steps that calls it a success (MS-ADTS, section 5.1.1.1.3).
+    ///
+    /// # Errors
+    /// Itself, when the bind that it answers is one that binds.
+    pub(crate) fn into_challenge(self, bind: &Bind) -> Result<Challenge, Self> {
+        if bind.step.answered_by_success { Ok(Challenge(self.0)) } else { Err(self) }
+    }
+}
+
+/// What the directory asks in the middle of a bind. Nobody is bound by it.
+pub(crate) struct Challenge(Frame);
+
 /// The directory's answer to a bind that is not success.
 #[derive(Debug)]
 pub struct BindFailure {
@@ -111,6 +133,11 @@ impl BindFailure {
     #[must_use]
     pub fn code(&self) -> u32 {
         self.code
+    }
+
+    /// What the directory says about it.
+    pub(crate) fn diagnostic(&self) -> Option<&str> {
+        decode::diagnostic(&self.frame)
     }
 }
 
@@ -195,12 +222,12 @@ impl<G: Gate> DirectoryEnd<G> {
         bind.bind
     }
 
-    /// Asks whom the directory takes this connection for; the answer comes as [`FromDirectory::Own`]. The id must not be one
-    /// that a client could have guessed.
-    pub fn ask_who(&mut self, id: i32) {
+    /// Asks something of the gateway's own; each answer comes as [`FromDirectory::Own`]. The id must not be one that a client
+    /// could have guessed.
+    pub(crate) fn inquire(&mut self, id: i32, request: OwnRequest) {
         self.own = Some(id);
         self.asking = true;
-        self.pipe.send(OwnRequest::who_am_i(id).into_bytes());
+        self.pipe.send(request.into_bytes());
     }
 
     /// Sends a request of the gateway's own that has no answer.
@@ -343,9 +370,20 @@ impl<G: Gate> ClientEnd<G> {
         self.pipe.send(failure.frame.into_bytes());
     }
 
+    /// Passes on what the directory asks in the middle of a bind.
+    pub(crate) fn challenge(&mut self, challenge: Challenge) {
+        self.pipe.send(challenge.0.into_bytes());
+    }
+
     /// Lets the success of a bind through.
     pub fn release(&mut self, permitted: G::Permitted<HeldSuccess>) {
         self.pipe.send(permitted.redeem().0.into_bytes());
+    }
+
+    /// Lets the success of a bind through after which the gateway may not be able to read the stream.
+    pub(crate) fn release_unseen(&mut self, permitted: G::Permitted<HeldSuccess>) -> Unseen {
+        self.release(permitted);
+        Unseen(())
     }
 
     /// Answers in the directory's place.
@@ -386,6 +424,11 @@ impl<G: Gate> ClientEnd<G> {
         self.pipe.take_passed()
     }
 
+    /// What the client has sent next begins with this octet.
+    pub(crate) fn first_octet(&self) -> Option<u8> {
+        self.pipe.input.all().first().copied()
+    }
+
     /// Octets received and not yet looked at.
     pub(crate) fn unread(&self) -> usize {
         self.pipe.input.len()
@@ -418,13 +461,10 @@ impl<G: Gate> ClientEnd<G> {
     }
 }
 
-/// Lets the success of a bind through after which the gateway cannot read the stream any more, and gives both ends away
-/// for octets to be pumped between them.
-pub(crate) fn release_opaque<G: Gate>(
-    mut client: ClientEnd<G>,
-    directory: DirectoryEnd<G>,
-    permitted: G::Permitted<HeldSuccess>,
-) -> (Pipe, Pipe) {
-    client.release(permitted);
+/// The gate's leave to relay unseen what follows a bind. Only [`ClientEnd::release_unseen`] makes it.
+pub(crate) struct Unseen(());
+
+/// Gives both ends away for octets to be pumped between them, because the gateway cannot read the stream any more.
+pub(crate) fn into_pipes<G: Gate>(client: ClientEnd<G>, directory: DirectoryEnd<G>, _leave: Unseen) -> (Pipe, Pipe) {
     (client.pipe, directory.pipe)
 }

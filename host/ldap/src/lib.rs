@@ -19,6 +19,7 @@ mod proxy;
 pub mod referral;
 mod residue;
 mod returned;
+pub mod sasl;
 mod seldom;
 mod session;
 pub mod tls;

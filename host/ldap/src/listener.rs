@@ -39,14 +39,15 @@ pub enum Mode {
     Ldaps(ServerTls),
 }
 
-/// What to do with SASL mechanisms that may put a security layer on the connection (GSSAPI, GSS-SPNEGO, DIGEST-MD5, and all
-/// that are unknown). Behind a layer the gateway sees nothing.
+/// What to do with SASL binds that put a security layer on the connection, or may do so (GSSAPI and GSS-SPNEGO where they
+/// sign or seal or do not show whether they do, DIGEST-MD5, and all that are unknown), behind which the gateway sees nothing,
+/// and with those of which nobody says who binds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OpaqueSasl {
     /// Refused with authMethodNotSupported (7).
     #[default]
     Refuse,
-    /// Decided on as somebody who cannot be told, and when permitted relayed unseen from then on.
+    /// Decided on with what the bind shows, and when permitted relayed unseen from then on.
     Relay,
 }
 
@@ -55,7 +56,7 @@ pub enum OpaqueSasl {
 pub struct BindRules {
     /// Forward binds with a name and no password (RFC 4513, section 5.1.2), which directories answer with success.
     pub allow_unauthenticated_bind: bool,
-    /// SASL mechanisms that hide the stream.
+    /// SASL binds that hide the stream.
     pub opaque_sasl: OpaqueSasl,
     /// On a plain listener: before StartTLS, take nothing but reads of the root DSE.
     pub require_tls: bool,

@@ -48,6 +48,9 @@ pub struct Upstream {
     /// LOCAL. With it a connection is one client's from its first octet on: none can be made before there is a client, nor
     /// given to another. Off by default.
     pub send_proxy_protocol: bool,
+    /// It is Active Directory, which puts no SASL security layer on a connection that TLS protects (MS-ADTS, section 5.1.2.1),
+    /// and shows everybody's own security identifiers. False by default.
+    pub active_directory: bool,
 }
 
 /// The directory cannot be reached.
@@ -124,7 +127,13 @@ impl Upstream {
             server_name: None,
             connect_timeout: CONNECT_TIMEOUT,
             send_proxy_protocol: false,
+            active_directory: false,
         }
+    }
+
+    /// The directory may put a SASL security layer on a connection.
+    pub(crate) fn may_layer(&self) -> bool {
+        !self.active_directory || matches!(self.security, Security::Plain)
     }
 
     /// Host and port, as people write them.

@@ -155,6 +155,7 @@ pub(crate) fn operation(operation: &Operation) -> String {
         Operation::Bind(BindMethod::Anonymous) => "Bind (anonymous)".to_owned(),
         Operation::Bind(BindMethod::Simple) => "Bind".to_owned(),
         Operation::Bind(BindMethod::Sasl(mechanism)) => format!("Bind ({mechanism})"),
+        Operation::Bind(BindMethod::OpaqueSasl(mechanism)) => format!("Bind ({mechanism}; unseen from here on)"),
         Operation::Search(_) => "Search".to_owned(),
         Operation::Compare => "Compare".to_owned(),
         Operation::Add => "Add".to_owned(),

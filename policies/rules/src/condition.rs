@@ -34,6 +34,8 @@ pub enum Proof {
     Simple,
     /// With any SASL mechanism.
     Sasl,
+    /// With a SASL mechanism that may hide what follows.
+    OpaqueSasl,
     /// With this SASL mechanism; in upper case.
     Mechanism(String),
 }
@@ -158,8 +160,11 @@ fn is_proof(proof: &Proof, operation: &Operation) -> bool {
     let Operation::Bind(method) = operation else { return false };
     match (proof, method) {
         (Proof::Anonymous, BindMethod::Anonymous) | (Proof::Simple, BindMethod::Simple) => true,
-        (Proof::Sasl, BindMethod::Sasl(_)) => true,
-        (Proof::Mechanism(wanted), BindMethod::Sasl(mechanism)) => mechanism.eq_ignore_ascii_case(wanted),
+        (Proof::Sasl, BindMethod::Sasl(_) | BindMethod::OpaqueSasl(_)) => true,
+        (Proof::OpaqueSasl, BindMethod::OpaqueSasl(_)) => true,
+        (Proof::Mechanism(wanted), BindMethod::Sasl(mechanism) | BindMethod::OpaqueSasl(mechanism)) => {
+            mechanism.eq_ignore_ascii_case(wanted)
+        }
         _ => false,
     }
 }

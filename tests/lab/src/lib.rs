@@ -3,6 +3,7 @@
 //! - [`company`]: one made-up company that fills all of them
 //! - [`slapd`]: the real OpenLDAP server
 //! - [`samba`]: a real Active Directory domain controller, Samba's
+//! - [`domain`]: clients that log on to it by Kerberos and NTLM
 //! - [`directory`]: an embedded LDAP directory
 //! - [`okta`]: a simulator of Okta
 //! - [`pki`]: a throwaway certification authority
@@ -15,6 +16,7 @@ pub mod company;
 pub mod demo;
 pub mod directory;
 pub mod dn;
+pub mod domain;
 mod entry;
 pub mod filter_text;
 mod names;

@@ -1,13 +1,13 @@
 //! A launcher of a real Active Directory domain controller: Samba, as Debian packages it.
 //!
-//! Only its LDAP service runs, so nothing but LDAP can be asked of it: no Kerberos, no DNS, no files.
+//! Only its LDAP service and its Kerberos key distribution centre run, so nothing else can be asked of it: no DNS, no files.
 //!
 //! Who is in it: the people [`ALICE`], [`BOB`] and [`NAMESAKE`], the service account [`SERVICE`] and the machine [`COMPUTER`], all with
 //! the password that [`password`] tells. Bob is in the group `engineers`, which is in `staff`; nobody else is in either.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -46,8 +46,8 @@ const LDAPADD: &str = "/usr/bin/ldapadd";
 const PROVISION: &str = "/usr/share/samba/setup/ad-schema";
 const PACKAGES: &str = "samba samba-ad-provision samba-dsdb-modules samba-vfs-modules ldap-utils";
 const ADMIN_PASSWORD: &str = "Administrator-Secret1";
-/// Samba's configuration has no way to choose other ports.
-const PORTS: [u16; 2] = [389, 636];
+/// LDAP, LDAPS, Kerberos and its password changes. Samba's configuration has no way to choose others for LDAP.
+const PORTS: [u16; 4] = [389, 636, 88, 464];
 const START: Duration = Duration::from_secs(60);
 
 /// The password of an account. It meets Active Directory's rules for passwords.
@@ -91,6 +91,7 @@ impl Samba {
         let pki = Pki::create(folder.path())?;
         provision(folder.path())?;
         std::fs::write(folder.path().join("smb.conf"), config_text(folder.path(), &pki, ip)?)?;
+        std::fs::write(folder.path().join("krb5.conf"), kerberos_text(ip))?;
         let child = launch(folder.path(), ip)?;
         let samba = Self { _child: child, ip, pki, folder };
         samba.populate()?;
@@ -121,14 +122,42 @@ impl Samba {
         self.pki.ca_pem_path()
     }
 
+    /// The Kerberos configuration of a machine in the domain, which finds the key distribution centre without DNS.
+    #[must_use]
+    pub fn krb5_conf(&self) -> PathBuf {
+        self.folder.path().join("krb5.conf")
+    }
+
+    /// The configuration of Samba's own clients.
+    #[must_use]
+    pub fn smb_conf(&self) -> PathBuf {
+        self.folder.path().join("smb.conf")
+    }
+
+    /// Lets clients ask for tickets to `ldap/host`, which the domain controller then takes for its own: what an
+    /// administrator does for a gateway with a name of its own (`samba-tool spn add`, `setspn`).
+    ///
+    /// # Errors
+    /// When the directory refuses.
+    pub fn add_service_name(&self, host: &str) -> anyhow::Result<()> {
+        let ldif = self.folder.path().join("service-name.ldif");
+        let entry = format!("dn: CN=DC1,OU=Domain Controllers,{BASE_DN}\nchangetype: modify\n");
+        std::fs::write(&ldif, format!("{entry}add: servicePrincipalName\nservicePrincipalName: ldap/{host}\n"))?;
+        self.change(&ldif)
+    }
+
     /// Adds the accounts as an administrator would, over TLS, because passwords are not taken in clear text.
     fn populate(&self) -> anyhow::Result<()> {
         let ldif = self.folder.path().join("accounts.ldif");
         std::fs::write(&ldif, accounts())?;
+        self.change(&ldif)
+    }
+
+    fn change(&self, ldif: &Path) -> anyhow::Result<()> {
         let mut command = Command::new(LDAPADD);
         command.env_clear().env("LDAPCONF", "/dev/null").env("LDAPTLS_CACERT", self.ca_pem_path());
         command.args(["-x", "-H", &self.ldaps_uri(), "-D", &format!("Administrator@{DNS_DOMAIN}")]);
-        command.args(["-w", ADMIN_PASSWORD, "-f"]).arg(&ldif);
+        command.args(["-w", ADMIN_PASSWORD, "-f"]).arg(ldif);
         finish("ldapadd", command)
     }
 }
@@ -171,7 +200,7 @@ netbios name = DC1
 realm = {realm}
 workgroup = {NETBIOS_DOMAIN}
 server role = active directory domain controller
-server services = ldap
+server services = ldap kdc
 dcerpc endpoint servers =
 interfaces = {ip}/8
 bind interfaces only = yes
@@ -184,9 +213,19 @@ tls keyfile = {key}
     ))
 }
 
+fn kerberos_text(ip: IpAddr) -> String {
+    let realm = DNS_DOMAIN.to_uppercase();
+    format!(
+        "[libdefaults]\ndefault_realm = {realm}\ndns_lookup_kdc = false\ndns_lookup_realm = false\n\
+         dns_canonicalize_hostname = false\nrdns = false\nudp_preference_limit = 1\n\
+         [realms]\n{realm} = {{\n kdc = {ip}:88\n}}\n"
+    )
+}
+
 /// With the process model "single" all of Samba is one process, so ending that one leaves none behind.
 fn launch(folder: &Path, ip: IpAddr) -> anyhow::Result<Child> {
     let mut command = Command::new(SAMBA);
+    command.env("KRB5_CONFIG", folder.join("krb5.conf"));
     command.arg("-s").arg(folder.join("smb.conf"));
     command.args(["--foreground", "--model=single", "--debug-stdout"]);
     let mut child = Child::spawn("samba", command)?;

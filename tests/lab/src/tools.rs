@@ -7,6 +7,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::process::Command;
 
+/// The Debian packages of all clients.
+const PACKAGES: &str = "ldap-utils ldb-tools krb5-user libsasl2-modules-gssapi-mit gss-ntlmssp";
+
 /// Where and as whom the clients connect. Made by [`Tools::new`] and the methods after it.
 #[derive(Debug, Clone)]
 pub struct Tools {
@@ -163,18 +166,24 @@ impl Tools {
         if let Some((dn, password)) = &self.bind {
             command.args(["-D", dn, "-w", password]);
         }
-        command.args(args).stdin(Stdio::null()).kill_on_drop(true);
-        let output = match tokio::time::timeout(self.timeout, command.output()).await {
-            Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => anyhow::bail!(
-                "{program} is missing: install the OpenLDAP clients (Debian and Ubuntu: apt-get install ldap-utils)"
-            ),
-            Ok(output) => output.with_context(|| format!("cannot run {program}"))?,
-            Err(_) => anyhow::bail!("{program} was still running after {:?}", self.timeout),
-        };
-        Ok(ToolOutput {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        })
+        command.args(args);
+        finish(program, command, self.timeout).await
     }
+}
+
+/// Runs a client to its end.
+pub(crate) async fn finish(program: &str, mut command: Command, timeout: Duration) -> anyhow::Result<ToolOutput> {
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    let output = match tokio::time::timeout(timeout, command.output()).await {
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+            anyhow::bail!("{program} is missing: install it (Debian: apt-get install {PACKAGES})")
+        }
+        Ok(output) => output.with_context(|| format!("cannot run {program}"))?,
+        Err(_) => anyhow::bail!("{program} was still running after {timeout:?}"),
+    };
+    Ok(ToolOutput {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    })
 }

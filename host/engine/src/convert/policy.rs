@@ -61,6 +61,7 @@ fn operation(operation: &Operation, target: &Target) -> told::Operation {
             BindMethod::Anonymous => told::BindMethod::Anonymous,
             BindMethod::Simple => told::BindMethod::Simple,
             BindMethod::Sasl(mechanism) => told::BindMethod::Sasl(mechanism.clone()),
+            BindMethod::OpaqueSasl(mechanism) => told::BindMethod::OpaqueSasl(mechanism.clone()),
         }),
         Operation::Search(details) => told::Operation::Search(search(details.as_ref(), target)),
         Operation::Compare => told::Operation::Compare,

@@ -70,7 +70,7 @@
     (export $protection "protection" (type $protection'))
     (type $target' (record (field "application" string) (field "entry" (option string))))
     (export $target "target" (type $target'))
-    (type $bind' (variant (case "anonymous") (case "simple") (case "sasl" string)))
+    (type $bind' (variant (case "anonymous") (case "simple") (case "sasl" string) (case "opaque-sasl" string)))
     (export $bind "bind-method" (type $bind'))
     (type $scope' (enum "base" "one-level" "subtree"))
     (export $scope "search-scope" (type $scope'))

@@ -89,8 +89,9 @@ async fn entry(
     // The directory reads DNs itself; nothing here could read them differently.
     if name.contains('=') {
         let found = single(link.search(name, Scope::Base, ANY, &wanted, 2).await?).unwrap_or(None);
-        // Active Directory also takes display names, and one of them may look like a DN.
-        if found.is_some() || options.schema == Schema::Rfc2307 {
+        // Active Directory also takes display names, and one of them may look like a DN. Not like one of these, by which the
+        // directory itself names an account (MS-ADTS, section 3.1.1.3.1.2.4).
+        if found.is_some() || options.schema == Schema::Rfc2307 || name.starts_with("<SID=") {
             return Ok(found);
         }
     }

@@ -7,27 +7,25 @@
 use std::collections::hash_map::RandomState;
 use std::future::pending;
 use std::hash::{BuildHasher as _, Hasher as _};
-use std::time::Duration;
 
-use portcullis_core::gate::{Answer, Asked, Claim, Connection, Gate, Permit as _};
+use portcullis_core::gate::{Answer, Asked, Claim, Gate, Permit as _};
 use portcullis_core::{BindMethod, BoxFuture, Operation, Outcome};
 use tokio::time::Instant;
 
+use super::claim::{bind_asked, is_named_by_directory, said};
 use super::end::End;
+use super::naming::Inquiry;
 use super::{Link, Next, Session};
 use crate::decode::{self, Bind, BindError};
 use crate::encode::{Code, OwnAnswer};
 use crate::frame::{Frame, op};
 use crate::lane::{BindAnswer, BindAttempt, BindFailure, HeldSuccess};
-use crate::listener::OpaqueSasl;
 use crate::metrics::{BindResult, Handling, Limit};
 use crate::pipe::HIGH_WATER;
+use crate::sasl::Layer;
 
-/// How long the directory may take to say whom it has bound.
-const NAMING_TIMEOUT: Duration = Duration::from_secs(10);
 /// saslBindInProgress (RFC 4511, appendix A).
 const IN_PROGRESS: u32 = 14;
-
 /// How far the connection's bind is.
 pub(super) enum Stage<'s, G: Gate> {
     /// There is none.
@@ -37,9 +35,14 @@ pub(super) enum Stage<'s, G: Gate> {
     /// The directory checks the password.
     Sent { id: i32, bind: Bind },
     /// The directory was asked whom it has bound.
-    Naming { id: i32, bind: Bind, held: HeldSuccess, deadline: Instant },
-    /// The gate decides.
-    Deciding { id: i32, claim: Claim, opaque: bool, deciding: BoxFuture<'s, Answer<G::Permitted<HeldSuccess>>> },
+    Naming { id: i32, bind: Bind, held: HeldSuccess, inquiry: Inquiry, deadline: Instant },
+    /// The gate decides. `opaque` is the mechanism behind which the stream may be unreadable.
+    Deciding {
+        id: i32,
+        claim: Claim,
+        opaque: Option<String>,
+        deciding: BoxFuture<'s, Answer<G::Permitted<HeldSuccess>>>,
+    },
     /// A refusal is being recorded; then the client hears of it.
     Noting { noting: BoxFuture<'s, ()>, then: Refused },
 }
@@ -105,9 +108,8 @@ impl<G: Gate> Session<'_, G> {
         if self.outstanding.contains(frame.id()) {
             return Err(End::Protocol("a bind whose message id is in use".to_owned()));
         }
-        self.claim = Claim::Anonymous;
         let attempt = match BindAttempt::new(&frame) {
-            Ok(attempt) => attempt,
+            Ok(attempt) => attempt.after(self.sasl.take()),
             Err(error) => {
                 let code = match error {
                     BindError::Malformed => Code::ProtocolError,
@@ -141,15 +143,8 @@ impl<G: Gate> Session<'_, G> {
             BindMethod::Simple if bind.empty_password && !rules.allow_unauthenticated_bind => {
                 Some((Code::UnwillingToPerform, "a bind with a name needs a password"))
             }
-            BindMethod::Sasl(mechanism) if !is_readable(mechanism) && rules.opaque_sasl == OpaqueSasl::Refuse => {
-                tracing::warn!(
-                    listener = %self.connection.listener,
-                    client = %self.connection.client,
-                    mechanism = %mechanism.escape_debug(),
-                    "a SASL mechanism was refused that may hide everything behind it from the gateway; \
-                     relay-opaque-sasl = true on this listener lets it through unseen",
-                );
-                Some((Code::AuthMethodNotSupported, "this SASL mechanism is not supported here"))
+            BindMethod::Sasl(_) if matches!(self.layer(bind), Layer::Wanted | Layer::Unknown) => {
+                self.forbidden_layer(bind)
             }
             _ => None,
         }
@@ -158,7 +153,7 @@ impl<G: Gate> Session<'_, G> {
     /// Refuses a bind without asking the directory, and records that.
     pub(super) fn refuse_bind(&mut self, frame: &Frame, code: Code, why: &str) {
         let asked = match decode::bind(frame) {
-            Ok(bind) => bind_asked(&self.connection, &bind, said(&bind, None), Outcome::Failure, None),
+            Ok(bind) => bind_asked(&self.connection, &bind, said(&bind), Outcome::Failure, None),
             Err(_) => Asked {
                 connection: self.connection.clone(),
                 claim: Claim::Unreadable,
@@ -195,37 +190,58 @@ impl<G: Gate> Session<'_, G> {
                 if failure.code() == IN_PROGRESS && matches!(bind.method, BindMethod::Sasl(_)) =>
             {
                 self.shared.metrics().bind(BindResult::InProgress);
-                let earlier = self.earlier_step(&bind);
-                self.sasl = Some(Bind { sasl_name: bind.sasl_name.clone().or(earlier), ..bind });
+                self.sasl = Some(bind);
                 self.client.fail(failure);
                 self.identify();
             }
             BindAnswer::Failure(failure) => {
                 self.shared.metrics().bind(BindResult::RefusedByDirectory);
-                let earlier = self.earlier_step(&bind);
-                let claim = said(&bind, earlier);
-                let asked = bind_asked(&self.connection, &bind, claim, Outcome::Failure, Some(failure.code()));
+                self.explain(&failure);
+                let asked = bind_asked(&self.connection, &bind, said(&bind), Outcome::Failure, Some(failure.code()));
                 self.note(asked, "The directory refused the bind.".to_owned(), Refused::ByDirectory(failure));
             }
-            BindAnswer::Success(held) => self.bind_accepted(id, bind, held),
+            BindAnswer::Success(held) => match held.into_challenge(&bind) {
+                Ok(challenge) => {
+                    self.sasl = Some(bind);
+                    self.client.challenge(challenge);
+                }
+                Err(held) => self.bind_accepted(id, bind, held),
+            },
         }
         Ok(())
     }
 
     fn bind_accepted(&mut self, id: i32, bind: Bind, held: HeldSuccess) {
-        let own = self.unused_id(id);
-        if let (true, Link::Up(directory)) = (is_named_by_directory(&bind), &mut self.directory) {
-            directory.ask_who(own);
-            self.stage = Stage::Naming { id, bind, held, deadline: Instant::now() + NAMING_TIMEOUT };
+        if matches!(bind.method, BindMethod::Sasl(_)) && self.layer(&bind) != Layer::None {
+            self.accepted_with_layer(id, &bind, held);
             return;
         }
-        let claim = match &bind.method {
-            BindMethod::Sasl(_) => Claim::Unreadable,
-            // The directory takes a name without a password for nobody.
-            _ if bind.empty_password => Claim::Anonymous,
-            _ => said(&bind, None),
+        if is_named_by_directory(&bind) && matches!(self.directory, Link::Up(_)) {
+            self.ask_who(id, bind, held);
+            return;
+        }
+        // The directory takes a name without a password for nobody.
+        let claim = if bind.empty_password { Claim::Anonymous } else { said(&bind) };
+        let asked = bind_asked(&self.connection, &bind, claim, Outcome::Success, Some(0));
+        self.decide(id, asked, held);
+    }
+
+    /// Refuses a bind that the directory has accepted, and records that.
+    pub(super) fn refuse_accepted(&mut self, id: i32, bind: &Bind, code: Code, why: &str) {
+        let asked = bind_asked(&self.connection, bind, said(bind), Outcome::Failure, Some(0));
+        let answer = OwnAnswer::refusal(id, op::BIND, code, why);
+        self.note(asked, why.to_owned(), Refused::ByGateway(answer));
+    }
+
+    pub(super) fn decide(&mut self, id: i32, asked: Asked, held: HeldSuccess) {
+        let claim = asked.claim.clone();
+        let opaque = match &asked.operation {
+            Operation::Bind(BindMethod::OpaqueSasl(mechanism)) => Some(mechanism.clone()),
+            _ => None,
         };
-        self.decide(id, &bind, claim, held);
+        self.shared.metrics().request(op::BIND, Handling::Held);
+        let deciding = Box::pin(self.shared.gate().decide(asked, held));
+        self.stage = Stage::Deciding { id, claim, opaque, deciding };
     }
 
     /// A message id that no operation has, and that a client cannot guess: the late answer to a request of the client's
@@ -240,8 +256,7 @@ impl<G: Gate> Session<'_, G> {
         let Stage::Sent { id, bind } = std::mem::replace(&mut self.stage, Stage::Idle) else { return };
         self.shared.metrics().reach(Limit::Operation);
         self.shared.metrics().bind(BindResult::Unfinished);
-        let earlier = self.earlier_step(&bind);
-        let asked = bind_asked(&self.connection, &bind, said(&bind, earlier), Outcome::Failure, None);
+        let asked = bind_asked(&self.connection, &bind, said(&bind), Outcome::Failure, None);
         self.give_up_directory();
         let answer = OwnAnswer::refusal(id, op::BIND, Code::Unavailable, "the directory has not answered in time");
         self.note(asked, "The directory did not answer in time.".to_owned(), Refused::ByGateway(answer));
@@ -263,49 +278,6 @@ impl<G: Gate> Session<'_, G> {
         Ok(())
     }
 
-    /// The directory has said whom it has bound.
-    pub(super) fn named(&mut self, answer: &Frame) {
-        let identity = if answer.op() == op::EXTENDED_RESPONSE { decode::identity(answer) } else { None };
-        self.name(identity.as_deref());
-    }
-
-    /// The directory has not said in time whom it has bound.
-    pub(super) fn nameless(&mut self) {
-        self.name(None);
-    }
-
-    fn name(&mut self, identity: Option<&str>) {
-        let (id, bind, held) = match std::mem::replace(&mut self.stage, Stage::Idle) {
-            Stage::Naming { id, bind, held, .. } => (id, bind, held),
-            stage => {
-                self.stage = stage;
-                return;
-            }
-        };
-        let claim = match (identity.map(authorization), &bind.method) {
-            (Some(Some(name)), _) => Claim::Name(name.to_owned()),
-            (Some(None), BindMethod::Sasl(_)) => Claim::Anonymous,
-            // A directory without "Who am I?": what this very message said, and the directory has found to be true.
-            (_, BindMethod::Sasl(mechanism)) if mechanism != "PLAIN" => Claim::Unreadable,
-            _ => said(&bind, None),
-        };
-        self.decide(id, &bind, claim, held);
-    }
-
-    /// The name in an earlier step of the same SASL bind.
-    fn earlier_step(&mut self, bind: &Bind) -> Option<String> {
-        self.sasl.take().filter(|earlier| earlier.method == bind.method).and_then(|earlier| earlier.sasl_name)
-    }
-
-    fn decide(&mut self, id: i32, bind: &Bind, claim: Claim, held: HeldSuccess) {
-        self.sasl = None;
-        self.shared.metrics().request(op::BIND, Handling::Held);
-        let opaque = matches!(&bind.method, BindMethod::Sasl(mechanism) if !is_readable(mechanism));
-        let asked = bind_asked(&self.connection, bind, claim.clone(), Outcome::Success, Some(0));
-        let deciding = Box::pin(self.shared.gate().decide(asked, held));
-        self.stage = Stage::Deciding { id, claim, opaque, deciding };
-    }
-
     /// The gate has decided on a bind, or a refusal is recorded.
     pub(super) fn bind_event(&mut self, event: StageEvent<G>) -> Result<Option<Next<G>>, End> {
         match (std::mem::replace(&mut self.stage, Stage::Idle), event) {
@@ -314,12 +286,12 @@ impl<G: Gate> Session<'_, G> {
                 StageEvent::Answered(Answer::Permitted(permitted) | Answer::Passed(permitted)),
             ) => {
                 self.shared.metrics().bind(BindResult::Accepted);
-                if opaque {
-                    return Ok(Some(Next::Opaque(permitted)));
+                self.claim = claim;
+                if let Some(mechanism) = opaque {
+                    return Ok(Some(Next::Opaque { permitted, mechanism }));
                 }
                 let application = permitted.application().map(str::to_owned);
                 self.client.release(permitted);
-                self.claim = claim;
                 // What was counted so far was not the application's yet.
                 self.identify();
                 if application.is_some() {
@@ -333,8 +305,13 @@ impl<G: Gate> Session<'_, G> {
                 self.refuse(id, op::BIND, Code::InvalidCredentials, &refusal.diagnostic)?;
             }
             (Stage::Noting { then: Refused::ByDirectory(failure), .. }, StageEvent::Noted) => {
-                self.client.fail(failure);
                 self.forget_unanswered();
+                // After a failed bind the client is anonymous (RFC 4511, section 4.2.1), but some directories, Samba among
+                // them, go on taking it for whom it was. On a fresh connection there is no doubt.
+                if self.claim != Claim::Anonymous {
+                    self.give_up_directory();
+                }
+                self.client.fail(failure);
             }
             (Stage::Noting { then: Refused::ByGateway(answer), .. }, StageEvent::Noted) => {
                 self.give_up_directory();
@@ -359,6 +336,7 @@ impl<G: Gate> Session<'_, G> {
     /// the next request is forwarded on a fresh, anonymous one.
     fn give_up_directory(&mut self) {
         self.sasl = None;
+        self.claim = Claim::Anonymous;
         if !matches!(&self.directory, Link::Up(directory) if directory.identified) {
             return;
         }
@@ -369,62 +347,6 @@ impl<G: Gate> Session<'_, G> {
                 self.client.answer(answer);
             }
         }
-    }
-}
-
-/// A bind, as the gate is asked about it.
-pub(super) fn bind_asked(
-    connection: &Connection,
-    bind: &Bind,
-    claim: Claim,
-    outcome: Outcome,
-    directory_result: Option<u32>,
-) -> Asked {
-    Asked {
-        connection: connection.clone(),
-        claim,
-        operation: Operation::Bind(bind.method.clone()),
-        entry: Some(bind.name.clone()).filter(|name| !name.is_empty()),
-        outcome,
-        directory_result,
-    }
-}
-
-/// What a bind said about who asks; not proven as long as the directory has not said success. `earlier` is the name of an
-/// earlier step of the same SASL bind.
-pub(super) fn said(bind: &Bind, earlier: Option<String>) -> Claim {
-    let name = match &bind.method {
-        BindMethod::Anonymous => return Claim::Anonymous,
-        BindMethod::Simple => Some(bind.name.clone()),
-        BindMethod::Sasl(mechanism) if mechanism == "ANONYMOUS" => return Claim::Anonymous,
-        BindMethod::Sasl(_) => {
-            let name = bind.sasl_name.clone().or(earlier);
-            name.and_then(|name| authorization(&name).map(ToOwned::to_owned))
-        }
-    };
-    // A password without a name: somebody, but who would be the directory's to say.
-    name.filter(|name| !name.is_empty()).map_or(Claim::Unreadable, Claim::Name)
-}
-
-/// The name in an authorization identity (RFC 4513, section 5.2.1.8); none for anonymous.
-fn authorization(identity: &str) -> Option<&str> {
-    let name = identity.strip_prefix("dn:").or_else(|| identity.strip_prefix("u:")).unwrap_or(identity);
-    Some(name).filter(|name| !name.is_empty())
-}
-
-/// SASL mechanisms that never put a security layer on the connection.
-fn is_readable(mechanism: &str) -> bool {
-    matches!(mechanism, "PLAIN" | "EXTERNAL" | "ANONYMOUS" | "OAUTHBEARER" | "CRAM-MD5")
-        || mechanism.starts_with("SCRAM-")
-}
-
-/// Only the directory can say who this is: SASL names mean what it maps them to, and names that are no DNs (Active
-/// Directory takes half a dozen forms) mean what it finds them to mean.
-fn is_named_by_directory(bind: &Bind) -> bool {
-    match &bind.method {
-        BindMethod::Anonymous => false,
-        BindMethod::Simple => !bind.empty_password && !bind.name.is_empty() && !bind.name.contains('='),
-        BindMethod::Sasl(mechanism) => is_readable(mechanism),
     }
 }
 

@@ -1,19 +1,19 @@
-//! How a connection ends, how it becomes a TLS connection, and how it becomes one that the gateway cannot read.
+//! How a connection ends, and how it becomes a TLS connection.
 
 use std::time::Duration;
 
 use portcullis_core::Outcome;
 use portcullis_core::gate::{Connection, Gate};
 use tokio::time::timeout;
-use tokio_util::io::InspectReader;
 
-use super::bind::{Refused, Stage, bind_asked, said};
+use super::bind::{Refused, Stage};
+use super::claim::{bind_asked, said};
 use super::{Link, Session};
 use crate::encode::{Code, OwnAnswer, OwnRequest};
 use crate::frame::{FrameError, op};
-use crate::lane::{ClientEnd, DirectoryEnd, HeldSuccess, release_opaque};
+use crate::lane::{ClientEnd, DirectoryEnd};
 use crate::listener::Mode;
-use crate::metrics::{BindResult, Handling, Limit, Present};
+use crate::metrics::{BindResult, Handling, Limit};
 use crate::pipe::{Stream, Turn};
 use crate::tls;
 use crate::upstream::UpstreamError;
@@ -196,37 +196,6 @@ impl<G: Gate> Session<'_, G> {
             }
         }
     }
-
-    /// Lets a success through after which the gateway cannot read the stream, and pumps octets until either side ends.
-    pub(super) async fn pump(mut self, permitted: G::Permitted<HeldSuccess>) {
-        self.count_octets();
-        let metrics = self.shared.metrics();
-        metrics.opaque_streams.one();
-        let _present = Present::new(&metrics.opaque_open);
-        let Link::Up(directory) = self.directory else { return };
-        let (mut client, mut directory) = release_opaque(self.client, directory, permitted);
-        let address = self.connection.client;
-        tracing::info!(client = %address, listener = %self.connection.listener, "the stream is relayed unseen from here on");
-        let rest = client.input.cut(client.input.len());
-        metrics.opaque_received.add(rest.len() as u64);
-        directory.send(rest);
-        let rest = directory.input.cut(directory.input.len());
-        metrics.opaque_sent.add(rest.len() as u64);
-        client.send(rest);
-        let pumping = async {
-            client.flush().await?;
-            directory.flush().await?;
-            let received = |octets: &[u8]| metrics.opaque_received.add(octets.len() as u64);
-            let sent = |octets: &[u8]| metrics.opaque_sent.add(octets.len() as u64);
-            let mut client = InspectReader::new(&mut client.stream, received);
-            let mut directory = InspectReader::new(&mut directory.stream, sent);
-            tokio::io::copy_bidirectional(&mut client, &mut directory).await
-        };
-        tokio::select! {
-            ended = pumping => tracing::debug!(client = %address, error = ?ended.err(), "a relayed stream has ended"),
-            () = self.stop.cancelled() => tracing::debug!(client = %address, "a relayed stream is cut, the gateway ends"),
-        }
-    }
 }
 
 async fn say_goodbye<G: Gate>(client: &mut ClientEnd<G>, end: &End) {
@@ -259,7 +228,7 @@ async fn hand_on<G: Gate>(left: Option<DirectoryEnd<G>>) {
 async fn last_note<G: Gate>(gate: &G, connection: &Connection, stage: Stage<'_, G>, end: &End) {
     match stage {
         Stage::Sent { bind, .. } => {
-            let claim = said(&bind, None);
+            let claim = said(&bind);
             let asked = bind_asked(connection, &bind, claim, Outcome::Failure, None);
             let why = match end {
                 End::Directory(_) => "The directory was lost before it had answered.",

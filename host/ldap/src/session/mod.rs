@@ -2,11 +2,15 @@
 //!
 //! Everything happens in [`Session::run`]: what can be done with what is here is done (`advance`), then whatever comes
 //! first is waited for. Nothing is spawned. The rules of a bind are in [`bind`], those of all other requests in
-//! [`request`], goodbyes in [`end`], and [`tally`] counts what nobody watches.
+//! [`request`], goodbyes in [`end`], streams that cannot be read in [`opaque`], and [`tally`] counts what nobody watches.
 
 mod bind;
+mod claim;
 mod end;
 mod held;
+mod layer;
+mod naming;
+mod opaque;
 mod request;
 mod tally;
 #[cfg(test)]
@@ -102,8 +106,11 @@ impl<G: Gate> Link<'_, G> {
 enum Next<G: Gate> {
     /// The client has been told to begin TLS.
     Upgrade,
-    /// A permitted bind has made the stream unreadable.
-    Opaque(G::Permitted<HeldSuccess>),
+    /// A permitted bind may have made the stream unreadable.
+    Opaque {
+        permitted: G::Permitted<HeldSuccess>,
+        mechanism: String,
+    },
     End(End),
 }
 
@@ -187,7 +194,10 @@ impl<'s, G: Gate> Session<'s, G> {
                     Some(session) => self = session,
                     None => return,
                 },
-                Next::Opaque(permitted) => return self.pump(permitted).await,
+                Next::Opaque { permitted, mechanism } => match self.unseen(permitted, &mechanism).await {
+                    Some(session) => self = session,
+                    None => return,
+                },
                 Next::End(end) => return self.finish(end).await,
             }
         }

@@ -155,6 +155,16 @@ impl Upstreams {
         Err(refused)
     }
 
+    /// Whether a server may put a SASL security layer on a connection.
+    pub(crate) fn may_layer(&self) -> bool {
+        self.0.servers.iter().any(|server| server.upstream().may_layer())
+    }
+
+    /// Whether this is Active Directory.
+    pub(crate) fn is_active_directory(&self) -> bool {
+        self.0.servers.iter().all(|server| server.upstream().active_directory)
+    }
+
     /// Whether a connection that a client has left is wanted.
     pub(crate) fn keeps(&self, lease: &Lease) -> bool {
         lease.server().has_room()

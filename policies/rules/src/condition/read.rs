@@ -174,6 +174,7 @@ fn proof(node: &Node<'_>, problems: &mut Problems) -> Option<Proof> {
         "anonymous" => Some(Proof::Anonymous),
         "simple" => Some(Proof::Simple),
         "sasl" => Some(Proof::Sasl),
+        "opaque-sasl" => Some(Proof::OpaqueSasl),
         // RFC 4422, section 3.1.
         mechanism
             if mechanism.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-' || b == b'_') =>
@@ -181,7 +182,7 @@ fn proof(node: &Node<'_>, problems: &mut Problems) -> Option<Proof> {
             Some(Proof::Mechanism(text))
         }
         _ => {
-            let known = "anonymous, simple, sasl, and SASL mechanisms in capitals, like SCRAM-SHA-256";
+            let known = "anonymous, simple, sasl, opaque-sasl, and SASL mechanisms in capitals, like SCRAM-SHA-256";
             problems.add(node, format!("`{text}` is not known here; known are {known}"));
             None
         }

@@ -140,7 +140,10 @@ impl Scene {
             "bind" => Operation::Bind(match self.bind_method.as_str() {
                 "anonymous" => BindMethod::Anonymous,
                 "simple" => BindMethod::Simple,
-                mechanism => BindMethod::Sasl(mechanism.to_owned()),
+                method => match method.strip_prefix("opaque ") {
+                    Some(mechanism) => BindMethod::OpaqueSasl(mechanism.to_owned()),
+                    None => BindMethod::Sasl(method.to_owned()),
+                },
             }),
             "search" => Operation::Search(Search {
                 base: self.entry.clone().unwrap_or_default(),

@@ -1,7 +1,12 @@
 //! The gateway in front of a real Active Directory domain controller.
 
+use std::net::SocketAddr;
+use std::path::Path;
+
 use anyhow::{Context as _, Result};
-use portcullis_lab::client::LdapClient;
+use portcullis_lab::client::{LdapClient, decode};
+use portcullis_lab::pki::client_config_from_pem;
+use portcullis_lab::proto::{LdapOp, LdapSearchScope};
 use portcullis_lab::samba::{ALICE, BASE_DN, BOB, COMPUTER, NAMESAKE, SERVICE, Samba, password};
 use portcullis_lab::tools::{ToolOutput, Tools};
 use serde_json::Value;
@@ -27,11 +32,12 @@ then = "block"
 "#;
 
 async fn stage(samba: &Samba, base: &str) -> Result<Stage> {
-    stage_with(samba, base, "").await
+    let url = format!("url = \"{}\"", samba.ldaps_uri());
+    stage_with(samba, base, &url, "tls = \"none\"", "").await
 }
 
-async fn stage_with(samba: &Samba, base: &str, more: &str) -> Result<Stage> {
-    let directory = format!("url = \"{}\"\nca-file = \"{}\"", samba.ldaps_uri(), samba.ca_pem_path().display());
+async fn stage_with(samba: &Samba, base: &str, url: &str, listener: &str, more: &str) -> Result<Stage> {
+    let directory = format!("{url}\nca-file = \"{}\"", samba.ca_pem_path().display());
     let accounts = format!(
         r#"
 base = "{base}"
@@ -42,7 +48,8 @@ password = {{ plain-text = "{secret}" }}
 "#,
         secret = password(SERVICE)
     );
-    let setup = Setup { directory: Some(directory), accounts, policies: POLICY.to_owned(), ..Setup::default() };
+    let (listener, policies) = (listener.to_owned(), POLICY.to_owned());
+    let setup = Setup { directory: Some(directory), accounts, policies, listener, ..Setup::default() };
     Stage::new(setup).await
 }
 
@@ -162,7 +169,8 @@ async fn accounts_groups_and_answers_are_those_of_a_real_domain_controller() -> 
 
     // The same with the names of the domain configured instead of read.
     let names = "domain = \"example.test\"\nnetbios-name = \"OTHER\"\n";
-    let stage = stage_with(&samba, BASE_DN, names).await?;
+    let stage =
+        stage_with(&samba, BASE_DN, &format!("url = \"{}\"", samba.ldaps_uri()), "tls = \"none\"", names).await?;
     let (code, account) = bind(&stage, "OTHER\\alice", "wrong").await?;
     assert_eq!((code, &account["id"]), (49, &id.as_str().into()), "{account}");
     let (code, account) = bind(&stage, "EXAMPLE\\alice", &password(ALICE)).await?;
@@ -178,5 +186,82 @@ async fn accounts_groups_and_answers_are_those_of_a_real_domain_controller() -> 
     let stage = self::stage(&samba, "OU=Guests,DC=example,DC=test").await?;
     let (code, account) = bind(&stage, "alice@example.test", &password(ALICE)).await?;
     assert_eq!((code, &account["kind"]), (49, &"unknown".into()), "{account}");
+    Ok(())
+}
+
+/// How a client protects its connection.
+#[derive(Debug, Clone, Copy)]
+enum Front {
+    Ldaps,
+    StartTls,
+}
+
+impl Front {
+    /// A protected connection to a server whose certificate this authority has signed.
+    async fn connect(self, server: SocketAddr, ca: &Path) -> Result<LdapClient> {
+        let (trust, host) = (client_config_from_pem(ca)?, server.ip().to_string());
+        match self {
+            Self::Ldaps => LdapClient::connect_tls(server, machine(), trust, &host).await,
+            Self::StartTls => LdapClient::connect(server, machine()).await?.start_tls(trust, &host).await,
+        }
+    }
+}
+
+/// Binds and searches; all that comes back.
+async fn conversation(mut client: LdapClient, name: &str, password: &str) -> Result<Vec<Vec<u8>>> {
+    client.set_timeout(PATIENCE);
+    let mut frames = Vec::new();
+    client.send_bind(name, password).await?;
+    frames.push(client.read_frame().await?.context("no answer to a bind")?);
+    client.send_search(BASE_DN, LdapSearchScope::Subtree, "(sAMAccountName=bob)", &["cn", "memberOf"]).await?;
+    loop {
+        let frame = client.read_frame().await?.context("no answer to a search")?;
+        let message = decode(&frame)?;
+        frames.push(frame);
+        if matches!(message.op, LdapOp::SearchResultDone(_)) {
+            return Ok(frames);
+        }
+    }
+}
+
+#[tokio::test]
+async fn through_ldaps_and_start_tls_every_octet_is_the_domain_controller_s() -> Result<()> {
+    let samba = tokio::task::spawn_blocking(Samba::start).await??;
+    let (plain, tls) = (samba.addr(), SocketAddr::new(samba.addr().ip(), 636));
+    // The same protection in front and behind, because the domain controller's referrals name it.
+    for (front, listener, behind, direct) in [
+        (Front::Ldaps, "ldaps", format!("url = \"{}\"", samba.ldaps_uri()), tls),
+        (Front::StartTls, "start-tls", format!("url = \"{}\"\nstart-tls = true", samba.uri()), plain),
+    ] {
+        let listener = format!("tls = \"{listener}\"\ncertificate = \"pki/gateway.pem\"\nkey = \"pki/gateway.key\"");
+        let stage = stage_with(&samba, BASE_DN, &behind, &listener, "").await?;
+        for name in [ALICE_DN, "alice@example.test", "EXAMPLE\\alice"] {
+            for password in [password(ALICE).as_str(), "wrong"] {
+                let through = front.connect(stage.ldap, stage.pki.ca_pem_path()).await?;
+                let through = conversation(through, name, password).await?;
+                let direct = conversation(front.connect(direct, samba.ca_pem_path()).await?, name, password).await?;
+                assert_eq!(through, direct, "{front:?} {name:?} {password:?}");
+                assert_eq!(through.len() > 2, password != "wrong", "only who is bound finds something");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Samba goes on taking a connection for alice after a failed bind. The gateway does not: what she may not do, she may not do
+/// as nobody either.
+#[tokio::test]
+async fn after_a_failed_bind_nothing_is_left_of_the_one_before() -> Result<()> {
+    let samba = tokio::task::spawn_blocking(Samba::start).await??;
+    let stage = stage(&samba, BASE_DN).await?;
+    let search = async |mut client: LdapClient| {
+        client.set_timeout(PATIENCE);
+        assert_eq!(client.bind(ALICE_DN, &password(ALICE)).await?.code as i32, 0);
+        assert_eq!(client.bind(ALICE_DN, "wrong").await?.code as i32, 49);
+        let found = client.search(ALICE_DN, LdapSearchScope::Base, "(objectClass=*)", &["cn"]).await?;
+        anyhow::Ok((found.entries.len(), found.result.code as i32))
+    };
+    assert_eq!(search(LdapClient::connect(samba.addr(), machine()).await?).await?, (1, 0), "without the gateway");
+    assert_eq!(search(stage.client(machine()).await?).await?, (0, 1), "operationsError, as for anybody without a bind");
     Ok(())
 }

@@ -23,6 +23,7 @@ mod memory;
 mod metrics;
 mod outage;
 mod referrals;
+mod sasl;
 mod secrets;
 mod sessions;
 mod stage;

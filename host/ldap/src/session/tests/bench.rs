@@ -1,6 +1,6 @@
 //! What the tests play with: a gate that the test answers for, sockets, and messages.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -324,4 +324,56 @@ pub(crate) fn unbind(id: i32) -> Vec<u8> {
 /// An answer of the directory's with this application number and result, and a text by which it is known.
 pub(crate) fn response(id: u8, op: u8, code: u8) -> Vec<u8> {
     vec![0x30, 0x0f, 0x02, 0x01, id, 0x60 | op, 0x0a, 0x0a, 0x01, code, 0x04, 0x00, 0x04, 0x03, b'd', b'i', b'r']
+}
+
+/// What this thread logs.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    pub(crate) fn listen(&self) -> tracing::subscriber::DefaultGuard {
+        tracing::subscriber::set_default(self.clone())
+    }
+
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+
+    pub(crate) async fn wait_for(&self, needle: &str) -> String {
+        let looking = async {
+            loop {
+                if let Some(line) = self.lines().into_iter().find(|line| line.contains(needle)) {
+                    return line;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(SOON, looking).await.expect("it is logged")
+    }
+}
+
+impl tracing::Subscriber for Log {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut line = String::new();
+        event.record(&mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
+            line.push_str(&format!("{field}={value:?} "));
+        });
+        self.0.lock().unwrap().push(line);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
 }

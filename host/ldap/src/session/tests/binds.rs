@@ -119,6 +119,8 @@ async fn what_a_bind_has_made_the_directory_give_up_is_not_outstanding_any_more(
         }
         assert_eq!(client.next().await, response(3, 1, code));
         client.send(&bind(2, ALICE, "secret")).await;
+        // After a refusal, the connection that was somebody's is not gone on with.
+        let mut directory = if code == 0 { directory } else { bench.accept().await };
         assert_eq!(directory.next().await, bind(2, ALICE, "secret"), "its message id is free");
     }
 }
@@ -137,6 +139,23 @@ async fn a_failed_bind_is_noted_and_passed_on_as_it_is() {
     assert_eq!(client.next().await, response(1, 1, 49));
     client.send(&search(2, "dc=a")).await;
     assert_eq!(directory.next().await, search(2, "dc=a"));
+}
+
+/// Samba goes on taking a connection for whom it was; a request on it would run as somebody else than it was judged for.
+#[tokio::test]
+async fn after_a_failed_second_bind_the_first_identity_is_gone() {
+    let mut bench = Bench::with(&[OperationKind::Search], Mode::Plain { starttls: None }, |_| {}).await;
+    let (mut client, mut directory) = bench.bound(ALICE).await;
+    client.send(&[bind(2, "uid=bob", "wrong"), search(3, "dc=a")].concat()).await;
+    directory.next().await;
+    directory.send(&response(2, 1, 49)).await;
+    bench.note().await;
+    assert_eq!(client.next().await, response(2, 1, 49));
+    directory.closed().await;
+    let question = bench.question().await;
+    assert_eq!(question.asked.claim, Claim::Anonymous);
+    question.permit();
+    assert_eq!(bench.accept().await.next().await, search(3, "dc=a"));
 }
 
 #[tokio::test]

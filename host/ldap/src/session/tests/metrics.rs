@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ldap3_proto::proto::LdapOp;
 use portcullis_core::OperationKind;
+use tokio::io::AsyncReadExt as _;
 use tokio::time::sleep;
 
 use super::*;
@@ -178,14 +179,22 @@ async fn streams_that_are_relayed_unseen_are_counted_as_they_run() {
     directory.send(&response(1, op::BIND_RESPONSE, 0)).await;
     bench.question().await.permit();
     client.next().await;
-    client.send(&search(2, "dc=a")).await;
-    directory.next().await;
-    directory.send(&response(2, op::SEARCH_DONE, 0)).await;
-    client.next().await;
+    let (asked, told) = (b"\0\0\0\x06sealed", b"\0\0\0\x05shut!");
+    client.send(asked).await;
+    let mut seen = [0; 10];
+    directory.stream.read_exact(&mut seen).await.unwrap();
+    assert_eq!(&seen, asked);
+    directory.send(told).await;
+    let mut seen = [0; 9];
+    client.stream.read_exact(&mut seen).await.unwrap();
+    assert_eq!(&seen, told);
     let metrics = bench.shared.metrics();
     assert_eq!((metrics.opaque_open.get(), metrics.opaque_streams.get()), (1, 1));
-    assert_eq!(metrics.opaque_received.get(), search(2, "dc=a").len() as u64);
-    assert_eq!(metrics.opaque_sent.get(), response(2, op::SEARCH_DONE, 0).len() as u64);
+    until("all is counted", || {
+        let metrics = bench.shared.metrics();
+        (metrics.opaque_received.get(), metrics.opaque_sent.get()) == (asked.len() as u64, told.len() as u64)
+    })
+    .await;
     drop(client);
     drop(directory);
     until("the stream is over", || bench.shared.metrics().opaque_open.get() == 0).await;

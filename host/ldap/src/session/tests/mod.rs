@@ -8,6 +8,7 @@ mod handing_on;
 mod hostile;
 mod late;
 mod metrics;
+mod ntlm;
 mod proxy;
 mod referrals;
 mod requests;

@@ -1,10 +1,11 @@
 //! SASL: several steps, who it was, and streams that cannot be read.
 
 use ldap3_proto::proto::{LdapExtendedResponse, LdapOp, LdapResult, LdapResultCode};
-use portcullis_core::Outcome;
 use portcullis_core::gate::Claim;
+use portcullis_core::{BindMethod, Operation, Outcome};
 use tokio::net::TcpStream;
 
+use super::bench::Log;
 use super::*;
 use crate::decode::WHO_AM_I;
 use crate::frame::{Frame, op};
@@ -22,6 +23,18 @@ pub(super) async fn tell(directory: &mut Peer<TcpStream>, identity: &str) {
     };
     let answer = LdapExtendedResponse { res, name: None, value: Some(identity.as_bytes().to_vec()) };
     directory.send(&bench::encode(own.id(), LdapOp::ExtendedResponse(answer))).await;
+}
+
+/// The directory knows no "Who am I?".
+pub(super) async fn tell_nothing(directory: &mut Peer<TcpStream>) {
+    let own = Frame::new(directory.next().await.into()).unwrap();
+    assert_eq!(own.bytes(), extended(own.id(), WHO_AM_I));
+    let no = crate::encode::OwnAnswer::refusal(own.id(), op::EXTENDED, crate::encode::Code::ProtocolError, "");
+    directory.send(&no.unwrap().into_bytes()).await;
+}
+
+pub(super) fn relay(listener: &mut crate::Listener) {
+    listener.rules.opaque_sasl = OpaqueSasl::Relay;
 }
 
 #[tokio::test]
@@ -62,18 +75,42 @@ async fn a_failure_is_noted_under_the_name_of_the_first_step() {
 }
 
 #[tokio::test]
-async fn without_who_am_i_plain_says_who_and_others_do_not() {
-    for (mechanism, expected) in [("PLAIN", Claim::Name("alice".to_owned())), ("EXTERNAL", Claim::Unreadable)] {
+async fn without_who_am_i_what_the_directory_has_verified_says_who() {
+    for (mechanism, credentials) in [("PLAIN", b"\0alice\0secret".as_slice()), ("EXTERNAL", b"u:alice")] {
         let mut bench = Bench::new().await;
         let mut client = bench.client().await;
-        client.send(&sasl_bind(1, mechanism, b"\0alice\0secret")).await;
+        client.send(&sasl_bind(1, mechanism, credentials)).await;
         let mut directory = bench.accept().await;
         directory.next().await;
         directory.send(&response(1, 1, 0)).await;
-        let own = Frame::new(directory.next().await.into()).unwrap();
-        let no = crate::encode::OwnAnswer::refusal(own.id(), op::EXTENDED, crate::encode::Code::ProtocolError, "");
-        directory.send(&no.unwrap().into_bytes()).await;
-        assert_eq!(bench.question().await.asked.claim, expected);
+        tell_nothing(&mut directory).await;
+        assert_eq!(bench.question().await.asked.claim, Claim::Name("alice".to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn whom_nobody_names_is_refused_unless_the_listener_relays_such_binds() {
+    for relays in [false, true] {
+        let change = |listener: &mut crate::Listener| {
+            if relays {
+                relay(listener);
+            }
+        };
+        let mut bench = Bench::with(&[], Mode::Plain { starttls: None }, change).await;
+        let mut client = bench.client().await;
+        client.send(&sasl_bind(1, "EXTERNAL", b"")).await;
+        let mut directory = bench.accept().await;
+        directory.next().await;
+        directory.send(&response(1, 1, 0)).await;
+        tell_nothing(&mut directory).await;
+        if relays {
+            assert_eq!(bench.question().await.asked.claim, Claim::Unreadable);
+            continue;
+        }
+        let (asked, _) = bench.note().await;
+        assert_eq!((asked.claim, asked.outcome), (Claim::Unreadable, Outcome::Failure));
+        assert_eq!(client.result().await, (1, op::BIND_RESPONSE, 7));
+        directory.closed().await;
     }
 }
 
@@ -91,7 +128,8 @@ async fn a_mechanism_that_may_hide_the_stream_is_refused() {
 
 #[tokio::test]
 async fn a_hidden_stream_is_relayed_only_after_the_gate_s_leave() {
-    let relay = |listener: &mut crate::Listener| listener.rules.opaque_sasl = OpaqueSasl::Relay;
+    let log = Log::default();
+    let _listening = log.listen();
     let mut bench = Bench::with(&[], Mode::Plain { starttls: None }, relay).await;
     let mut client = bench.client().await;
     client.send(&sasl_bind(1, "GSSAPI", b"token")).await;
@@ -100,16 +138,38 @@ async fn a_hidden_stream_is_relayed_only_after_the_gate_s_leave() {
     directory.send(&response(1, 1, 0)).await;
     let question = bench.question().await;
     assert_eq!(question.asked.claim, Claim::Unreadable);
+    assert_eq!(question.asked.operation, Operation::Bind(BindMethod::OpaqueSasl("GSSAPI".to_owned())));
     client.nothing().await;
     question.permit();
     assert_eq!(client.next().await, response(1, 1, 0));
     use tokio::io::AsyncReadExt as _;
-    client.send(b"\xff\x00not ldap").await;
+    client.send(b"\0\0\0\x06sealed").await;
     let mut got = [0; 10];
     directory.stream.read_exact(&mut got).await.unwrap();
-    assert_eq!(&got, b"\xff\x00not ldap");
+    assert_eq!(&got, b"\0\0\0\x06sealed");
     directory.send(b"nor\x00this").await;
     let mut got = [0; 8];
     client.stream.read_exact(&mut got).await.unwrap();
     assert_eq!(&got, b"nor\x00this");
+    drop(client);
+    directory.closed().await;
+    drop(directory);
+    let line = log.wait_for("an opaque stream has ended").await;
+    assert!(line.contains("octets_to_directory=10 ") && line.contains("octets_to_client=8 "), "{line}");
+    assert!(line.contains("mechanism=\"GSSAPI\" "), "{line}");
+}
+
+#[tokio::test]
+async fn a_success_before_the_layer_is_known_is_no_success() {
+    let kerberos = [0x60, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 0x01, 0x02, 0x02, 0x01, 0x00];
+    let mut bench = Bench::new().await;
+    let mut client = bench.client().await;
+    client.send(&sasl_bind(1, "GSSAPI", &kerberos)).await;
+    let mut directory = bench.accept().await;
+    directory.next().await;
+    directory.send(&response(1, 1, 0)).await;
+    let (asked, _) = bench.note().await;
+    assert_eq!((asked.claim, asked.outcome, asked.directory_result), (Claim::Unreadable, Outcome::Failure, Some(0)));
+    assert_eq!(client.result().await, (1, op::BIND_RESPONSE, 7));
+    directory.closed().await;
 }

@@ -92,8 +92,12 @@ async fn what_comes_back_during_a_bind_is_his_who_asked_for_it() {
     }
     let first = bench.summary().await;
     assert_eq!((first.claim, first.tally.total(), first.tally.entries), (named("uid=alice"), 1, 2));
-    // The refused bind has left nobody.
-    searched(&mut client, &mut directory, 4).await;
+    // The refused bind has left nobody, on a connection of nobody's.
+    client.send(&search(4, "dc=a")).await;
+    let mut directory = bench.accept().await;
+    assert_eq!(directory.next().await, search(4, "dc=a"));
+    directory.send(&response(4, op::SEARCH_DONE, 0)).await;
+    client.next().await;
     drop((client, directory));
     let second = bench.summary().await;
     assert_eq!((second.claim, second.tally.total(), second.tally.entries), (Claim::Anonymous, 1, 0));
