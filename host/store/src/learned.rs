@@ -18,9 +18,10 @@ impl LearnedStore for Store {
         if let Some(history) = self.memory().account(account) {
             return Ok(history);
         }
-        let asked = self.memory().moment();
-        let rows: Vec<(String, i64, i64, i64)> = sqlx::query_as(
-            "SELECT address, MIN(first_seen), MAX(last_seen), SUM(count) FROM (
+        // In one statement, so that it is known up to which event the rest is complete.
+        let mut rows: Vec<(Option<String>, i64, i64, i64)> = sqlx::query_as(
+            "SELECT NULL, COALESCE(MAX(sequence), 0), 0, 0 FROM events
+                 UNION ALL SELECT address, MIN(first_seen), MAX(last_seen), SUM(count) FROM (
                      SELECT address, first_seen, last_seen, count FROM associations WHERE account = ?1
                      UNION ALL SELECT address, at, at, 1 FROM sightings WHERE account = ?1)
                  GROUP BY address",
@@ -29,7 +30,9 @@ impl LearnedStore for Store {
         .fetch_all(self.readers())
         .await
         .map_err(store_error)?;
-        let association = |(address, first_seen, last_seen, count): (String, i64, i64, i64)| {
+        let through = rows.iter().position(|(address, ..)| address.is_none()).map(|place| rows.swap_remove(place).1);
+        let association = |(address, first_seen, last_seen, count): (Option<String>, i64, i64, i64)| {
+            let address = address.unwrap_or_default();
             Ok(Association {
                 address: address.parse().map_err(|_| damaged("the address of an endpoint", address))?,
                 first_seen: timestamp(first_seen),
@@ -39,7 +42,7 @@ impl LearnedStore for Store {
         };
         let associations = rows.into_iter().map(association).collect::<Result<_, StoreError>>()?;
         let history = AccountHistory { associations };
-        self.memory().remember_account(account, &history, asked);
+        self.memory().remember_account(account, &history, through.map_or(0, unsigned));
         Ok(history)
     }
 
@@ -47,25 +50,24 @@ impl LearnedStore for Store {
         if let Some(history) = self.memory().endpoint(address) {
             return Ok(history);
         }
-        let asked = self.memory().moment();
-        let accounts: i64 = sqlx::query_scalar(
-            "SELECT COUNT(*) FROM (
+        let (through, accounts): (i64, i64) = sqlx::query_as(
+            "SELECT (SELECT COALESCE(MAX(sequence), 0) FROM events), (SELECT COUNT(*) FROM (
                  SELECT account FROM associations WHERE address = ?1
-                 UNION SELECT account FROM sightings WHERE address = ?1)",
+                 UNION SELECT account FROM sightings WHERE address = ?1))",
         )
         .bind(address.to_string())
         .fetch_one(self.readers())
         .await
         .map_err(store_error)?;
         let history = EndpointHistory { accounts: unsigned(accounts) };
-        self.memory().remember_endpoint(address, history, asked);
+        self.memory().remember_endpoint(address, history, unsigned(through));
         Ok(history)
     }
 }
 
 /// How many sightings are gathered before they are added to the associations. An account that is not remembered is looked
 /// for among all of them, which takes some hundred microseconds at most.
-const MOST_SIGHTINGS: u64 = 1024;
+const MOST_SIGHTINGS: u64 = 512;
 
 /// Adds the sightings to the associations, if there are enough of them. Returns how many there are now.
 pub(crate) async fn settle(connection: &mut SqliteConnection, sightings: u64) -> Result<u64, Fault> {

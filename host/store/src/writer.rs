@@ -95,7 +95,6 @@ impl Writer {
                 self.database.connect_writer(self.status.max_bytes()).await
             }
         };
-        self.memory.begin();
         let outcome = match connected {
             Ok(mut connection) => match transaction(&mut connection, self.end.as_ref(), jobs).await {
                 Ok(done) => {
@@ -104,20 +103,16 @@ impl Writer {
                     if self.end.replace(done.written.end.clone()).is_some_and(|before| before.data_version != version) {
                         self.memory.forget();
                     }
-                    self.memory.end(done.written.observations.iter().copied());
+                    self.memory.learn(done.written.end.sequence, done.written.observations.iter().copied());
                     Ok(done)
                 }
                 Err(fault) => {
-                    self.memory.end(None);
                     // Closing rolls back. When even that fails, the database does it as soon as the file is closed.
                     let _ = connection.close().await;
                     Err(fault)
                 }
             },
-            Err(fault) => {
-                self.memory.end(None);
-                Err(fault)
-            }
+            Err(fault) => Err(fault),
         };
         match outcome {
             Ok(done) => {
