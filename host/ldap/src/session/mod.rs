@@ -189,16 +189,15 @@ impl<'s, G: Gate> Session<'s, G> {
         loop {
             let next = self.run().await;
             self.summarize(false);
-            match next {
-                Next::Upgrade => match self.upgraded().await {
-                    Some(session) => self = session,
-                    None => return,
-                },
-                Next::Opaque { permitted, mechanism } => match self.unseen(permitted, &mechanism).await {
-                    Some(session) => self = session,
-                    None => return,
-                },
-                Next::End(end) => return self.finish(end).await,
+            // Each of these happens once or never; in boxes of their own they take no room while a connection is idle.
+            let session = match next {
+                Next::Upgrade => Box::pin(self.upgraded()).await,
+                Next::Opaque { permitted, mechanism } => Box::pin(self.unseen(permitted, &mechanism)).await,
+                Next::End(end) => return Box::pin(self.finish(end)).await,
+            };
+            match session {
+                Some(session) => self = session,
+                None => return,
             }
         }
     }
