@@ -11,7 +11,6 @@ CREATE TABLE events (
     digest   BLOB    NOT NULL, -- names the event that was changed; the batch's hash is what counts
     batch    INTEGER NOT NULL
 );
-CREATE INDEX events_by_account ON events (account, sequence) WHERE account IS NOT NULL;
 
 -- One row per transaction that stored events; each holds the hash of the one before.
 CREATE TABLE batches (
@@ -51,6 +50,15 @@ CREATE TABLE associations (
     PRIMARY KEY (account, address)
 ) WITHOUT ROWID;
 CREATE INDEX associations_by_address ON associations (address);
+
+-- What was learned since the associations were last brought up to date: a row here is added to the end of a table, one there
+-- is found and changed on a page of its own. Readers add up both; the writer adds these to those now and then.
+CREATE TABLE sightings (
+    number  INTEGER PRIMARY KEY,
+    account TEXT    NOT NULL,
+    address TEXT    NOT NULL,
+    at      INTEGER NOT NULL
+);
 
 CREATE TABLE challenges (
     id          BLOB    PRIMARY KEY NOT NULL,

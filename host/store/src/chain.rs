@@ -53,8 +53,8 @@ fn hex_value(digit: u8) -> Option<u8> {
     }
 }
 
-/// The hash of a batch in the making: SHA-256 over the hash before, the number of the batch, and of each event its
-/// sequence, the length of its JSON and the JSON. Numbers are 8 bytes, the highest first.
+/// The hash of a batch in the making: SHA-256 over the hash before, the number of the batch, and the digest of each of
+/// its events. Numbers are 8 bytes, the highest first.
 pub(crate) struct BatchHash(Sha256);
 
 impl BatchHash {
@@ -62,8 +62,8 @@ impl BatchHash {
         Self(Sha256::new().chain_update(previous).chain_update(number.to_be_bytes()))
     }
 
-    pub(crate) fn add(&mut self, sequence: u64, json: &str) {
-        update(&mut self.0, sequence, json);
+    pub(crate) fn add(&mut self, digest: &[u8; 32]) {
+        self.0.update(digest);
     }
 
     pub(crate) fn finish(self) -> [u8; 32] {
@@ -71,18 +71,16 @@ impl BatchHash {
     }
 }
 
-/// The hash of one event at its place.
+/// The hash of one event at its place: SHA-256 over its sequence, the length of its JSON and the JSON.
 pub(crate) fn event_digest(sequence: u64, json: &str) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    update(&mut hash, sequence, json);
-    hash.finalize().into()
-}
-
-fn update(hash: &mut Sha256, sequence: u64, json: &str) {
-    hash.update(sequence.to_be_bytes());
     // A usize has at most 64 bits on every platform that Rust supports.
-    hash.update(u64::try_from(json.len()).unwrap_or(u64::MAX).to_be_bytes());
-    hash.update(json.as_bytes());
+    let length = u64::try_from(json.len()).unwrap_or(u64::MAX);
+    Sha256::new()
+        .chain_update(sequence.to_be_bytes())
+        .chain_update(length.to_be_bytes())
+        .chain_update(json.as_bytes())
+        .finalize()
+        .into()
 }
 
 #[cfg(test)]
@@ -107,7 +105,7 @@ mod tests {
     fn the_border_between_events_counts() {
         let hash = |events: &[(u64, &str)]| {
             let mut hash = BatchHash::new(&START, 1);
-            events.iter().for_each(|(sequence, json)| hash.add(*sequence, json));
+            events.iter().for_each(|(sequence, json)| hash.add(&event_digest(*sequence, json)));
             hash.finish()
         };
         assert_ne!(hash(&[(1, "ab"), (2, "c")]), hash(&[(1, "a"), (2, "bc")]));

@@ -1,18 +1,16 @@
 //! Learned behaviour: which account uses which endpoint.
 
-use std::collections::HashSet;
 use std::net::IpAddr;
 
 use async_trait::async_trait;
 use portcullis_core::AccountId;
-use portcullis_core::learned::{AccountHistory, Association, EndpointHistory, Observation};
+use portcullis_core::learned::{AccountHistory, Association, EndpointHistory};
 use portcullis_core::store::{LearnedStore, StoreError};
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+use sqlx::SqliteConnection;
 
 use crate::Store;
 use crate::fault::{Fault, damaged, store_error};
-use crate::memory::Learned;
-use crate::numbers::{millis, timestamp, unsigned};
+use crate::numbers::{timestamp, unsigned};
 
 #[async_trait]
 impl LearnedStore for Store {
@@ -21,12 +19,16 @@ impl LearnedStore for Store {
             return Ok(history);
         }
         let asked = self.memory().moment();
-        let rows: Vec<(String, i64, i64, i64)> =
-            sqlx::query_as("SELECT address, first_seen, last_seen, count FROM associations WHERE account = ?1")
-                .bind(account.as_str())
-                .fetch_all(self.readers())
-                .await
-                .map_err(store_error)?;
+        let rows: Vec<(String, i64, i64, i64)> = sqlx::query_as(
+            "SELECT address, MIN(first_seen), MAX(last_seen), SUM(count) FROM (
+                     SELECT address, first_seen, last_seen, count FROM associations WHERE account = ?1
+                     UNION ALL SELECT address, at, at, 1 FROM sightings WHERE account = ?1)
+                 GROUP BY address",
+        )
+        .bind(account.as_str())
+        .fetch_all(self.readers())
+        .await
+        .map_err(store_error)?;
         let association = |(address, first_seen, last_seen, count): (String, i64, i64, i64)| {
             Ok(Association {
                 address: address.parse().map_err(|_| damaged("the address of an endpoint", address))?,
@@ -46,51 +48,45 @@ impl LearnedStore for Store {
             return Ok(history);
         }
         let asked = self.memory().moment();
-        // There is one association per account and address, so that counting them counts accounts.
-        let accounts: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM associations WHERE address = ?1")
-            .bind(address.to_string())
-            .fetch_one(self.readers())
-            .await
-            .map_err(store_error)?;
+        let accounts: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM (
+                 SELECT account FROM associations WHERE address = ?1
+                 UNION SELECT account FROM sightings WHERE address = ?1)",
+        )
+        .bind(address.to_string())
+        .fetch_one(self.readers())
+        .await
+        .map_err(store_error)?;
         let history = EndpointHistory { accounts: unsigned(accounts) };
         self.memory().remember_endpoint(address, history, asked);
         Ok(history)
     }
 }
 
-/// Writes all observations of a transaction with one statement and says which associations they began.
-pub(crate) async fn learn<'a>(
-    connection: &mut SqliteConnection,
-    observations: &[&'a Observation],
-) -> Result<Vec<Learned<'a>>, Fault> {
-    if observations.is_empty() {
-        return Ok(Vec::new());
+/// How many sightings are gathered before they are added to the associations. An account that is not remembered is looked
+/// for among all of them, which takes some hundred microseconds at most.
+const MOST_SIGHTINGS: u64 = 1024;
+
+/// Adds the sightings to the associations, if there are enough of them. Returns how many there are now.
+pub(crate) async fn settle(connection: &mut SqliteConnection, sightings: u64) -> Result<u64, Fault> {
+    if sightings < MOST_SIGHTINGS {
+        return Ok(sightings);
     }
-    let mut upsert =
-        QueryBuilder::<Sqlite>::new("INSERT INTO associations (account, address, first_seen, last_seen, count) ");
-    upsert.push_values(observations, |mut values, observation| {
-        let at = millis(observation.at);
-        values
-            .push_bind(observation.account.as_str())
-            .push_bind(observation.address.to_string())
-            .push_bind(at)
-            .push_bind(at)
-            .push("1");
-    });
-    upsert.push(
-        " ON CONFLICT (account, address) DO UPDATE SET
+    sqlx::query(
+        "INSERT INTO associations (account, address, first_seen, last_seen, count)
+         SELECT account, address, MIN(at), MAX(at), COUNT(*) FROM sightings WHERE TRUE GROUP BY account, address
+         ON CONFLICT (account, address) DO UPDATE SET
              first_seen = MIN(first_seen, excluded.first_seen),
              last_seen = MAX(last_seen, excluded.last_seen),
-             count = count + 1
-         RETURNING account, address, count",
-    );
-    let rows: Vec<(String, String, i64)> = upsert.build_query_as().fetch_all(connection).await?;
-    // In no certain order (SQLite, RETURNING, limitation 3).
-    let mut begun: HashSet<_> =
-        rows.into_iter().filter(|(.., count)| *count == 1).map(|(account, address, _)| (account, address)).collect();
-    let learned = observations.iter().map(|observation| {
-        let key = (observation.account.as_str().to_owned(), observation.address.to_string());
-        Learned { observation, is_new: begun.remove(&key) }
-    });
-    Ok(learned.collect())
+             count = count + excluded.count",
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query("DELETE FROM sightings").execute(connection).await?;
+    Ok(0)
+}
+
+/// Whether [`settle`] would do something.
+pub(crate) fn is_time_to_settle(sightings: u64) -> bool {
+    sightings >= MOST_SIGHTINGS
 }

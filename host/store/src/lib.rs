@@ -6,6 +6,9 @@
 //!
 //! Every write goes through one queue to one task, the writer. It takes what is waiting, up to 256 writes, and puts all
 //! of it into one transaction: the events, what was learned, what happens to incidents, and a row of the hash chain.
+//! Handing a call to the database's thread costs more than writing a row, so a transaction of nothing but events is one
+//! call; it says for which state of the database it is meant, and does nothing when another process has written.
+//!
 //! Only after the commit (WAL with `synchronous = FULL`, so after the disk has it) are the callers told. If the
 //! transaction fails, each write is tried again in a transaction of its own, so that a bad one harms no other.
 //!
@@ -19,6 +22,7 @@
 //! reach, it can be held against the store later with [`Store::still_holds`]. The chain covers events; incidents,
 //! learned behaviour, challenges and settings are not part of it.
 
+mod batch;
 mod chain;
 mod challenges;
 mod events;

@@ -30,13 +30,6 @@ struct Inner {
 #[derive(Clone, Copy)]
 pub(crate) struct Moment(u64);
 
-/// What a transaction has learned.
-pub(crate) struct Learned<'a> {
-    pub(crate) observation: &'a Observation,
-    /// The account had not used the endpoint before.
-    pub(crate) is_new: bool,
-}
-
 impl Memory {
     /// To be asked before the database is.
     pub(crate) fn moment(&self) -> Moment {
@@ -74,15 +67,10 @@ impl Memory {
     }
 
     /// The transaction has ended, and what it learned is in the database. Nothing, where it failed.
-    pub(crate) fn end(&self, learned: &[Learned<'_>]) {
+    pub(crate) fn end<'a>(&self, learned: impl IntoIterator<Item = &'a Observation>) {
         let mut inner = self.inner();
-        for Learned { observation, is_new } in learned {
-            if let Some(history) = inner.accounts.get_mut(&observation.account) {
-                add(history, observation);
-            }
-            if let (true, Some(history)) = (is_new, inner.endpoints.get_mut(&observation.address)) {
-                history.accounts = history.accounts.saturating_add(1);
-            }
+        for observation in learned {
+            inner.learn(observation);
         }
         inner.generation = (inner.generation | 1).wrapping_add(1);
     }
@@ -100,6 +88,19 @@ impl Memory {
 }
 
 impl Inner {
+    fn learn(&mut self, observation: &Observation) {
+        match self.accounts.get_mut(&observation.account).map(|history| add(history, observation)) {
+            Some(false) => {}
+            Some(true) => {
+                if let Some(history) = self.endpoints.get_mut(&observation.address) {
+                    history.accounts = history.accounts.saturating_add(1);
+                }
+            }
+            // Whether the account is new to the endpoint is not known here. The database knows.
+            None => drop(self.endpoints.remove(&observation.address)),
+        }
+    }
+
     fn is_settled_since(&self, asked: Moment) -> bool {
         asked.0 == self.generation && asked.0.is_multiple_of(2)
     }
@@ -112,16 +113,20 @@ fn make_room<K, V>(map: &mut HashMap<K, V>) {
     }
 }
 
-/// The same as the database does with it.
-fn add(history: &mut AccountHistory, observation: &Observation) {
+/// The same as the database does with it. Says whether the account had not used the endpoint before.
+fn add(history: &mut AccountHistory, observation: &Observation) -> bool {
     let Observation { address, at, .. } = observation;
     match history.associations.iter_mut().find(|known| known.address == *address) {
         Some(known) => {
             known.first_seen = known.first_seen.min(*at);
             known.last_seen = known.last_seen.max(*at);
             known.count = known.count.saturating_add(1);
+            false
         }
-        None => history.associations.push(Association { address: *address, first_seen: *at, last_seen: *at, count: 1 }),
+        None => {
+            history.associations.push(Association { address: *address, first_seen: *at, last_seen: *at, count: 1 });
+            true
+        }
     }
 }
 
@@ -156,9 +161,9 @@ mod tests {
         let (memory, alice) = (Memory::default(), AccountId::new("alice"));
         memory.remember_account(&alice, &AccountHistory::default(), memory.moment());
         memory.remember_endpoint(seen(0).address, EndpointHistory { accounts: 3 }, memory.moment());
-        for (at, is_new) in [(5, true), (9, false), (7, false)] {
+        for at in [5, 9, 7] {
             memory.begin();
-            memory.end(&[Learned { observation: &seen(at), is_new }]);
+            memory.end(&[seen(at)]);
         }
         let history = memory.account(&alice).unwrap();
         let expected =
@@ -167,5 +172,14 @@ mod tests {
         assert_eq!(memory.endpoint(seen(0).address), Some(EndpointHistory { accounts: 4 }));
         memory.forget();
         assert!(memory.account(&alice).is_none());
+    }
+
+    #[test]
+    fn an_endpoint_is_forgotten_when_an_account_that_is_not_remembered_uses_it() {
+        let memory = Memory::default();
+        memory.remember_endpoint(seen(0).address, EndpointHistory { accounts: 3 }, memory.moment());
+        memory.begin();
+        memory.end(&[seen(5)]);
+        assert_eq!(memory.endpoint(seen(0).address), None);
     }
 }

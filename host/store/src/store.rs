@@ -69,7 +69,7 @@ impl Store {
             readers: readers.clone(),
             status: Arc::clone(&status),
             memory: Arc::clone(&memory),
-            data_version: None,
+            end: None,
             running: ended,
         };
         tokio::spawn(writer.run());
@@ -166,13 +166,15 @@ impl Status {
         Self { mark, events: AtomicU64::new(events), last_error: Mutex::default(), max_bytes: Mutex::new(max_bytes) }
     }
 
-    pub(crate) fn committed(&self, last_sequence: Option<u64>, changes: u64) {
+    /// `last_sequence` is the log's last one, `changes` how many events have been added. An incident never changes without
+    /// an event.
+    pub(crate) fn committed(&self, last_sequence: u64, changes: u64) {
         let recovered = self.last_error.lock().unwrap_or_else(PoisonError::into_inner).take();
         if recovered.is_some() {
             tracing::info!("the event store writes again");
         }
-        if let Some(last) = last_sequence {
-            self.events.store(last, Ordering::Relaxed);
+        if changes > 0 {
+            self.events.store(last_sequence, Ordering::Relaxed);
             self.mark.send_modify(|mark| *mark = mark.saturating_add(changes));
         }
     }

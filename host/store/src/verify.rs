@@ -8,8 +8,9 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
 
 use crate::Store;
+use crate::batch::hash;
 use crate::chain::{BatchHash, Head, START, event_digest};
-use crate::events::{EventRow, hash};
+use crate::events::EventRow;
 use crate::fault::store_error;
 use crate::numbers::{signed, unsigned};
 
@@ -206,9 +207,9 @@ impl Walk {
             let place = Sequence(sequence);
             match events.next() {
                 Some(event) if unsigned(event.try_get("sequence")?) == sequence => {
-                    let json = unchanged(event, sequence, row.number)
+                    let digest = unchanged(event, sequence, row.number)
                         .ok_or(Stop::Damage(Damage::EventChanged { sequence: place }))?;
-                    hash.add(sequence, json);
+                    hash.add(&digest);
                 }
                 _ => return Err(Stop::Damage(Damage::EventMissing { sequence: place })),
             }
@@ -257,14 +258,14 @@ fn batch_row(row: &SqliteRow) -> Result<BatchRow, Stop> {
     })
 }
 
-/// The JSON of the event, if the whole row is as it was written.
-fn unchanged(row: &SqliteRow, sequence: u64, batch: u64) -> Option<&str> {
+/// The digest of the event, if the whole row is as it was written.
+fn unchanged(row: &SqliteRow, sequence: u64, batch: u64) -> Option<[u8; 32]> {
     let json: &str = row.try_get("json").ok()?;
-    let own = hash(row, "digest").ok()? == event_digest(sequence, json)
-        && row.try_get::<i64, _>("batch").ok()? == signed(batch);
+    let digest = event_digest(sequence, json);
+    let own = hash(row, "digest").ok()? == digest && row.try_get::<i64, _>("batch").ok()? == signed(batch);
     // A later version may know events that this one cannot read; of those, the columns cannot be compared.
     let columns = serde_json::from_str::<Event>(json).ok().is_none_or(|event| same_columns(row, &event));
-    (own && columns).then_some(json)
+    (own && columns).then_some(digest)
 }
 
 /// The columns by which events are searched say the same as the event.
@@ -273,8 +274,8 @@ fn same_columns(row: &SqliteRow, event: &Event) -> bool {
         let expected = EventRow::of(event).ok()?;
         let same = row.try_get::<&[u8], _>("id").ok()? == expected.id
             && row.try_get::<i64, _>("at").ok()? == expected.at
-            && row.try_get::<Option<String>, _>("account").ok()? == expected.account
-            && row.try_get::<Option<String>, _>("endpoint").ok()? == expected.endpoint
+            && row.try_get::<Option<&str>, _>("account").ok()? == expected.account.as_deref()
+            && row.try_get::<Option<&str>, _>("endpoint").ok()? == expected.endpoint.as_deref()
             && row.try_get::<Option<&str>, _>("decision").ok()? == expected.decision;
         Some(same)
     };

@@ -7,7 +7,8 @@ use portcullis_core::store::{Administrator, ConsoleSession, StoreError};
 use portcullis_core::{IncidentId, Timestamp};
 use sqlx::SqliteConnection;
 
-use crate::events::{Batch, EventRow};
+use crate::batch::Batch;
+use crate::events::EventRow;
 use crate::fault::Fault;
 use crate::{challenges, incidents, open, plugin_state, settings};
 
@@ -33,22 +34,26 @@ pub(crate) struct Entry {
     pub(crate) incidents: Vec<IncidentChange>,
 }
 
-/// What a transaction has to learn; written together at its end.
-pub(crate) type Lessons<'a> = Vec<&'a Observation>;
-
 /// What the writer answers: how many rows it was about, or why it did nothing.
 pub(crate) type Answer = Result<u64, StoreError>;
 
 impl Work {
+    /// The record, where this is nothing but one and has no incidents: all there is to do can be said beforehand.
+    pub(crate) fn as_plain_entry(&self) -> Option<&Entry> {
+        match self {
+            Self::Append(entry) if entry.incidents.is_empty() => Some(entry),
+            _ => None,
+        }
+    }
+
     /// Does it. An error in the outer result spoils the transaction; one in the inner result has written nothing.
     pub(crate) async fn apply<'a>(
         &'a self,
         connection: &mut SqliteConnection,
         batch: &mut Batch<'a>,
-        lessons: &mut Lessons<'a>,
     ) -> Result<Answer, Fault> {
         let rows = match self {
-            Self::Append(entry) => append(connection, batch, entry, lessons).await?,
+            Self::Append(entry) => append(connection, batch, entry).await?,
             Self::ResolveIncident { id, person, event } => {
                 let resolved = incidents::resolve_by_person(connection, *id, person, event.at).await?;
                 // The event says that the person resolved it, so it is only true together with that.
@@ -73,14 +78,8 @@ impl Work {
     }
 }
 
-async fn append<'a>(
-    connection: &mut SqliteConnection,
-    batch: &mut Batch<'a>,
-    entry: &'a Entry,
-    lessons: &mut Lessons<'a>,
-) -> Result<u64, Fault> {
-    batch.append(&entry.row);
-    lessons.extend(&entry.learned);
+async fn append<'a>(connection: &mut SqliteConnection, batch: &mut Batch<'a>, entry: &'a Entry) -> Result<u64, Fault> {
+    batch.append_entry(entry);
     for change in &entry.incidents {
         incidents::change(connection, &entry.row, change).await?;
     }

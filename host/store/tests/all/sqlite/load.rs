@@ -49,3 +49,40 @@ async fn what_another_process_teaches_is_not_missed() {
     here.close().await;
     there.close().await;
 }
+
+/// Sightings are added to the associations many at a time. Nobody who asks can see which of them have been.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_learned_is_the_same_before_and_after_it_is_settled() {
+    let folder = Folder::create();
+    let store = folder.store().await;
+    let mut intruder = folder.intruder().await;
+    let mut counts: Vec<(i64, i64)> = vec![];
+    for round in 0..12_u128 {
+        let waiting: Vec<_> = (0..250)
+            .map(|step| {
+                let number = round * 250 + step;
+                let last = u8::try_from(number % 3).unwrap();
+                let account = format!("account-{}", number % 7);
+                store.append(seen(number + 1, &account, address(last), 1_000 + u64::try_from(number).unwrap()))
+            })
+            .collect();
+        for answer in waiting {
+            answer.await.unwrap();
+        }
+        // A store that remembers nothing reads everything from the database.
+        let fresh = folder.store().await;
+        let history = fresh.account_history(&AccountId::new("account-0")).await.unwrap();
+        let total: u64 = history.associations.iter().map(|association| association.count).sum();
+        assert_eq!(u128::from(total), ((round + 1) * 250).div_ceil(7));
+        assert_eq!(history.associations.iter().map(|association| association.first_seen.0).min(), Some(1_000));
+        assert_eq!(fresh.endpoint_history(address(1)).await.unwrap().accounts, 7);
+        fresh.close().await;
+        let count = "SELECT (SELECT COUNT(*) FROM associations), (SELECT COUNT(*) FROM sightings)";
+        counts.push(sqlx::query_as(count).fetch_one(&mut intruder).await.unwrap());
+    }
+    // Twelve times 250 pass the mark of 1024 twice.
+    assert_eq!(counts.first(), Some(&(0, 250)));
+    assert_eq!(counts.last().map(|(associations, _)| *associations), Some(21));
+    assert!(counts.iter().all(|(_, sightings)| *sightings < 1024 + 256), "{counts:?}");
+    assert_eq!(store.verify().await.unwrap().damage, None);
+}
