@@ -154,7 +154,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 async fn measure(arguments: &Arguments, programs: Programs) -> anyhow::Result<()> {
     let mut lab = Lab::start(programs, arguments.users, &arguments.folder).await?;
-    println!("{}", report::machine(arguments.users)?);
+    println!("{}", report::machine(arguments)?);
     let mut results = Results::default();
     for case in cases(arguments) {
         let rounds = in_turn(&mut lab, arguments, case).await?;

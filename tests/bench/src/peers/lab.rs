@@ -24,7 +24,7 @@ use super::{Peer, directory};
 /// How many files each server may open. slapd reserves memory by this number, so it is the same for all.
 const FILES: u64 = 20_000;
 /// The first start of a gateway compiles its policy.
-const START: Duration = Duration::from_secs(120);
+const START: Duration = Duration::from_secs(60);
 
 /// The programs that are compared, where they are not at a place of their own.
 pub(super) struct Programs {
@@ -76,9 +76,10 @@ impl Server {
         self.child.pid()
     }
 
-    /// What the server has said, for an error.
+    /// What the server has said last, for an error.
     pub(super) fn complaint(&self) -> String {
-        self.child.output().lines().join("\n")
+        let lines = self.child.output().lines();
+        lines.get(lines.len().saturating_sub(15)..).unwrap_or_default().join("\n")
     }
 }
 

@@ -5,18 +5,19 @@ use std::fmt::Write as _;
 
 use super::lab::Lab;
 use super::statistics::{Rounds, Sample};
-use super::{Case, Peer, Workload};
+use super::{Arguments, Case, Peer, Workload};
 
-/// On what the figures were measured.
+/// On what and how the figures were measured.
 ///
 /// # Errors
 /// The number of processors is unknown.
-pub(super) fn machine(users: u32) -> anyhow::Result<String> {
+pub(super) fn machine(arguments: &Arguments) -> anyhow::Result<String> {
     let processors = std::thread::available_parallelism()?;
     let model = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = model.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(": unknown processor");
     let model = model.trim_start_matches(['\t', ' ', ':']);
-    Ok(format!("{processors} × {model}; {users} people\n"))
+    let Arguments { users, rounds, seconds, .. } = arguments;
+    Ok(format!("{processors} × {model}; {users} people; medians of {rounds} rounds of {seconds} s\n"))
 }
 
 /// The figures of one case, with the ratios to whom it is compared with.
