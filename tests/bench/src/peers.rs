@@ -16,8 +16,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use clap::ValueEnum;
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::lab::{Lab, Programs};
 use self::load::Load;
@@ -149,7 +150,15 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let programs = Programs::find(arguments.lloadd.as_deref())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = tokio::task::LocalSet::new();
-    local.block_on(&runtime, measure(arguments, programs))
+    local.block_on(&runtime, async {
+        // Whatever ends this, the servers end with it.
+        let mut end = signal(SignalKind::terminate())?;
+        tokio::select! {
+            done = measure(arguments, programs) => done,
+            pressed = tokio::signal::ctrl_c() => { pressed?; bail!("interrupted") }
+            _ = end.recv() => bail!("told to end"),
+        }
+    })
 }
 
 async fn measure(arguments: &Arguments, programs: Programs) -> anyhow::Result<()> {

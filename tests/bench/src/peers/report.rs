@@ -25,7 +25,8 @@ pub(super) fn table(case: Case, rounds: &Rounds, lab: &Lab) -> String {
     let Case { workload, tls, connections } = case;
     let unit = if workload == Workload::Dump { "entry" } else { "op" };
     let kind = if tls { "TLS on both sides" } else { "plain" };
-    let mut text = format!("{workload}, {connections} connections, {kind}\n");
+    let title = format!("{workload}, {connections} connections, {kind}");
+    let mut text = format!("{title:66}   {:>17}   {:>17}\n", "throughput", "processor time");
     // Writing into a String cannot fail, here and below.
     let _ = writeln!(
         text,
