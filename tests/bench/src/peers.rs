@@ -249,6 +249,7 @@ async fn memory(lab: &mut Lab, peer: Peer, tls: bool, arguments: &Arguments) -> 
     for _ in 0..3 {
         let server = lab.launch(peer, tls).await?;
         let address = lab.address(&server, tls)?;
+        load::introduce(&address, arguments.users, arguments.idle).await?;
         tokio::time::sleep(SETTLE).await;
         let before = Processes::of(server.pid())?.resident()?;
         let mut clients = load::idle(&address, arguments.users, arguments.idle).await?;

@@ -106,6 +106,19 @@ pub(super) async fn run(load: &Load) -> anyhow::Result<Sample> {
     Ok(sample(&before, &after, progress.micros.take(), shared))
 }
 
+/// Binds on one connection as everybody whom [`idle`] binds, so that whatever a server keeps of people and not of
+/// connections is there before.
+///
+/// # Errors
+/// One bind was refused.
+pub(super) async fn introduce(address: &Address, people: u32, connections: u32) -> anyhow::Result<()> {
+    let mut client = Client::connect(address).await?;
+    for person in 0..connections.min(people) {
+        client.bind(&name(person), &password(person)).await?;
+    }
+    client.close().await
+}
+
 /// Opens connections and binds each as somebody else.
 ///
 /// # Errors
