@@ -6,7 +6,7 @@ mod packages;
 mod run;
 
 use std::ffi::OsString;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Result, bail};
 
@@ -25,6 +25,9 @@ Usage: cargo xtask COMMAND
   demo [--release] [ARGS...]
           Build everything and start the gateway with a sample directory and a simulated Okta;
           ARGS go to the demo (`cargo xtask demo --help` lists them)
+  bench [ARGS...]
+          Install slapd and haproxy where they are missing, build everything optimised, and measure the gateway beside
+          its peers; ARGS go to the measurement (`cargo xtask bench --help` lists them)
 
   --release  optimise the gateway (components are always optimised)
   --offline  use nothing but what earlier builds have downloaded
@@ -49,6 +52,7 @@ fn dispatch(command: Option<&str>, arguments: Vec<OsString>) -> Result<ExitCode>
         }
         Some("test") => test(&options(&arguments, &["--offline"])?)?,
         Some("demo") => demo(arguments)?,
+        Some("bench") => bench(&arguments)?,
         Some("help" | "--help" | "-h") => print!("{HELP}"),
         unknown => {
             if let Some(unknown) = unknown {
@@ -100,11 +104,31 @@ fn demo(mut arguments: Vec<OsString>) -> Result<()> {
     run::all(&mut build)?;
     let binaries = workspace.binaries(release);
     let mut demo = run::clean(binaries.join("portcullis-demo"));
-    demo.args(arguments)
-        .env("PORTCULLIS_BIN", binaries.join("portcullis"))
+    name_programs(demo.args(arguments), &workspace, release);
+    Err(run::become_command(&mut demo))
+}
+
+/// Builds everything optimised, then becomes the measurement of the gateway beside its peers.
+fn bench(arguments: &[OsString]) -> Result<()> {
+    let workspace = Workspace::locate()?;
+    packages::install_for_bench()?;
+    let options = Options { release: true, offline: false };
+    guests::make(&workspace, &options)?;
+    // One after the other: built together, what the measurement needs of a dependency would also be in the gateway.
+    for package in ["portcullis-gateway", "portcullis-bench"] {
+        run::all(workspace.cargo(options.offline).args(["build", "--release", "--package", package]))?;
+    }
+    let mut bench = run::clean(workspace.binaries(true).join("portcullis-bench"));
+    name_programs(bench.arg("peers").args(arguments), &workspace, true);
+    Err(run::become_command(&mut bench))
+}
+
+/// Tells a program where the gateway and its plugins are.
+fn name_programs(command: &mut Command, workspace: &Workspace, release: bool) {
+    command
+        .env("PORTCULLIS_BIN", workspace.binaries(release).join("portcullis"))
         .env("PORTCULLIS_PLUGINS", workspace.plugins())
         .env("PORTCULLIS_KEY", workspace.keys().join("dev.pub"));
-    Err(run::become_command(&mut demo))
 }
 
 #[cfg(test)]

@@ -45,9 +45,12 @@ const FOR_TESTS: [Package; 23] = [
     Package { name: "gss-ntlmssp", programs: &["/usr/share/doc/gss-ntlmssp/copyright"] },
 ];
 
+const FOR_BENCH: [Package; 2] =
+    [Package { name: "slapd", programs: &["slapd"] }, Package { name: "haproxy", programs: &["haproxy"] }];
+
 /// Debian starts a server once it is installed; these are what the packages above and those that they need would start.
-/// The tests start servers of their own, and the machine has asked for none.
-const SERVICES: &str = "nmbd|nslcd|samba-ad-dc|slapd|smbd|winbind";
+/// Tests and bench start servers of their own, and the machine has asked for none.
+const SERVICES: &str = "haproxy|nmbd|nslcd|samba-ad-dc|slapd|smbd|winbind";
 
 /// Runs a program while Debian's own switch keeps the services named in `$1` from being started. A switch that the
 /// machine has already says what its owner wants and stays as it is.
@@ -69,9 +72,21 @@ fi
 /// # Errors
 /// They are missing and cannot be installed from here; the message says what to install.
 pub(crate) fn install_for_tests() -> Result<()> {
+    install_missing(&FOR_TESTS, "the tests")
+}
+
+/// Installs the directory and a proxy that the gateway is compared with, where they are missing.
+///
+/// # Errors
+/// As [`install_for_tests`].
+pub(crate) fn install_for_bench() -> Result<()> {
+    install_missing(&FOR_BENCH, "the measurements")
+}
+
+fn install_missing(packages: &[Package], what_for: &str) -> Result<()> {
     let is_missing = |package: &&Package| !package.programs.iter().any(|program| run::is_installed(program));
-    let missing: Vec<_> = FOR_TESTS.iter().filter(is_missing).map(|package| package.name).collect();
-    install(&missing, "the tests")
+    let missing: Vec<_> = packages.iter().filter(is_missing).map(|package| package.name).collect();
+    install(&missing, what_for)
 }
 
 /// Installs Debian packages, as root or through `sudo` where that asks for no password.

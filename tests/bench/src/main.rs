@@ -1,13 +1,14 @@
-//! `portcullis-bench`: measures what parts of the gateway cost. Build it with `--release`; each sub command is a module.
+//! `portcullis-bench`: measures what the gateway and parts of it cost. Build it with `--release`; each sub command is a module.
 #![allow(clippy::print_stdout, reason = "what was measured goes to the standard output")]
 
+mod peers;
 mod store;
 mod usage;
 
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(about = "Measures what parts of the gateway cost")]
+#[command(about = "Measures what the gateway and parts of it cost")]
 struct Arguments {
     #[command(subcommand)]
     part: Part,
@@ -15,12 +16,15 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Part {
+    /// The gateway beside its peers, in front of the same directory (`cargo xtask bench` builds what this needs)
+    Peers(peers::Arguments),
     /// Durable event storage: concurrent writers, each waiting for its event before the next
     Store(store::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().part {
+        Part::Peers(arguments) => peers::run(&arguments),
         Part::Store(arguments) => store::run(&arguments),
     }
 }
