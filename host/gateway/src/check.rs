@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Result;
+use portcullis_ldap::Lookup;
 
 use crate::certificates::Certificates;
 use crate::config::{Config, Loaded, Problem};
@@ -26,18 +27,15 @@ pub(crate) fn check(file: &Path, offline: bool) -> Result<ExitCode> {
     problems.append(&mut plugins.problems);
     problems.append(&mut plugins.broken);
     problems.extend(assemble::listeners(config, &mut Certificates::default()).err());
-    let lookup = assemble::upstreams(config).and_then(|upstreams| assemble::lookup(config, upstreams));
+    let lookups = lookups(config);
     if offline {
-        problems.extend(lookup.err());
+        problems.extend(lookups.err());
     } else {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
-            match lookup {
+            match lookups {
                 Err(problem) => problems.push(problem),
-                Ok(lookup) => match lookup.check().await {
-                    Ok(()) => say("directory: the service account can read it")?,
-                    Err(error) => problems.push(Problem::new(["directory"], error.to_string())),
-                },
+                Ok(lookups) => ask_servers(lookups, &mut problems).await?,
             }
             ask_connectors(config, &plugins, &mut problems).await
         })?;
@@ -47,6 +45,22 @@ pub(crate) fn check(file: &Path, offline: bool) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     Err(loaded.problems(problems).into())
+}
+
+/// A look-up for each server of the directory, so that those behind the first are tried too.
+fn lookups(config: &Config) -> Result<Vec<(String, Lookup)>, Problem> {
+    let upstreams = assemble::upstreams(config)?;
+    upstreams.each().map(|(server, only)| Ok((server, assemble::lookup(config, only)?))).collect()
+}
+
+async fn ask_servers(lookups: Vec<(String, Lookup)>, problems: &mut Vec<Problem>) -> io::Result<()> {
+    for (server, lookup) in lookups {
+        match lookup.check().await {
+            Ok(()) => say(format_args!("directory {server}: the service account can read it"))?,
+            Err(error) => problems.push(Problem::new(["directory"], format!("{server}: {error}"))),
+        }
+    }
+    Ok(())
 }
 
 /// Connectors that were loaded are asked to try their settings.

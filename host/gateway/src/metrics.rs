@@ -1,13 +1,14 @@
 //! The page of what is counted, in the OpenMetrics text format
-//! (<https://prometheus.io/docs/specs/om/open_metrics_spec/>). No label holds a name of an account or an address.
+//! (<https://prometheus.io/docs/specs/om/open_metrics_spec/>). No label holds a name of an account or an address of a
+//! client.
 
 use std::fmt;
 use std::sync::Arc;
 
 use portcullis_core::{Clock as _, Timestamp};
 use portcullis_guard::Guard;
-use portcullis_ldap::Shared;
 use portcullis_ldap::metrics::{BindResult, Count, Handling, Limit, Metrics, Request};
+use portcullis_ldap::{ServerStatus, Shared, Upstreams};
 use portcullis_store::Store;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder};
@@ -18,11 +19,14 @@ use crate::system::System;
 
 /// One count of a listener's.
 type Pick = fn(&Metrics) -> &Count;
+/// One number of a server's.
+type PickStatus = fn(&ServerStatus) -> u64;
 type Labels<'a> = &'a [(&'a str, &'a str)];
 
 /// Reads what the rooms have counted.
 pub(crate) struct Page {
     listeners: Vec<Arc<Shared<Guard>>>,
+    upstreams: Upstreams,
     guard: Arc<Guard>,
     store: Store,
     started: Timestamp,
@@ -35,9 +39,14 @@ impl fmt::Debug for Page {
 }
 
 /// The page, as the web room wants it.
-pub(crate) fn page(listeners: Vec<Arc<Shared<Guard>>>, guard: Arc<Guard>, store: Store) -> portcullis_web::MetricsPage {
+pub(crate) fn page(
+    listeners: Vec<Arc<Shared<Guard>>>,
+    upstreams: Upstreams,
+    guard: Arc<Guard>,
+    store: Store,
+) -> portcullis_web::MetricsPage {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Page { listeners, guard, store, started: System.now() }));
+    registry.register_collector(Box::new(Page { listeners, upstreams, guard, store, started: System.now() }));
     Arc::new(move || {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).map(|()| text)
@@ -50,6 +59,8 @@ impl Collector for Page {
         self.connections(&mut out)?;
         self.requests(&mut out)?;
         self.directory(&mut out)?;
+        self.servers(&mut out)?;
+        self.opaque(&mut out)?;
         self.decisions(&mut out)?;
         self.store(&mut out)?;
         self.process(&mut out)
@@ -113,14 +124,42 @@ impl Page {
     }
 
     fn directory(&self, out: &mut Out<'_>) -> fmt::Result {
-        let help = "Attempts to connect to the directory for a client.";
+        let help = "Connections to the directory that clients got, spare or made for them, or did not get.";
         out.family("portcullis_directory_connections", help, Kind::Counter, |family| {
             self.each().try_for_each(|(listener, metrics)| {
-                let ready = [("listener", listener), ("result", "ready")];
-                family.value(&ready, metrics.directory_connected.get())?;
-                family.value(&[("listener", listener), ("result", "failed")], metrics.directory_failures.get())
+                let of = |result| [("listener", listener), ("result", result)];
+                family.value(&of("spare"), metrics.directory_spare.get())?;
+                family.value(&of("ready"), metrics.directory_connected.get())?;
+                family.value(&of("failed"), metrics.directory_failures.get())
             })
-        })?;
+        })
+    }
+
+    fn servers(&self, out: &mut Out<'_>) -> fmt::Result {
+        let servers = self.upstreams.status();
+        let simple: [(&str, &str, Kind, PickStatus); 4] = [
+            ("up", "1 while the server of the directory is there.", Kind::Gauge, |s| u64::from(s.up)),
+            ("connections_open", "Connections for clients, spare ones included.", Kind::Gauge, |s| s.open as u64),
+            ("connections_spare", "Connections that no client uses at the moment.", Kind::Gauge, |s| s.spare as u64),
+            ("connections_handed_on", "Connections that were kept when their client left.", Kind::Counter, |s| {
+                s.handed_on
+            }),
+        ];
+        for (name, help, kind, value) in simple {
+            out.family(&format!("portcullis_directory_server_{name}"), help, kind, |family| {
+                servers.iter().try_for_each(|server| family.value(&[("server", &server.address)], value(server)))
+            })?;
+        }
+        let (name, help) = ("portcullis_directory_server_connections", "Attempts to connect to the server.");
+        out.family(name, help, Kind::Counter, |family| {
+            servers.iter().try_for_each(|server| {
+                family.value(&[("server", &server.address), ("result", "ready")], server.connected)?;
+                family.value(&[("server", &server.address), ("result", "failed")], server.failures)
+            })
+        })
+    }
+
+    fn opaque(&self, out: &mut Out<'_>) -> fmt::Result {
         let open = "Streams that are relayed unseen at the moment.";
         self.per_listener(out, "portcullis_opaque_streams_open", open, Kind::Gauge, |m| &m.opaque_open)?;
         let all = "Streams that were relayed unseen.";

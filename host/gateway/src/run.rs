@@ -104,7 +104,8 @@ fn start(gateway: Gateway, sockets: Sockets, store: Store, shutdown: &Cancellati
         tasks.spawn(async move { portcullis_ldap::serve(socket, shared, shutdown).await });
     }
     if let Some(socket) = sockets.metrics {
-        let (page, shutdown) = (metrics::page(listeners, Arc::clone(&gateway.guard), store), shutdown.clone());
+        let (page, shutdown) =
+            (metrics::page(listeners, gateway.upstreams, Arc::clone(&gateway.guard), store), shutdown.clone());
         tasks.spawn(async move {
             if let Err(error) = portcullis_web::serve_metrics(socket, page, shutdown).await {
                 error!(%error, "the metrics are not served any more");

@@ -32,4 +32,4 @@ pub use metrics::Metrics;
 pub use referral::Referrals;
 pub use tls::ServerTls;
 pub use upstream::{Security, Upstream, UpstreamError};
-pub use upstreams::{Balance, UpstreamOptions, Upstreams};
+pub use upstreams::{Balance, ServerStatus, UpstreamOptions, Upstreams};

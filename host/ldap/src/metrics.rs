@@ -189,9 +189,11 @@ pub struct Metrics {
     pub client_received: Count,
     /// Octets sent to clients.
     pub client_sent: Count,
-    /// Connections to the directory that became ready.
+    /// Connections to the directory that a client got because they were ready before it came.
+    pub directory_spare: Count,
+    /// Connections to the directory that were made for a client.
     pub directory_connected: Count,
-    /// Connections to the directory that did not.
+    /// Clients for whom no connection to the directory could be made.
     pub directory_failures: Count,
     /// Streams that are relayed unseen at the moment: goes up and down.
     pub opaque_open: Count,

@@ -97,11 +97,13 @@ impl Outstanding {
         unanswered
     }
 
-    /// Takes out all that is not answered. For a connection to the directory that is given up.
+    /// Takes out all that is not answered, by message id. For a connection to the directory that is given up.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = (i32, u8)> {
         self.given_up.clear();
         self.due = None;
-        self.requests.drain().map(|(id, request)| (id, request.op))
+        let mut unanswered: Vec<_> = self.requests.drain().map(|(id, request)| (id, request.op)).collect();
+        unanswered.sort_unstable();
+        unanswered.into_iter()
     }
 
     /// Notes an answer.

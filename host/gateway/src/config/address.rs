@@ -59,12 +59,23 @@ pub(crate) struct DirectoryAddress {
 }
 
 impl Directory {
-    /// `ldap://host[:port]` or `ldaps://host[:port]`; 389 and 636 unless given.
+    /// `ldap://host[:port]` or `ldaps://host[:port]`; 389 and 636 unless given. Each server once.
     pub(crate) fn addresses(&self) -> Result<Vec<DirectoryAddress>, String> {
         if self.url.0.is_empty() {
             return Err("names no server: give at least one".to_owned());
         }
-        self.url.0.iter().map(|url| directory_address(url)).collect()
+        let mut addresses: Vec<DirectoryAddress> = Vec::new();
+        for url in &self.url.0 {
+            let address = directory_address(url)?;
+            if addresses
+                .iter()
+                .any(|other| other.host.eq_ignore_ascii_case(&address.host) && other.port == address.port)
+            {
+                return Err(format!("names {}, port {}, twice: give each server once", address.host, address.port));
+            }
+            addresses.push(address);
+        }
+        Ok(addresses)
     }
 }
 

@@ -93,6 +93,12 @@ fn each_mistake_is_named_with_line_setting_and_advice() {
             "has to begin with ldap://",
         ),
         ("\"ldaps://dc1.example.com\"", "[]", "url = ", "names no server"),
+        (
+            "\"ldaps://dc1.example.com\"",
+            "[\"ldaps://dc1.example.com\", \"ldaps://DC1.example.com:636\"]",
+            "url = ",
+            "twice",
+        ),
         ("\"ldaps://dc1.example.com\"", "636", "url = ", "or several in brackets"),
         ("tls/gateway.pem", "tls/missing.pem", "certificate = ", "tls/missing.pem cannot be opened"),
         ("tls = \"ldaps\"", "tls = \"none\"", "tls = \"ldaps\"", "is \"none\", yet there is a certificate"),

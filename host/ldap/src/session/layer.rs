@@ -31,7 +31,11 @@ impl<G: Gate> Session<'_, G> {
             "a SASL bind was refused that may hide everything behind it from the gateway; let the client do without signing \
              and sealing and use TLS, or let such binds through unseen with relay-opaque-sasl = true on this listener",
         );
-        Some((Code::AuthMethodNotSupported, "SASL signing and sealing are not supported here; use TLS instead"))
+        let why = match bind.step.layer {
+            Layer::Wanted => "SASL signing and sealing are not supported here; use TLS instead",
+            _ => "this SASL mechanism is not supported here",
+        };
+        Some((Code::AuthMethodNotSupported, why))
     }
 
     fn relays_opaque(&self) -> bool {

@@ -48,6 +48,7 @@ impl<G: Gate> Session<'_, G> {
             let (limit, upstreams) = (self.shared.listener().limits.answer_size, self.shared.upstreams());
             match upstreams.take_spare(frame.op() == op::BIND, limit) {
                 Some(directory) => {
+                    self.shared.metrics().directory_spare.one();
                     self.directory = Link::Up(directory.referring(self.shared.listener().referrals.clone()));
                 }
                 None => {

@@ -59,6 +59,25 @@ impl Default for UpstreamOptions {
     }
 }
 
+/// How one server is, and what was counted of it since the beginning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerStatus {
+    /// Host and port.
+    pub address: String,
+    /// It was there when somebody last tried.
+    pub up: bool,
+    /// Connections that are open for clients, spare ones included.
+    pub open: usize,
+    /// Connections that nobody uses at the moment.
+    pub spare: usize,
+    /// Attempts to connect that succeeded: for clients, ahead of time, and for look-ups.
+    pub connected: u64,
+    /// Attempts that did not.
+    pub failures: u64,
+    /// Connections that a client had left and that were kept for another.
+    pub handed_on: u64,
+}
+
 /// All servers of the directory. Cheap to clone; clones share everything.
 #[derive(Debug, Clone)]
 pub struct Upstreams(Arc<Inner>);
@@ -86,6 +105,20 @@ impl Upstreams {
             vec![upstream],
             UpstreamOptions { spare: 0, warm: 0, health_interval: None, ..UpstreamOptions::default() },
         )
+    }
+
+    /// How each server is, in their order.
+    #[must_use]
+    pub fn status(&self) -> Vec<ServerStatus> {
+        self.0.servers.iter().map(|server| server.status()).collect()
+    }
+
+    /// Each server by itself, with its host and port.
+    pub fn each(&self) -> impl Iterator<Item = (String, Self)> {
+        self.0.servers.iter().map(|server| {
+            let (servers, options) = (vec![Arc::clone(server)], self.0.options.clone());
+            (server.upstream().address(), Self(Arc::new(Inner { servers, options, taken: Notify::new() })))
+        })
     }
 
     /// Looks after the servers: asks whether they are there, keeps connections ready and gives up old ones. Never ends.

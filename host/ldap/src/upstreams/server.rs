@@ -7,8 +7,9 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::UpstreamOptions;
 use super::spare::{Kind, Spare};
+use super::{ServerStatus, UpstreamOptions};
+use crate::metrics::Count;
 use crate::pipe::Stream;
 use crate::proxy::Handed;
 use crate::upstream::{Upstream, UpstreamError};
@@ -22,6 +23,9 @@ pub(crate) struct Server {
     /// Wakes who watches the server's health.
     pub(super) lost: Notify,
     spare: Spare,
+    connected: Count,
+    failures: Count,
+    handed_on: Count,
     /// It takes no anonymous binds, so a connection that a client has left cannot be handed on.
     keeps_identity: AtomicBool,
 }
@@ -59,6 +63,9 @@ impl Server {
             lost: Notify::new(),
             // A connection that says whose it is, is nobody else's.
             spare: Spare::new(if upstream.send_proxy_protocol { 0 } else { options.spare }),
+            connected: Count::default(),
+            failures: Count::default(),
+            handed_on: Count::default(),
             keeps_identity: AtomicBool::new(false),
             upstream,
         }
@@ -75,6 +82,24 @@ impl Server {
     /// Connections that clients have.
     pub(super) fn in_use(&self) -> usize {
         self.open.load(Ordering::Relaxed).saturating_sub(self.spare.len())
+    }
+
+    pub(super) fn status(&self) -> ServerStatus {
+        ServerStatus {
+            address: self.upstream.address(),
+            up: self.is_up(),
+            open: self.open.load(Ordering::Relaxed),
+            spare: self.spare.len(),
+            connected: self.connected.get(),
+            failures: self.failures.get(),
+            handed_on: self.handed_on.get(),
+        }
+    }
+
+    /// Counts an attempt to connect, and notes what it tells of the server.
+    fn tried<T>(&self, connected: &Result<T, UpstreamError>) {
+        if connected.is_ok() { &self.connected } else { &self.failures }.one();
+        self.note(connected.as_ref().map(drop));
     }
 
     /// Notes whether the server is there, and logs when that changes.
@@ -115,13 +140,13 @@ impl Server {
     ) -> Result<(Stream, Lease), UpstreamError> {
         let lease = self.seat()?;
         let connected = self.upstream.connect(limit, handed).await;
-        self.note(connected.as_ref().map(drop));
+        self.tried(&connected);
         connected.map(|stream| (stream, lease))
     }
 
     pub(super) async fn dial(&self) -> Result<TcpStream, UpstreamError> {
         let dialled = self.upstream.dial().await;
-        self.note(dialled.as_ref().map(drop));
+        self.tried(&dialled);
         dialled
     }
 
@@ -134,6 +159,7 @@ impl Server {
     }
 
     pub(super) fn keep(&self, stream: Stream, lease: Lease) {
+        self.handed_on.one();
         self.spare.put(stream, lease, Kind::Used);
     }
 

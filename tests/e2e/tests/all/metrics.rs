@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use portcullis_lab::client::LdapClient;
@@ -56,10 +56,23 @@ async fn what_is_turned_away_is_counted_and_hardly_fills_the_log() -> Result<()>
     Ok(())
 }
 
+/// Waits until the sample is as wanted.
+async fn wait_for(page: impl AsyncFn() -> Result<String>, sample: &str, wanted: impl Fn(u64) -> bool) -> Result<()> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let text = page().await?;
+        if samples(&text)?.get(sample).is_some_and(|value| wanted(*value)) {
+            return Ok(());
+        }
+        ensure!(Instant::now() < end, "{sample} is not as wanted\n{text}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 #[tokio::test]
 async fn what_happens_is_counted_and_nobody_is_named() -> Result<()> {
     let (address, sections) = metrics()?;
-    let stage = Stage::new(Setup { sections, ..Setup::default() }).await?;
+    let mut stage = Stage::new(Setup { sections, ..Setup::default() }).await?;
     let http = reqwest::Client::builder().timeout(PATIENCE).build()?;
     let page = async || -> Result<String> {
         let answer = http.get(format!("http://{address}/metrics")).send().await?.error_for_status()?;
@@ -67,6 +80,9 @@ async fn what_happens_is_counted_and_nobody_is_named() -> Result<()> {
         ensure!(kind.starts_with("application/openmetrics-text; version=1.0.0"), "{kind}");
         Ok(answer.text().await?)
     };
+    let server = stage.slapd.ldaps_addr().to_string();
+    let spare = format!("portcullis_directory_server_connections_spare{{server=\"{server}\"}}");
+    wait_for(&page, &spare, |spare| spare == 2).await?;
     let before = samples(&page().await?)?;
     assert_eq!(before["portcullis_connections_accepted_total{listener=\"wiki\"}"], 0);
     assert_eq!(before["portcullis_decisions_total{decision=\"allow\"}"], 0);
@@ -84,7 +100,6 @@ async fn what_happens_is_counted_and_nobody_is_named() -> Result<()> {
         ("portcullis_binds_total{listener=\"wiki\",result=\"refused-by-directory\"}", 1),
         ("portcullis_requests_total{listener=\"wiki\",operation=\"bind\",handling=\"forwarded\"}", 2),
         ("portcullis_requests_total{listener=\"wiki\",operation=\"extended\",handling=\"forwarded\"}", 1),
-        ("portcullis_directory_connections_total{listener=\"wiki\",result=\"ready\"}", 3),
         ("portcullis_directory_connections_total{listener=\"wiki\",result=\"failed\"}", 0),
         ("portcullis_limit_reached_total{listener=\"wiki\",limit=\"connections\"}", 0),
         ("portcullis_decisions_total{decision=\"allow\"}", 1),
@@ -95,9 +110,33 @@ async fn what_happens_is_counted_and_nobody_is_named() -> Result<()> {
     for (sample, value) in wanted {
         assert_eq!(after.get(sample), Some(&value), "{sample}\n{text}");
     }
+    // Each client got a connection to the directory, spare or made for it.
+    let got =
+        |result| after[&format!("portcullis_directory_connections_total{{listener=\"wiki\",result=\"{result}\"}}")];
+    assert_eq!(got("spare") + got("ready"), 3, "{text}");
+    assert!(got("spare") >= 1, "{text}");
+    let of = |name: &str| after[&format!("portcullis_directory_server_{name}{{server=\"{server}\"}}")];
+    let tried = |result| {
+        after[&format!("portcullis_directory_server_connections_total{{server=\"{server}\",result=\"{result}\"}}")]
+    };
+    assert_eq!((of("up"), tried("failed")), (1, 0));
+    assert!(of("connections_open") > of("connections_spare"), "one client is there\n{text}");
+    assert!(tried("ready") > got("ready"), "spare ones were made as well\n{text}");
     assert!(after["portcullis_connections_open{listener=\"wiki\"}"] >= 1);
     assert!(after["process_resident_memory_bytes"] > 0 && after["process_open_fds"] > 0);
-    assert!(!text.contains("alice") && !text.contains("127."), "{text}");
+    let without_server = text.replace(&server, "");
+    assert!(!text.contains("alice") && !without_server.contains("127."), "{text}");
+
+    // What a client has left is another's; a server that is lost is shown.
+    client.unbind().await?;
+    wait_for(&page, &format!("portcullis_directory_server_connections_handed_on_total{{server=\"{server}\"}}"), |n| {
+        n >= 1
+    })
+    .await?;
+    stage.slapd.stop()?;
+    wait_for(&page, &format!("portcullis_directory_server_up{{server=\"{server}\"}}"), |up| up == 0).await?;
+    wait_for(&page, &format!("portcullis_directory_server_connections_open{{server=\"{server}\"}}"), |open| open == 0)
+        .await?;
 
     // It is there and nowhere else, and nothing else is there.
     assert_eq!(http.get(format!("http://{}/metrics", stage.web)).send().await?.status().as_u16(), 404);

@@ -6,21 +6,12 @@ use portcullis_lab::tools::{ToolOutput, Tools};
 
 use crate::stage::{PATIENCE, Setup, Stage};
 
-/// Searches for the schema are seen, so that it shows whether a client came back to the gateway for it.
-const POLICY: &str = r#"
-[[policy]]
-name = "watch"
-plugin = "rules.wasm"
-[[policy.settings.rules]]
-name = "Nobody"
-operations = ["search"]
-when = { login = ["nobody"] }
-then = "block"
-"#;
+/// Each read is an event of its own, so that it shows whether a client came back to the gateway for the schema.
+const RECORD_ALL: &str = "[events]\naudit = \"full\"\n";
 
 /// A place in the tree that slapd says is to be found on slapd itself, where everybody may read it.
 async fn stage(rewrite: bool) -> Result<Stage> {
-    let setup = Setup { policies: POLICY.to_owned(), ..Setup::default() };
+    let setup = Setup { policies: String::new(), sections: RECORD_ALL.to_owned(), ..Setup::default() };
     let mut stage = Stage::without_gateway(setup).await?;
     if rewrite {
         let text = std::fs::read_to_string(stage.config_file())?;

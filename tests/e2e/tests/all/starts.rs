@@ -1,6 +1,7 @@
 //! What the gateway says before it serves anybody.
 
 use anyhow::Result;
+use portcullis_lab::net::{free_port, own_address};
 
 use crate::stage::{Setup, Stage, run};
 
@@ -14,8 +15,24 @@ async fn check_finds_nothing_wrong_and_says_what_it_reached() -> Result<()> {
     let stage = Stage::without_gateway(Setup::default()).await?;
     let (code, out, err) = check(&stage, &[]).await?;
     assert_eq!(code, 0, "{out}{err}");
-    assert!(out.contains("directory: ") && out.contains("connector okta-verify: "), "{out}");
+    assert!(out.contains("the service account can read it") && out.contains("connector okta-verify: "), "{out}");
     assert!(out.contains("no problem was found"), "{out}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn check_tries_each_server_of_the_directory() -> Result<()> {
+    let stage = Stage::without_gateway(Setup::default()).await?;
+    let (there, own) = (stage.slapd.ldaps_uri(), own_address().into());
+    let gone = std::net::SocketAddr::new(own, free_port(own)?);
+    let text = std::fs::read_to_string(stage.config_file())?;
+    let both = text.replace(&format!("url = \"{there}\""), &format!("url = [\"{there}\", \"ldaps://{gone}\"]"));
+    assert_ne!(both, text);
+    std::fs::write(stage.config_file(), both)?;
+    let (code, out, err) = check(&stage, &[]).await?;
+    assert_eq!(code, 1, "{out}{err}");
+    assert!(out.contains(&format!("directory {}: the service account can read it", stage.slapd.ldaps_addr())), "{out}");
+    assert!(err.contains(&format!("{gone}: ")), "{err}");
     Ok(())
 }
 

@@ -38,7 +38,15 @@ async fn the_next_server_is_taken_when_the_first_is_not_there() {
     drop(first);
     let mut client = bench.client().await;
     client.send(&search(1, "dc=b")).await;
-    assert_eq!(bench.accept().await.next().await, search(1, "dc=b"));
+    let mut there = bench.accept().await;
+    assert_eq!(there.next().await, search(1, "dc=b"));
+    let status = bench.shared.upstreams().status();
+    let told: Vec<_> = status.iter().map(|s| (s.up, s.connected, s.failures)).collect();
+    assert_eq!(told, [(false, 1, 1), (true, 1, 0)]);
+    assert_eq!(status.iter().map(|s| (s.open, s.spare)).collect::<Vec<_>>(), [(0, 0), (1, 0)]);
+    let each: Vec<_> = bench.shared.upstreams().each().map(|(address, only)| (address, only.status())).collect();
+    let alone: Vec<_> = status.into_iter().map(|status| (status.address.clone(), vec![status])).collect();
+    assert_eq!(each, alone, "each server by itself is the same server");
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! What needs a gateway or a directory of its own: StartTLS, binds without a password, a directory that dies.
 
+use std::net::SocketAddr;
+
 use anyhow::{Context as _, Result};
 use portcullis_lab::client::LdapClient;
 use portcullis_lab::company::Company;
@@ -11,8 +13,8 @@ use super::case::Case;
 use super::differ;
 use super::normal::normalised;
 use super::request::{
-    ALICE, BASE, EXTENDED_RESPONSE, Op, answer, bind, extended, nobody, notice, read, search, somebody, unbind,
-    who_am_i,
+    ALICE, BASE, EXTENDED_RESPONSE, Op, answer, bind, extended, nobody, notice, password_modify, read, sasl, search,
+    somebody, unbind, who_am_i,
 };
 use super::script;
 use super::world::{World, gateway};
@@ -20,11 +22,16 @@ use crate::stage::PATIENCE;
 
 const START_TLS: &str = "1.3.6.1.4.1.1466.20037";
 const OFFERED: &str = "tls = \"start-tls\"\ncertificate = \"pki/gateway.pem\"\nkey = \"pki/gateway.key\"";
+const REFUSED: &str = "this listener takes passwords only after StartTLS";
 
 async fn compare(world: &World, cases: &[Case]) -> Result<()> {
+    compare_at(&world.direct, &world.gateways(), cases).await
+}
+
+async fn compare_at(slapd: &Slapd, gateways: &[(&str, SocketAddr)], cases: &[Case]) -> Result<()> {
     for case in cases {
-        let direct = script::run(case, world.direct.addr()).await?;
-        for (name, at) in world.gateways() {
+        let direct = script::run(case, slapd.addr()).await?;
+        for &(name, at) in gateways {
             let said = differ::verdict(case, &direct, &script::run(case, at).await?);
             println!("{}", case.name);
             assert_eq!(said, None, "{} ({name}):\n{}", case.name, said.clone().unwrap_or_default());
@@ -54,7 +61,8 @@ async fn a_bind_without_a_password_is_the_directory_s_where_the_listener_says_so
 /// The answers before TLS are the gateway's own; those under it are the directory's.
 #[tokio::test]
 async fn under_start_tls_the_octets_are_the_same_and_before_it_they_are_the_gateway_s() -> Result<()> {
-    let world = World::new(OFFERED).await?;
+    let world = World::new(&format!("{OFFERED}\nallow-cleartext-passwords = true")).await?;
+    let strict = gateway(OFFERED, "").await?;
     let start = || extended(START_TLS, None);
     let busy = || read("cn=slow,ou=retcodes,dc=example,dc=com");
     let named = tlv(0x78, [enumerated(0), text(""), text(""), context(10, START_TLS)].concat());
@@ -85,6 +93,8 @@ async fn under_start_tls_the_octets_are_the_same_and_before_it_they_are_the_gate
         Case::new("StartTLS: a request before it").ask(who_am_i()).ask(bind(ALICE, "alice-secret")),
     ];
     compare(&world, &cases).await?;
+    compare_at(&world.direct, &[("a gateway that takes no passwords in the clear", strict.ldap)], &in_the_clear())
+        .await?;
 
     let requests = [
         bind(ALICE, "alice-secret"),
@@ -98,7 +108,7 @@ async fn under_start_tls_the_octets_are_the_same_and_before_it_they_are_the_gate
     let direct = LdapClient::connect(slapd.addr(), own_address().into()).await?;
     let host = slapd.addr().ip().to_string();
     let direct = secured(direct, &slapd.client_config()?, &host, &requests, "TLS already started").await?;
-    for stage in [&world.open, &world.held] {
+    for stage in [&world.open, &world.held, &strict] {
         let through = LdapClient::connect(stage.ldap, own_address().into()).await?;
         let (config, host) = (stage.pki.client_config()?, stage.ldap.ip().to_string());
         let got = secured(through, &config, &host, &requests, "TLS is already established").await?;
@@ -108,6 +118,33 @@ async fn under_start_tls_the_octets_are_the_same_and_before_it_they_are_the_gate
         }
     }
     Ok(())
+}
+
+/// What a listener that offers StartTLS says before it, where it is not told to take passwords in the clear.
+fn in_the_clear() -> [Case; 5] {
+    let why = "a password that goes through in the clear teaches its client to go on like that";
+    let plain = sasl("PLAIN", Some(b"\0alice\0alice-secret"));
+    [
+        Case::new("before StartTLS: a password")
+            .ask(bind(ALICE, "alice-secret"))
+            .ask(who_am_i())
+            .by_design(why, &[answer(1, 0x61, 13, REFUSED), nobody(2)]),
+        Case::new("before StartTLS: a wrong password")
+            .ask(bind(ALICE, "wrong"))
+            .by_design(why, &[answer(1, 0x61, 13, REFUSED)]),
+        Case::new("before StartTLS: SASL PLAIN")
+            .ask(plain)
+            .ask(who_am_i())
+            .by_design(why, &[answer(1, 0x61, 13, REFUSED), nobody(2)]),
+        Case::new("before StartTLS: another password")
+            .ask(password_modify(Some(ALICE), Some(b"alice-secret"), Some(b"other")))
+            .by_design(why, &[answer(1, EXTENDED_RESPONSE, 13, REFUSED)]),
+        Case::new("before StartTLS: nobody's requests")
+            .ask(bind("", ""))
+            .ask(who_am_i())
+            .ask(read("").attributes(&["namingContexts"]))
+            .ask(read(ALICE)),
+    ]
 }
 
 /// All answers to these requests under StartTLS, and to another StartTLS at the end this message.
@@ -152,7 +189,9 @@ async fn a_directory_that_dies_is_answered_for_as_documented() -> Result<()> {
     assert_eq!(client.read_frame().await?, Some(somebody(3, "cn=manager,dc=example,dc=com")));
     let pid = i32::try_from(stage.slapd.pid().context("slapd runs")?)?;
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL)?;
-    assert_eq!(client.read_frame().await?, Some(notice(52, "the directory is not available")));
+    let why = "the directory is not available";
+    assert_eq!(client.read_frame().await?, Some(answer(2, 0x65, 52, why)), "what it had not answered");
+    assert_eq!(client.read_frame().await?, Some(notice(52, why)));
     assert_eq!(client.read_frame().await?, None, "closed");
     wait_refused(stage.slapd.addr(), PATIENCE).await?;
 
@@ -162,7 +201,6 @@ async fn a_directory_that_dies_is_answered_for_as_documented() -> Result<()> {
         (who_am_i(), EXTENDED_RESPONSE),
         (super::request::delete(ALICE), 0x6b),
     ];
-    let why = "the directory is not available";
     for (request, tag) in refused {
         let case = Case::new("gone").ask(request).closed();
         let heard = script::run(&case, stage.ldap).await?.remove(0);

@@ -90,7 +90,7 @@ fn names() -> Vec<Case> {
             .ask(Op::raw(tlv(0x60, [int(3), text(ALICE), context(1, "x")].concat())))
             .by_design(
                 UNREADABLE,
-                &[answer(1, BIND_RESPONSE, 7, "an authentication choice other than simple and SASL")],
+                &[answer(1, BIND_RESPONSE, 7, "an authentication choice other than simple, SASL and NTLM")],
             ),
     ]
 }

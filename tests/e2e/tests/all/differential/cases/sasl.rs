@@ -125,11 +125,11 @@ fn scram() -> Vec<Case> {
 }
 
 fn opaque() -> Vec<Case> {
-    let refused = |mechanism: &str| {
-        Case::new(format!("sasl: {mechanism:?}"))
-            .ask(sasl(mechanism, None))
-            .ask(who_am_i())
-            .by_design(OPAQUE, &[answer(1, BIND_RESPONSE, 7, REFUSED), nobody(2)])
-    };
-    ["", "DIGEST-MD5", "GSSAPI", "NTLM", "LOGIN", "NOBODY-KNOWS"].into_iter().map(refused).collect()
+    let case = |mechanism: &str| Case::new(format!("sasl: {mechanism:?}")).ask(sasl(mechanism, None)).ask(who_am_i());
+    let refused = |mechanism| case(mechanism).by_design(OPAQUE, &[answer(1, BIND_RESPONSE, 7, REFUSED), nobody(2)]);
+    let mut cases: Vec<Case> = ["", "DIGEST-MD5", "LOGIN", "NOBODY-KNOWS"].into_iter().map(refused).collect();
+    // The first message of these does not say yet whether there is to be a layer. slapd answers even an unbind in the middle
+    // of a bind, with octets that are no LDAP, so the bind is given up first.
+    cases.extend(["GSSAPI", "GSS-SPNEGO", "NTLM"].map(|mechanism| case(mechanism).ask(bind("", "")).ask(who_am_i())));
+    cases
 }

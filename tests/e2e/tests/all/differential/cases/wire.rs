@@ -7,6 +7,8 @@ use super::super::request::{ALICE, Op, abandon, answer, bind, nobody, notice, pr
 const NOT_LDAP: &str = "octets that cannot be read are answered by a Notice of Disconnection (RFC 4511, section 4.1.1) and \
                         do not reach the directory";
 
+const GONE: &str = "the directory is not available";
+
 const STRICT: &str = "what might be read in two ways might change a password in one of them";
 
 pub(super) fn cases() -> Vec<Case> {
@@ -209,7 +211,13 @@ fn endings() -> Vec<Case> {
             .closed()
             .by_design(
                 "a directory that is gone is answered by unavailable (52)",
-                &[answer(1, 0x61, 0, ""), announced(), notice(52, "the directory is not available")],
+                &[
+                    answer(1, 0x61, 0, ""),
+                    announced(),
+                    answer(2, 0x65, 52, GONE),
+                    answer(3, 0x65, 52, GONE),
+                    notice(52, GONE),
+                ],
             ),
         Case::new("wire: the directory closes in the middle")
             .manager()
@@ -217,7 +225,7 @@ fn endings() -> Vec<Case> {
             .closed()
             .by_design(
                 "a directory that is gone is answered by unavailable (52)",
-                &[answer(1, 0x61, 0, ""), notice(52, "the directory is not available")],
+                &[answer(1, 0x61, 0, ""), answer(2, 0x65, 52, GONE), notice(52, GONE)],
             ),
     ]
 }
