@@ -15,7 +15,7 @@ use crate::upstreams::Upstreams;
 
 /// First and longest pause between attempts to connect.
 const PAUSE_MIN: Duration = Duration::from_millis(250);
-const PAUSE_MAX: Duration = Duration::from_secs(10);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Entries that one search may give, and those that are asked for at once.
 const MOST_ENTRIES: usize = 5_000;
 const PAGE: i32 = 500;
