@@ -247,7 +247,8 @@ impl<'a> Draft<'a> {
         };
         event.decision == Decision::Allow
             && !is_always_recorded(event.access.operation.kind())
-            && event.access.signals.is_empty()
+            // A signal without a score describes and does not accuse: an application's server is shared by all its users.
+            && event.access.signals.iter().all(|signal| signal.score == 0)
             && event.challenges.is_empty()
             && self.incidents.is_empty()
             && event.rulings.iter().all(let_pass)
