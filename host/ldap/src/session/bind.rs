@@ -287,17 +287,17 @@ impl<G: Gate> Session<'_, G> {
             ) => {
                 self.shared.metrics().bind(BindResult::Accepted);
                 self.claim = claim;
+                // What was counted so far was neither his nor the application's yet.
+                self.identify();
+                self.forget_unanswered();
                 if let Some(mechanism) = opaque {
                     return Ok(Some(Next::Opaque { permitted, mechanism }));
                 }
                 let application = permitted.application().map(str::to_owned);
                 self.client.release(permitted);
-                // What was counted so far was not the application's yet.
-                self.identify();
                 if application.is_some() {
                     self.connection.application = application;
                 }
-                self.forget_unanswered();
             }
             (Stage::Deciding { id, .. }, StageEvent::Answered(Answer::Refused(refusal))) => {
                 self.shared.metrics().bind(BindResult::Blocked);

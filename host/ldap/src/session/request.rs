@@ -128,6 +128,10 @@ impl<G: Gate> Session<'_, G> {
             return self.refuse(id, request, Code::Busy, why);
         }
         self.shared.metrics().request(request, Handling::Forwarded);
+        // Two under one id are answered twice, and only one of them is waited for.
+        if self.outstanding.contains(id) {
+            directory.mark();
+        }
         let time = self.shared.listener().limits.time_for(request);
         self.outstanding.insert(id, request, time.map(|time| Instant::now() + time));
         directory.forward(permitted);

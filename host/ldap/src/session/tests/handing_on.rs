@@ -107,6 +107,15 @@ async fn what_is_not_answered_yet_ends_a_connection() {
     directory.next().await;
     ended(client, &mut directory).await;
 
+    // Two under one id: one answer is still to come when the id is free again.
+    let (mut client, mut directory) = bench.bound("uid=alice").await;
+    client.send(&[search(2, "dc=a"), search(2, "dc=b")].concat()).await;
+    directory.next().await;
+    directory.next().await;
+    directory.send(&response(2, op::SEARCH_DONE, 0)).await;
+    client.next().await;
+    ended(client, &mut directory).await;
+
     // Half an answer has come.
     let (client, mut directory) = bench.bound("uid=alice").await;
     directory.send(&response(0, op::INTERMEDIATE, 0)[..9]).await;
