@@ -16,6 +16,7 @@ pub mod plugin;
 pub mod policy;
 pub mod protection;
 pub mod secret;
+pub mod source;
 pub mod store;
 pub mod summary;
 pub mod time;
