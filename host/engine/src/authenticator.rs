@@ -156,6 +156,16 @@ impl Authenticator for LoadedAuthenticator {
         Ok(convert::step(answer.await?.map_err(convert::connector_error)?)?)
     }
 
+    async fn choose(&self, handle: &str, choice: &str) -> Result<Step, ConnectorError> {
+        let (handle, choice) = (handle.to_owned(), choice.to_owned());
+        let answer = self.call(Box::new(move |plugin, store| {
+            Box::pin(
+                async move { plugin.portcullis_gateway_authenticator().call_choose(store, &handle, &choice).await },
+            )
+        }));
+        Ok(convert::step(answer.await?.map_err(convert::connector_error)?)?)
+    }
+
     async fn cancel(&self, handle: &str) -> Result<(), ConnectorError> {
         let handle = handle.to_owned();
         let answer = self.call(Box::new(move |plugin, store| {

@@ -1,8 +1,11 @@
 //! Challenges: asked once for everybody who waits for the same answer, followed until they end, shown on their page.
 
+mod carry_out;
 mod fatigue;
 mod follow;
 mod live;
+mod orders;
+mod pages;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -11,16 +14,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use portcullis_core::challenge::{
-    ChallengeDesk, ChallengeRecord, ChallengeState, ChallengeView, LinkToken, RememberKey,
+    ChallengeDesk, ChallengeRecord, ChallengeState, ChallengeView, LinkToken, NotTaken, PageId, Presence, RememberKey,
 };
 use portcullis_core::plugin::Authenticator;
 use portcullis_core::policy::ChallengeOutcome;
 use portcullis_core::store::ChallengeStore;
-use portcullis_core::{Account, ChallengeId, Clock, ConnectorName, Endpoint, Ids, PolicyName, Timestamp};
+use portcullis_core::{Account, ChallengeId, Clock, ConnectorName, Endpoint, Ids, PolicyName, Secret, Timestamp};
 
 pub use fatigue::ChallengeBudget;
 use fatigue::Fatigue;
 use live::{Ending, Live, Waiter};
+use orders::Wish;
 
 /// How long a challenge that has ended is still shown to whoever has its link.
 const SHOWN_AFTER_END: Duration = Duration::from_secs(300);
@@ -153,13 +157,15 @@ impl Desk {
         let now = self.shared.clock.now();
         self.shared.fatigue.take(&key.account, now)?;
         let link = LinkToken::from_random(self.shared.ids.random());
-        let live = Arc::new(Live::new(self.shared.new_challenge_id(now), link.clone(), key.clone(), &question, now));
+        let (sender, orders) = orders::channel();
+        let id = (self.shared.new_challenge_id(now), link.clone());
+        let live = Arc::new(Live::new(id, key.clone(), &question, now, sender));
         table.forget_old(now);
         table.open.insert(key, Arc::clone(&live));
         table.by_link.insert(link, Arc::clone(&live));
         let waiter = Waiter::join(&self.shared, &live);
         drop(table);
-        tokio::spawn(follow::follow(Arc::clone(&self.shared), live, question, connector));
+        tokio::spawn(follow::follow(Arc::clone(&self.shared), live, question, connector, orders));
         Ok(waiter)
     }
 }
@@ -192,6 +198,24 @@ impl ChallengeDesk for Desk {
 
     async fn dismiss(&self, link: &LinkToken) -> bool {
         self.shared.find(link).is_some_and(|live| live.dismiss())
+    }
+
+    async fn deny(&self, link: &LinkToken) -> bool {
+        self.shared.find(link).is_some_and(|live| live.deny())
+    }
+
+    async fn verify(&self, link: &LinkToken, code: Secret) -> Result<(), NotTaken> {
+        self.shared.find(link).ok_or(NotTaken::Ended)?.order(Wish::Code(code)).await
+    }
+
+    async fn choose(&self, link: &LinkToken, choice: &str) -> Result<(), NotTaken> {
+        self.shared.find(link).ok_or(NotTaken::Ended)?.order(Wish::Choice(choice.to_owned())).await
+    }
+
+    async fn seen(&self, link: &LinkToken, page: PageId, presence: Presence) -> bool {
+        let Some(live) = self.shared.find(link) else { return false };
+        live.pages.seen(page, presence);
+        live.ended_at().is_none()
     }
 }
 

@@ -82,8 +82,8 @@ pub(crate) fn challenge_state(state: ChallengeState) -> StateWords {
             "✕",
             "Closed",
             "Closed",
-            "You cancelled this sign-in. If you did not begin it, somebody knows your password: change it and tell your \
-             administrator.",
+            "This sign-in was cancelled, or its page was closed. If you did not begin it, somebody knows your password: \
+             change it and tell your administrator.",
         ),
         ChallengeState::Cancelled => (
             "cancelled",

@@ -1,6 +1,7 @@
 //! What the administrator sets.
 
 use okta::BaseUrl;
+use okta::person::Login;
 use settings::{Node, Problem, Problems};
 
 /// JSON Schema of the settings.
@@ -16,17 +17,6 @@ pub enum Device {
     Latest,
     /// The first that Okta lists.
     First,
-}
-
-/// What Okta knows a person by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Login {
-    /// The mail address.
-    Mail,
-    /// The login.
-    Login,
-    /// The mail address where there is one, the login otherwise.
-    MailOrLogin,
 }
 
 /// The connector's settings.

@@ -12,6 +12,8 @@ mod encode;
 mod fault;
 #[cfg(target_family = "wasm")]
 mod gateway;
+pub mod health;
+pub mod person;
 mod rate;
 #[cfg(not(target_family = "wasm"))]
 pub mod script;

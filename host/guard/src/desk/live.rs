@@ -8,9 +8,11 @@ use std::time::Duration;
 use portcullis_core::challenge::{ChallengeRecord, ChallengeState, ChallengeView, LinkToken, RememberKey};
 use portcullis_core::policy::ChallengeOutcome;
 use portcullis_core::{ChallengeId, Timestamp};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::orders::Order;
+use super::pages::Pages;
 use super::{Answered, Question, Shared, state_of};
 
 /// How a challenge ended.
@@ -36,10 +38,24 @@ pub(super) struct Live {
     pub(super) abandoned: CancellationToken,
     /// The person dismissed it on its page.
     pub(super) dismissed: CancellationToken,
+    /// Somebody said on its page that it was not them.
+    pub(super) denied: CancellationToken,
+    /// The pages that show it.
+    pub(super) pages: Pages,
+    /// Where the follower gets what the person typed or chose.
+    pub(super) orders: mpsc::Sender<Order>,
+    /// Whoever has it may give an order.
+    pub(super) turn: Arc<Semaphore>,
 }
 
 impl Live {
-    pub(super) fn new(id: ChallengeId, link: LinkToken, key: RememberKey, question: &Question, now: Timestamp) -> Self {
+    pub(super) fn new(
+        (id, link): (ChallengeId, LinkToken),
+        key: RememberKey,
+        question: &Question,
+        now: Timestamp,
+        orders: mpsc::Sender<Order>,
+    ) -> Self {
         let view = ChallengeView {
             id,
             link,
@@ -50,6 +66,9 @@ impl Live {
             opened_at: now,
             expires_at: now.plus(question.timeout),
             number: None,
+            code: None,
+            note: None,
+            choices: Vec::new(),
             state: ChallengeState::Open,
             version: 1,
         };
@@ -62,6 +81,10 @@ impl Live {
             waiting: AtomicUsize::new(0),
             abandoned: CancellationToken::new(),
             dismissed: CancellationToken::new(),
+            denied: CancellationToken::new(),
+            pages: Pages::new(),
+            orders,
+            turn: Arc::new(Semaphore::new(1)),
         }
     }
 
@@ -92,19 +115,29 @@ impl Live {
     }
 
     pub(super) fn dismiss(&self) -> bool {
-        let was_open = self.ending.borrow().is_none() && !self.dismissed.is_cancelled();
-        self.dismissed.cancel();
-        was_open
+        self.put_an_end(&self.dismissed)
     }
 
-    /// Shows the number, once the service has told it.
-    pub(super) fn show_number(&self, number: Option<u8>) {
+    pub(super) fn deny(&self) -> bool {
+        self.put_an_end(&self.denied)
+    }
+
+    fn put_an_end(&self, how: &CancellationToken) -> bool {
+        let over = self.dismissed.is_cancelled() || self.denied.is_cancelled();
+        if !over {
+            how.cancel();
+        }
+        !over && self.ending.borrow().is_none()
+    }
+
+    /// Shows where it stands. The version grows when something else is to be seen, and always when it `answers` somebody
+    /// who waits for it.
+    pub(super) fn show(&self, answers: bool, change: impl FnOnce(&mut ChallengeView)) {
         self.view.send_if_modified(|view| {
-            let changes = number.is_some() && view.number != number;
-            if changes {
-                view.number = number;
-                view.version += 1;
-            }
+            let before = view.clone();
+            change(view);
+            let changes = answers || *view != before;
+            view.version += u64::from(changes);
             changes
         });
     }
@@ -117,7 +150,8 @@ impl Live {
                 _ if self.abandoned.is_cancelled() => ChallengeState::Cancelled,
                 outcome => state_of(outcome),
             };
-            view.number = None;
+            (view.number, view.code, view.note) = (None, None, None);
+            view.choices.clear();
             view.version += 1;
         });
         self.ending.send_replace(Some(ending));

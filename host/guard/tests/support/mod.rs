@@ -1,5 +1,7 @@
 //! A made-up world around the guard: every room is a fake that the test can look into.
 
+mod codes;
+
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -21,6 +23,8 @@ use portcullis_core::summary::{Audit, SessionSummary};
 use portcullis_core::*;
 use portcullis_guard::{ChallengeBudget, Guard, Options, PolicyEntry, Rooms, Surroundings};
 use tokio::sync::Notify;
+
+pub use codes::Codes;
 
 #[derive(Default)]
 pub struct World {
@@ -217,6 +221,8 @@ impl Phone {
             prompt: Prompt::Push(Some(47)),
             poll_after_ms: 1000,
             expires_in_seconds: 300,
+            choices: Vec::new(),
+            note: None,
         }
     }
     pub fn answer(&self, progress: Progress) {
@@ -249,6 +255,9 @@ impl Authenticator for Phone {
     async fn verify(&self, _: &str, _: &str) -> Result<Step, ConnectorError> {
         Err(ConnectorError::Protocol("a push has no code".to_owned()))
     }
+    async fn choose(&self, _: &str, _: &str) -> Result<Step, ConnectorError> {
+        Err(ConnectorError::Protocol("a push has no choices".to_owned()))
+    }
     async fn cancel(&self, _: &str) -> Result<(), ConnectorError> {
         self.cancels.fetch_add(1, Ordering::SeqCst);
         self.taken_back.notify_one();
@@ -259,6 +268,8 @@ impl Authenticator for Phone {
 pub struct Scene {
     pub world: Arc<World>,
     pub phone: Arc<Phone>,
+    /// The connector `codes`.
+    pub codes: Arc<Codes>,
     pub guard: Arc<Guard>,
 }
 
@@ -306,11 +317,15 @@ pub fn scene_in(
         audit,
         challenge_page: Some("https://gateway.example/challenge".to_owned()),
     };
-    let connectors: BTreeMap<ConnectorName, Arc<dyn Authenticator>> =
-        [(ConnectorName::new("phone"), phone.clone() as Arc<dyn Authenticator>)].into();
+    let codes = Arc::new(Codes::default());
+    let connectors: BTreeMap<ConnectorName, Arc<dyn Authenticator>> = [
+        (ConnectorName::new("phone"), phone.clone() as Arc<dyn Authenticator>),
+        (ConnectorName::new("codes"), codes.clone()),
+    ]
+    .into();
     let guard = Arc::new(Guard::new(rooms, options, connectors));
     guard.set_policies(policies);
-    Scene { world, phone, guard }
+    Scene { world, phone, codes, guard }
 }
 
 pub fn bind_from(address: &str) -> Asked {
