@@ -10,8 +10,10 @@
 mod active_directory;
 mod applications;
 mod binds;
+mod browser;
 mod client_certificates;
 mod clients;
+mod codes;
 mod console;
 mod differential;
 mod directory_log;

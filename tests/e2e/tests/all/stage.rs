@@ -181,7 +181,9 @@ timeout-seconds = 20
             okta_ca = self.okta.ca_pem_path().display(),
             learning = setup.learning_accesses,
         );
-        text.push_str(&setup.sections);
+        // Sections of the test's own can name the simulator, whose address nobody knows before.
+        let ca = self.okta.ca_pem_path().display().to_string();
+        text.push_str(&setup.sections.replace("@OKTA@", self.okta.base_url()).replace("@OKTA-CA@", &ca));
         text.push_str(&setup.policies);
         Ok(text)
     }

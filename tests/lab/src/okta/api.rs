@@ -208,22 +208,11 @@ fn verify(state: &mut State, base: &str, request: &Request, user_at: usize, id: 
                 |push| Answer::json(201, push.json(&factor_url)),
             )
         }
-        Some((Kind::Totp, true)) => check_code(&mut user.code, body.get("passCode").and_then(Value::as_str)),
+        Some((Kind::Totp | Kind::Google | Kind::Sms | Kind::Call | Kind::Email, true)) => {
+            state.verify_code(user_at, factor_at, &body)
+        }
         Some((Kind::FastPass, _)) => Answer::error(501, "E0000060", "Unsupported operation."),
         _ => Answer::error(410, "E0000154", "The factor is not active."),
-    }
-}
-
-fn check_code(expected: &mut Option<(String, bool)>, given: Option<&str>) -> Answer {
-    match expected {
-        Some((code, used)) if given == Some(code.as_str()) => {
-            if std::mem::replace(used, true) {
-                let summary = "Each code can only be used once. Please wait for a new code and try again.";
-                return Answer::error(403, "E0000082", summary);
-            }
-            Answer::json(200, serde_json::json!({ "factorResult": "SUCCESS" }))
-        }
-        _ => Answer::error(403, "E0000068", "Invalid Passcode/Answer"),
     }
 }
 

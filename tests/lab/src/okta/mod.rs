@@ -1,12 +1,13 @@
-//! A simulator of the parts of Okta's API that the gateway's connectors use: users, factors, Okta Verify push.
+//! A simulator of the parts of Okta's API that the gateway's connectors use: users, factors, Okta Verify push, one-time codes.
 //!
 //! It behaves as Okta documents its API and as recorded exchanges show it, in the unpleasant parts too: transaction
 //! ids that change with every poll, 403 for a missing token, rate limits, answers that are no JSON. People's phones
 //! are played by [`Behaviour`] or by whoever calls [`Okta::approve`] and its like. Left out: OAuth access tokens
-//! (every one is refused), compressed answers, the System Log, codes by SMS, mail and phone, and lists of users.
+//! (every one is refused), compressed answers, the System Log, and lists of users.
 
 mod answer;
 mod api;
+mod codes;
 mod control;
 mod fault;
 mod journal;
@@ -28,6 +29,7 @@ use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+pub use self::codes::{CodeFactor, SentCode};
 pub use self::fault::{Call, Fault, RateHeaders};
 pub use self::journal::Entry;
 use self::listener::{Scissors, TlsListener};
@@ -163,7 +165,7 @@ impl Okta {
     /// The URL of the control interface, such as `http://127.0.0.1:8123/_lab`. Below it:
     /// `GET pending`, `people`, `journal`; `POST approve?login=[&number=]`, `reject?login=`, `expire?login=`,
     /// `behaviour?login=&do=wait|approve|reject|expire[&after_ms=]`, `number-challenge?login=[&from_poll=]`,
-    /// `code?login=&code=`, `fault` and `fail-next?n=[&call=]` with a [`Fault`] as JSON,
+    /// `code?login=&code=`, `factor?login=&kind=google|sms|call|email`, `GET sent?login=`, `fault` and `fail-next?n=[&call=]` with a [`Fault`] as JSON,
     /// `rate-limit?limit=[&call=]`, `revoke-token`; `DELETE fault`, `journal`.
     #[must_use]
     pub fn control_url(&self) -> String {
@@ -206,8 +208,53 @@ impl Okta {
     /// # Errors
     /// When there is no such user.
     pub fn set_code(&self, login: &str, code: &str) -> anyhow::Result<()> {
-        self.shared.lock().known_user(login)?.code = Some((code.to_owned(), false));
+        self.shared.lock().known_user(login)?.codes.shown = Some((code.to_owned(), false));
         Ok(())
+    }
+
+    /// Sets a code that is right and refused, because it is not for this time.
+    ///
+    /// # Errors
+    /// When there is no such user.
+    pub fn set_code_out_of_window(&self, login: &str, code: &str) -> anyhow::Result<()> {
+        self.shared.lock().known_user(login)?.codes.out_of_window = Some(code.to_owned());
+        Ok(())
+    }
+
+    /// Lets refused codes come as HTTP 200 with a `factorResult` that is none of success, as Okta documents it beside the
+    /// usual 403.
+    ///
+    /// # Errors
+    /// When there is no such user.
+    pub fn refuse_codes_in_200(&self, login: &str, on: bool) -> anyhow::Result<()> {
+        self.shared.lock().known_user(login)?.codes.refusals_in_200 = on;
+        Ok(())
+    }
+
+    /// Enrols one more factor of the person.
+    ///
+    /// # Errors
+    /// When there is no such user.
+    pub fn add_factor(&self, login: &str, factor: CodeFactor) -> anyhow::Result<()> {
+        self.shared.lock().known_user(login)?.add_factor(factor);
+        Ok(())
+    }
+
+    /// Takes all factors of the person but for those that are added later.
+    ///
+    /// # Errors
+    /// When there is no such user.
+    pub fn remove_factors(&self, login: &str) -> anyhow::Result<()> {
+        self.shared.lock().known_user(login)?.factors.clear();
+        Ok(())
+    }
+
+    /// The codes that were sent to the person, the oldest first.
+    ///
+    /// # Errors
+    /// When there is no such user.
+    pub fn sent_codes(&self, login: &str) -> anyhow::Result<Vec<SentCode>> {
+        Ok(self.shared.lock().known_user(login)?.codes.sent.clone())
     }
 
     /// Approves the person's open pushes; gives how many there were, as the methods below do.

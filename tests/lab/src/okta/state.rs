@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use super::answer::Answer;
 use super::fault::Faults;
 use super::journal::Journal;
 use super::limits::Limits;
@@ -108,6 +109,15 @@ impl State {
             });
         }
         self.pushes.len().saturating_sub(1)
+    }
+
+    /// Tries a code, or sends one.
+    pub(super) fn verify_code(&mut self, user_at: usize, factor_at: usize, body: &serde_json::Value) -> Answer {
+        let fresh = format!("{:06}", self.roll() % 1_000_000);
+        let Some(user) = self.users.get_mut(user_at) else { return Answer::not_found("", "User") };
+        let phone = user.phone();
+        let Some(factor) = user.factors.get(factor_at) else { return Answer::not_found("", "UserFactor") };
+        user.codes.verify(factor, &phone, body, fresh)
     }
 
     /// Ends the open pushes of a user; gives how many there were.
