@@ -5,7 +5,6 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use base64::Engine as _;
 use command_fds::{CommandFdExt as _, FdMapping};
 use portcullis_lab::process::Child;
 use serde_json::{Value, json};
@@ -172,18 +171,6 @@ impl Browser {
     /// Ends the browser without a word to anybody, as a machine does whose power fails.
     pub(crate) fn kill(&mut self) -> Result<()> {
         self.child.kill().map(|_| ())
-    }
-
-    /// The page as a picture, for people to look at.
-    pub(crate) async fn picture(&mut self, width: u32, dark: bool) -> Result<Vec<u8>> {
-        let scheme = if dark { "dark" } else { "light" };
-        let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
-        self.call("Emulation.setEmulatedMedia", features).await?;
-        let size = json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500 });
-        self.call("Emulation.setDeviceMetricsOverride", size).await?;
-        let picture = json!({ "format": "png", "captureBeyondViewport": true });
-        let picture = self.call("Page.captureScreenshot", picture).await?;
-        Ok(base64::engine::general_purpose::STANDARD.decode(picture["data"].as_str().context("no picture")?)?)
     }
 
     async fn call(&mut self, method: &str, parameters: Value) -> Result<Value> {
