@@ -121,11 +121,8 @@ async fn a_code_that_is_sent_twice_is_tried_once() {
     let (scene, bind, link) = asked().await;
     *scene.codes.takes.lock().unwrap() = Duration::from_secs(3);
     let desk = scene.guard.desk();
-    let (first, second, chosen) = tokio::join!(
-        scene.type_code(&link, "294871"),
-        scene.type_code(&link, "294871"),
-        desk.choose(&link, "mail"),
-    );
+    let (first, second, chosen) =
+        tokio::join!(scene.type_code(&link, "294871"), scene.type_code(&link, "294871"), desk.choose(&link, "mail"),);
     assert_eq!((first, second, chosen), (Ok(()), Err(NotTaken::Busy), Err(NotTaken::Busy)));
     assert_eq!(scene.codes.calls(), ["start", "verify 294871"]);
     assert!(bind.await.unwrap().is_ok());
@@ -256,7 +253,10 @@ async fn a_code_counts_for_the_challenge_whose_page_it_was_typed_on() {
     let (scene, mine, link) = asked().await;
     let (other, _) = ask(&scene, "10.0.0.2").await;
     scene.codes.calls.lock().unwrap().clear();
-    assert_eq!(scene.guard.desk().verify(&LinkToken::from_random([7; 16]), Secret::new("1")).await, Err(NotTaken::Ended));
+    assert_eq!(
+        scene.guard.desk().verify(&LinkToken::from_random([7; 16]), Secret::new("1")).await,
+        Err(NotTaken::Ended)
+    );
     assert!(scene.guard.desk().dismiss(&link).await);
     assert!(mine.await.unwrap().is_err());
     assert!(!other.is_finished());

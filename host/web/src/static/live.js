@@ -122,6 +122,8 @@
     document.addEventListener("visibilitychange", beat);
     window.addEventListener("pagehide", () => {
       if (open) tell(open, "gone");
+      // Browsers also tell that a page is hidden now when it is gone.
+      open = "";
     });
     const announce = document.getElementById("announce");
     listen(

@@ -12,7 +12,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use portcullis_core::{Clock, EventId, Ids, Timestamp};
 use portcullis_web::WebState;
 
-pub use desk::{FakeDesk, Said};
+pub use desk::FakeDesk;
+#[allow(unused_imports, reason = "the preview does not look at what pages say")]
+pub use desk::Said;
 pub use store::FakeStore;
 
 /// 2026-11-24T10:00:00Z.

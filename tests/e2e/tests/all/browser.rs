@@ -79,8 +79,20 @@ impl Browser {
     }
 
     pub(crate) async fn reload(&mut self) -> Result<()> {
+        self.mark().await?;
         self.call("Page.reload", json!({})).await?;
+        self.wait_for_another().await
+    }
+
+    /// Marks the page, so that the next one can be told from it.
+    pub(crate) async fn mark(&mut self) -> Result<()> {
+        self.value("window.before = true").await?;
         Ok(())
+    }
+
+    /// Waits until another page than the marked one is there.
+    pub(crate) async fn wait_for_another(&mut self) -> Result<()> {
+        self.wait_until("!window.before && document.readyState === 'complete'").await
     }
 
     /// The button that goes back.

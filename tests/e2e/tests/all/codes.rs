@@ -81,9 +81,12 @@ impl Scene {
         }
     }
 
+    /// Types a code and waits for the page that comes back.
     async fn submit(&mut self, code: &str) -> Result<()> {
+        self.browser.mark().await?;
         self.browser.type_text(code).await?;
-        self.browser.press_enter().await
+        self.browser.press_enter().await?;
+        self.browser.wait_for_another().await
     }
 
     /// What the bind was told, and how the challenge ended.
