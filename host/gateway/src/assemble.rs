@@ -242,6 +242,7 @@ fn listener(position: &str, item: &config::Listener, certificates: &mut Certific
         opaque_sasl: if item.relay_opaque_sasl { OpaqueSasl::Relay } else { OpaqueSasl::Refuse },
         require_tls: item.require_tls,
         allow_cleartext_passwords: item.allow_cleartext_passwords,
+        appended_codes: item.appended_codes.clone(),
     };
     listener.limits = limits(item);
     Ok(listener)
@@ -311,6 +312,7 @@ fn options(config: &Config) -> Options {
             per_hour: config.challenge.per_account_and_hour,
             denials_in_a_row: config.challenge.denials_in_a_row,
         },
+        late_answer: seconds(config.challenge.late_answer_seconds),
         without_store: config.events.without_store,
         audit: config.events.audit,
         store_timeout: seconds(config.events.store_timeout_seconds),

@@ -11,7 +11,7 @@ use portcullis_core::policy::{
     ChallengeOutcome, ChallengeRequest, ChallengeResult, Effect, Evidence, FailMode, Mode, Ruling, Severity, Verdict,
 };
 use portcullis_core::{
-    Access, Account, AccountFacts, AccountId, AccountKind, EventId, IncidentId, Operation, Outcome, PolicyName,
+    Access, Account, AccountFacts, AccountId, AccountKind, EventId, IncidentId, Operation, Outcome, PolicyName, Secret,
 };
 use tracing::{error, warn};
 use uuid::Uuid;
@@ -29,6 +29,8 @@ pub(crate) struct Draft<'a> {
     guard: &'a Guard,
     event: Option<AccessEvent>,
     incidents: Vec<IncidentChange>,
+    /// A code that came with the access; good for one challenge.
+    code: Option<Secret>,
 }
 
 /// What became of a draft.
@@ -45,7 +47,7 @@ enum Turn {
 }
 
 impl<'a> Draft<'a> {
-    pub(crate) fn new(guard: &'a Guard, access: Access, directory_result: Option<u32>) -> Self {
+    pub(crate) fn new(guard: &'a Guard, access: Access, directory_result: Option<u32>, code: Option<Secret>) -> Self {
         let event = AccessEvent {
             access,
             directory_result,
@@ -56,7 +58,7 @@ impl<'a> Draft<'a> {
             rulings: Vec::new(),
             challenges: Vec::new(),
         };
-        Self { guard, event: Some(event), incidents: Vec::new() }
+        Self { guard, event: Some(event), incidents: Vec::new(), code }
     }
 
     /// Nothing to decide: it was refused before anybody was asked.
@@ -166,6 +168,7 @@ impl<'a> Draft<'a> {
 
     /// Asks the person. None when the draft is closed, which cannot happen while it is being evaluated.
     async fn challenge(&mut self, entry: &PolicyEntry, request: &ChallengeRequest) -> Option<ChallengeResult> {
+        let code = self.code.take();
         let access = &self.event.as_ref()?.access;
         let began = self.guard.rooms.clock.now();
         let answered = match person_to_ask(access.account.as_ref()) {
@@ -179,6 +182,7 @@ impl<'a> Draft<'a> {
                     connector: request.connector.clone(),
                     remember: Duration::from_secs(u64::from(request.remember_seconds)),
                     timeout: self.guard.challenge_timeout(request.timeout_seconds),
+                    code,
                 };
                 self.guard.desk.ask(question).await
             }

@@ -77,6 +77,9 @@ pub struct Options {
     pub challenge_timeout_limit: Duration,
     /// How often a person is asked.
     pub challenge_budget: ChallengeBudget,
+    /// For how long a challenge goes on when every client that waited for it has given up, and for how long its answer is
+    /// then good for one that comes back; zero: it is taken back at once. At most the time that it waits anyway.
+    pub late_answer: Duration,
     /// Whether accesses go on while events cannot be stored.
     pub without_store: FailMode,
     /// How long an answer waits for its event to be stored.
@@ -111,6 +114,7 @@ impl Guard {
             Arc::clone(&rooms.ids),
             connectors,
             options.challenge_budget,
+            options.late_answer,
         ));
         Self { rooms, options, policies: RwLock::default(), desk, ledger: Ledger::default(), counts: Counts::default() }
     }

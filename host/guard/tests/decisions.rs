@@ -3,6 +3,8 @@
 
 #[path = "decisions/codes.rs"]
 mod codes;
+#[path = "decisions/late.rs"]
+mod late;
 #[path = "decisions/summaries.rs"]
 mod summaries;
 mod support;

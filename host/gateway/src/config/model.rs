@@ -228,6 +228,7 @@ pub(crate) struct Listener {
     pub(crate) allow_unauthenticated_bind: bool,
     #[serde(default)]
     pub(crate) relay_opaque_sasl: bool,
+    pub(crate) appended_codes: Option<String>,
     pub(crate) idle_seconds: Option<u32>,
     #[serde(default = "ten_thousand")]
     pub(crate) connections: usize,
@@ -393,11 +394,18 @@ pub(crate) struct Challenge {
     pub(crate) timeout_limit_seconds: u32,
     pub(crate) per_account_and_hour: u32,
     pub(crate) denials_in_a_row: u32,
+    pub(crate) late_answer_seconds: u32,
 }
 
 impl Default for Challenge {
     fn default() -> Self {
-        Self { timeout_seconds: 60, timeout_limit_seconds: 300, per_account_and_hour: 10, denials_in_a_row: 2 }
+        Self {
+            timeout_seconds: 60,
+            timeout_limit_seconds: 300,
+            per_account_and_hour: 10,
+            denials_in_a_row: 2,
+            late_answer_seconds: 0,
+        }
     }
 }
 

@@ -49,6 +49,22 @@ impl Follower<'_> {
         end
     }
 
+    /// Tries the code that came with the access, once: nobody is there to type another one.
+    pub(super) async fn try_only(&mut self, code: &Secret) -> (ChallengeOutcome, String) {
+        self.show(false, None);
+        if let Some(end) = self.try_code(code).await {
+            return end;
+        }
+        if let Some(end) = self.look() {
+            return end;
+        }
+        let why = self.live.view().note.unwrap_or_else(|| "The code could not be tried.".to_owned());
+        match &self.trouble {
+            Some(trouble) => (ChallengeOutcome::Unavailable, trouble.to_string()),
+            None => (ChallengeOutcome::Failed, format!("The code behind the password did not do: {why}")),
+        }
+    }
+
     async fn try_code(&mut self, code: &Secret) -> End {
         let code = code.reveal().trim();
         if code.is_empty() || code.chars().count() > LONGEST_CODE {
@@ -82,7 +98,7 @@ impl Follower<'_> {
         // A code that is sent is a question like any other: it must not become a way to flood somebody's phone. While the
         // service wants a pause nothing is sent, and to go back to what was sent before is no question.
         let asks = wait.is_zero();
-        if asks && self.shared.fatigue.take(&self.live.key.account, self.shared.clock.now()).is_err() {
+        if asks && self.shared.fatigue.take(&self.live.key.remember.account, self.shared.clock.now()).is_err() {
             return self.say("No more can be sent for this account at the moment. Use the code that you have.");
         }
         let (connector, handle, id) = (self.connector, self.step.handle.clone(), id.to_owned());
@@ -125,7 +141,7 @@ impl Follower<'_> {
             let note = self.pause_wanted().unwrap_or_else(|| "Try again.".to_owned());
             return self.say(&note);
         }
-        warn!(connector = %self.live.key.connector, %error, "what was typed on a challenge page led to no answer");
+        warn!(connector = %self.live.key.remember.connector, %error, "what was typed on a challenge page led to no answer");
         if matches!(error, ConnectorError::Unavailable(_)) {
             self.trouble = Some(error);
             return self.say(

@@ -40,8 +40,9 @@ pub(super) async fn follow(
         ending =
             live.ending(ChallengeOutcome::Unavailable, format!("The answer could not be stored: {error}"), ending.at);
     }
-    shared.fatigue.ended(&live.key.account, ending.outcome, ending.was_asked, ending.at);
+    shared.fatigue.ended(&live.key.remember.account, ending.outcome, ending.was_asked, ending.at);
     info!(login = %question.account.login, outcome = ?ending.outcome, "challenge ended");
+    shared.keep_for_latecomers(&live, &ending);
     live.end(ending);
     drop(unfinished);
     // Only now: the service may be slow, and nobody has to wait for it any more.
@@ -98,7 +99,11 @@ async fn ask_and_wait(
         }
     };
     let mut follower = Follower::new(shared, live, connector, step, deadline);
-    let (outcome, detail) = follower.run(orders).await;
+    let (outcome, detail) = match &question.code {
+        Some(code) if matches!(follower.step.prompt, Prompt::Code(_)) => follower.try_only(code).await,
+        // A code is of no use to a question that a device answers.
+        _ => follower.run(orders).await,
+    };
     let unanswered = follower.step.progress == Progress::Waiting || follower.step.progress == Progress::WrongCode;
     (end(outcome, detail), unanswered.then_some(follower.step.handle))
 }
@@ -228,7 +233,7 @@ impl<'a> Follower<'a> {
     }
 
     /// What the latest answer means; none while the person has not answered.
-    fn look(&self) -> Option<(ChallengeOutcome, String)> {
+    pub(super) fn look(&self) -> Option<(ChallengeOutcome, String)> {
         let (outcome, detail) = match self.step.progress {
             Progress::Waiting | Progress::WrongCode => return None,
             Progress::Approved => (ChallengeOutcome::Approved, "Approved."),
@@ -257,6 +262,7 @@ impl<'a> Follower<'a> {
         tokio::select! {
             biased;
             () = self.live.abandoned.cancelled() => Err(Interrupted::Abandoned),
+            () = self.shared.forsaken(self.live) => Err(Interrupted::Abandoned),
             () = self.live.denied.cancelled() => Err(Interrupted::Denied),
             () = self.live.dismissed.cancelled() => Err(Interrupted::Dismissed),
             done = work => Ok(done),

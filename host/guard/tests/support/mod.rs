@@ -291,6 +291,15 @@ pub fn scene_in(
     audit: Audit,
     surroundings: Surroundings,
 ) -> Scene {
+    scene_where(policies, |options| {
+        options.without_store = without_store;
+        options.audit = audit;
+        options.surroundings = surroundings;
+    })
+}
+
+/// With other options than usual.
+pub fn scene_where(policies: Vec<PolicyEntry>, choose: impl FnOnce(&mut Options)) -> Scene {
     let world = Arc::new(World::default());
     let phone = Arc::new(Phone::default());
     let rooms = Rooms {
@@ -301,8 +310,8 @@ pub fn scene_in(
         clock: world.clone(),
         ids: world.clone(),
     };
-    let options = Options {
-        surroundings,
+    let mut options = Options {
+        surroundings: Surroundings::default(),
         accounts_without_entry: vec!["cn=admin,dc=example,dc=com".to_owned()],
         behavior: portcullis_behavior::Settings {
             learning_time: Duration::ZERO,
@@ -312,11 +321,13 @@ pub fn scene_in(
         challenge_timeout: Duration::from_secs(60),
         challenge_timeout_limit: Duration::from_secs(120),
         challenge_budget: ChallengeBudget { per_hour: 6, denials_in_a_row: 2 },
-        without_store,
+        late_answer: Duration::ZERO,
+        without_store: FailMode::Closed,
         store_timeout: Duration::from_secs(5),
-        audit,
+        audit: Audit::Summary,
         challenge_page: Some("https://gateway.example/challenge".to_owned()),
     };
+    choose(&mut options);
     let codes = Arc::new(Codes::default());
     let connectors: BTreeMap<ConnectorName, Arc<dyn Authenticator>> = [
         (ConnectorName::new("phone"), phone.clone() as Arc<dyn Authenticator>),
@@ -341,6 +352,7 @@ pub fn bind_from(address: &str) -> Asked {
         entry: None,
         outcome: Outcome::Success,
         directory_result: Some(0),
+        code: None,
     }
 }
 
