@@ -107,7 +107,7 @@ async fn a_code_behind_the_password_is_tried_once_and_nobody_is_waited_for() {
     assert_eq!(scene.decide(with_code("294871")).await, Ok("held"));
     let calls =
         ["start", "verify 000000", "start", "verify 000001", "start", "verify 000002", "start", "verify 294871"];
-    assert_eq!(scene.codes.calls().into_iter().filter(|call| call != "cancel").collect::<Vec<_>>(), calls);
+    assert_eq!(scene.codes.calls().into_iter().filter(|call| !call.starts_with("cancel")).collect::<Vec<_>>(), calls);
 
     // A client that keeps what was typed says the same again: inside the window nothing is asked, behind it the code is old.
     assert_eq!(scene.decide(with_code("294871")).await, Ok("held"));

@@ -8,6 +8,7 @@
 )]
 
 mod active_directory;
+mod appended;
 mod applications;
 mod binds;
 mod browser;
