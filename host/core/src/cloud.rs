@@ -127,6 +127,29 @@ pub trait SourceStore: Send + Sync {
     async fn end_follow_up(&self, number: u64, record: Record, next: Option<FollowUp>) -> Result<(), StoreError>;
 }
 
+/// How a source does, since the gateway started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceStatus {
+    /// The connector.
+    pub source: ConnectorName,
+    /// When it was last read with success.
+    pub last_success: Option<Timestamp>,
+    /// What kept it from being read, and when; none once it was read again.
+    pub last_error: Option<(Timestamp, String)>,
+    /// Everything before this moment is stored; none where that is not known.
+    pub complete_to: Option<Timestamp>,
+    /// More is waiting there than has been read.
+    pub behind: bool,
+    /// Events that were stored.
+    pub stored: u64,
+    /// Events that came again and were not.
+    pub again: u64,
+    /// Reads that succeeded.
+    pub polls: u64,
+    /// Reads that failed.
+    pub failures: u64,
+}
+
 /// How it is known that a cloud account and a directory account are the same person's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use portcullis_core::ConnectorName;
-use portcullis_core::cloud::{CloudAccountStore, SourceStore};
+use portcullis_core::cloud::{CloudAccountStore, SourceStatus, SourceStore};
 use portcullis_core::source::{Enforcement, IdentityProvider};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -30,7 +30,6 @@ use crate::Guard;
 
 pub use follow::FollowUpCounts;
 pub use matching::SharedAttribute;
-pub use status::SourceStatus;
 use status::Status;
 pub(crate) use twins::Twins;
 

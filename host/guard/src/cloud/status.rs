@@ -3,33 +3,11 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use portcullis_core::cloud::SourceStatus;
 use portcullis_core::{ConnectorName, Timestamp};
 
 /// A source that is not complete up to so long ago is behind.
 const BEHIND: Duration = Duration::from_secs(600);
-
-/// How a source does, since the gateway started.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourceStatus {
-    /// The connector.
-    pub source: ConnectorName,
-    /// When it was last read with success.
-    pub last_success: Option<Timestamp>,
-    /// What kept it from being read, and when; none once it was read again.
-    pub last_error: Option<(Timestamp, String)>,
-    /// Everything before this moment is stored; none where that is not known.
-    pub complete_to: Option<Timestamp>,
-    /// More is waiting there than has been read.
-    pub behind: bool,
-    /// Events that were stored.
-    pub stored: u64,
-    /// Events that came again and were not.
-    pub again: u64,
-    /// Reads that succeeded.
-    pub polls: u64,
-    /// Reads that failed.
-    pub failures: u64,
-}
 
 pub(super) struct Status(Mutex<SourceStatus>);
 
