@@ -59,7 +59,7 @@ pub(super) fn matched(found: &DirectoryAccount, by: MatchedBy) -> CloudMatch {
 /// Names by which a service may know a directory account, the surest first.
 pub(super) fn names(found: &DirectoryAccount, attribute: Option<&SharedAttribute>) -> Vec<String> {
     let own = |name: &str| found.facts.attributes.get(&name.to_lowercase()).cloned().unwrap_or_default();
-    let mut names = Vec::new();
+    let mut names: Vec<String> = Vec::new();
     let chosen = attribute.map(|attribute| own(&attribute.directory)).unwrap_or_default();
     let all = own("userPrincipalName").into_iter().chain(found.account.mail.clone()).chain(own("mail")).chain(chosen);
     for name in all.chain([found.account.login.clone()]) {
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn the_surest_name_says_how() {
         let number = SharedAttribute { directory: "employeeNumber".to_owned(), cloud: "employeeNumber".to_owned() };
-        let by = |cloud: &CloudAccount| super::by(&alice(), cloud, Some(&number));
+        let by = |cloud: &CloudAccount| by(&alice(), cloud, Some(&number));
         assert_eq!(by(&cloud("x@y.example", None, Some("1001"))), Some(MatchedBy::Attribute));
         assert_eq!(by(&cloud("ALICE@corp.example", None, None)), Some(MatchedBy::Login));
         assert_eq!(by(&cloud("x@y.example", Some("alice.adams@EXAMPLE.com"), None)), Some(MatchedBy::Mail));

@@ -86,7 +86,7 @@ impl Twins {
     /// Replaces everything by what the store has.
     pub(super) fn replace(&self, all: Vec<CloudTwin>, without: Vec<(ConnectorName, AccountId, Timestamp)>) {
         let mut inner = self.inner();
-        let decided = |twins: &BTreeMap<_, CloudTwin>| {
+        let decided = |twins: &BTreeMap<(ConnectorName, String), CloudTwin>| {
             twins.iter().filter_map(|(key, twin)| Some((key.clone(), twin.decided.clone()?))).collect::<Vec<_>>()
         };
         let before = decided(&inner.known);
