@@ -312,6 +312,11 @@ impl Okta {
         state.log.push(events);
     }
 
+    /// Logs an event as if it had been stored at another moment.
+    pub fn log_event_as_of(&self, stored: jiff::Timestamp, event: Value) {
+        self.shared.lock().log.push_at(stored, event);
+    }
+
     /// The sign-in with this number, as [`Okta::log_sign_ins`] makes it, for tests that spoil, repeat or delay it.
     #[must_use]
     pub fn sign_in(&self, number: usize) -> Value {

@@ -10,7 +10,13 @@ pub(super) const APP: &str = "0oa1labGATEWAY000001";
 const APP_LABEL: &str = "Acme Gateway";
 
 /// Answers a request about these, or gives it back.
-pub(super) fn route(state: &mut State, base: &str, method: &str, segments: &[&str], query: &[(String, String)]) -> Option<Answer> {
+pub(super) fn route(
+    state: &mut State,
+    base: &str,
+    method: &str,
+    segments: &[&str],
+    query: &[(String, String)],
+) -> Option<Answer> {
     match (method, segments) {
         ("GET", ["api", "v1", "logs"]) => Some(state.log.answer(base, query, jiff::Timestamp::now())),
         ("GET", ["api", "v1", "users"]) => Some(search(state, base, query)),
@@ -21,7 +27,9 @@ pub(super) fn route(state: &mut State, base: &str, method: &str, segments: &[&st
         ("GET", ["api", "v1", "apps", app, "users", user]) => Some(assignment(state, app, user)),
         ("GET", ["api", "v1", "users", id, "appLinks"]) => Some(links(state, base, id, query)),
         ("DELETE", ["api", "v1", "users", id, "sessions"]) => Some(end_sessions(state, id)),
-        ("POST", ["api", "v1", "users", id, "lifecycle", word @ ("suspend" | "unsuspend")]) => Some(lifecycle(state, id, word)),
+        ("POST", ["api", "v1", "users", id, "lifecycle", word @ ("suspend" | "unsuspend")]) => {
+            Some(lifecycle(state, id, word))
+        }
         _ => None,
     }
 }
@@ -78,7 +86,11 @@ fn lifecycle(state: &mut State, id: &str, word: &str) -> Answer {
     let Some(user) = state.users.iter_mut().find(|user| user.id == id) else { return Answer::not_found(id, "User") };
     let (from, to) = if word == "suspend" { ("ACTIVE", "SUSPENDED") } else { ("SUSPENDED", "ACTIVE") };
     if user.status != from {
-        return Answer::error(400, "E0000001", &format!("Api validation failed: Cannot {word} a user that is {}", user.status));
+        return Answer::error(
+            400,
+            "E0000001",
+            &format!("Api validation failed: Cannot {word} a user that is {}", user.status),
+        );
     }
     user.status = to;
     Answer::json(200, json!({}))
