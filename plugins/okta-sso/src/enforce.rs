@@ -68,7 +68,8 @@ fn change<H: Host>(
     match status(client, user) {
         Ok(now) if is_done(&now) => Ok(()),
         Ok(now) if matches!(fault, Fault::Protocol(_) | Fault::Refused(_)) => {
-            let shown: String = now.chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '_').take(40).collect();
+            let shown: String =
+                now.chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '_').take(40).collect();
             Err(ConnectorError::Protocol(format!("Okta does not allow it for a user whose status is {shown}")))
         }
         _ => Err(fault.into()),
