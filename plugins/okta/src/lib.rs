@@ -12,6 +12,7 @@ mod encode;
 mod fault;
 #[cfg(target_family = "wasm")]
 mod gateway;
+mod links;
 mod rate;
 #[cfg(not(target_family = "wasm"))]
 pub mod script;
@@ -22,3 +23,4 @@ pub use encode::{filter_text, path_segment};
 pub use fault::Fault;
 #[cfg(target_family = "wasm")]
 pub use gateway::Gateway;
+pub use rate::Budget;

@@ -21,6 +21,7 @@ mod facts;
 mod faults;
 mod memory;
 mod metrics;
+mod okta_sso;
 mod outage;
 mod referrals;
 mod sasl;

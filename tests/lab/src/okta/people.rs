@@ -31,6 +31,8 @@ pub(super) struct User {
     pub(super) behaviour: Behaviour,
     pub(super) number_challenge: NumberChallenge,
     pub(super) pushes: usize,
+    /// How often all sessions were ended.
+    pub(super) sessions_ended: usize,
     /// The code that will be accepted, until it has been.
     pub(super) code: Option<(String, bool)>,
     given_name: String,
@@ -100,6 +102,7 @@ fn user(nth: usize, person: &Person, cast: &Cast) -> User {
         behaviour: Behaviour::Wait,
         number_challenge: NumberChallenge::OnRequest,
         pushes: 0,
+        sessions_ended: 0,
         code: None,
         given_name: person.given_name.clone(),
         surname: person.surname.clone(),
