@@ -1,5 +1,6 @@
 //! The real clock and the real source of randomness.
 
+use std::cell::Cell;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use portcullis_core::{Clock, EventId, Ids, Timestamp};
@@ -17,9 +18,7 @@ impl Clock for System {
 
 impl Ids for System {
     fn event_id(&self, at: Timestamp) -> EventId {
-        let mut random = [0; 10];
-        random.copy_from_slice(self.random().get(..10).unwrap_or(&[0; 10]));
-        EventId(uuid::Builder::from_unix_timestamp_millis(at.0, &random).into_uuid())
+        EventId(uuid::Builder::from_unix_timestamp_millis(at.0, &for_one_id()).into_uuid())
     }
 
     #[expect(clippy::expect_used, reason = "a gateway without randomness must not make identifiers or links")]
@@ -28,6 +27,33 @@ impl Ids for System {
         getrandom::fill(&mut bytes).expect("the operating system has a source of randomness");
         bytes
     }
+}
+
+/// What a version 7 UUID has of randomness (RFC 9562, section 5.7), a whole number of bytes.
+const ID_BYTES: usize = 10;
+/// For how many ids the system is asked at once. Each access has an id, and a call of the system costs as much as all the
+/// rest of making it.
+const AT_ONCE: usize = 64;
+
+thread_local! {
+    /// Random bytes that no id has had, and how many ids they are good for.
+    static STOCK: Cell<([u8; ID_BYTES * AT_ONCE], usize)> = const { Cell::new(([0; ID_BYTES * AT_ONCE], 0)) };
+}
+
+#[expect(clippy::expect_used, reason = "a gateway without randomness must not make identifiers")]
+fn for_one_id() -> [u8; ID_BYTES] {
+    STOCK.with(|stock| {
+        let (mut bytes, mut left) = stock.get();
+        if left == 0 {
+            getrandom::fill(&mut bytes).expect("the operating system has a source of randomness");
+            left = AT_ONCE;
+        }
+        left -= 1;
+        let (ids, _) = bytes.as_chunks::<ID_BYTES>();
+        let id = ids.get(left).copied().expect("there are as many as were counted");
+        stock.set((bytes, left));
+        id
+    })
 }
 
 #[cfg(test)]
