@@ -12,6 +12,7 @@ mod applications;
 mod binds;
 mod client_certificates;
 mod clients;
+mod cloud_events;
 mod console;
 mod differential;
 mod directory_log;
