@@ -10,7 +10,7 @@ use portcullis_core::Clock;
 use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
 use reqwest::{Client, Url, redirect};
 
-use crate::bindings::authenticator::portcullis::gateway::http::{Header, HttpError, Method, Request, Response};
+use crate::bindings::connector::portcullis::gateway::http::{Header, HttpError, Method, Request, Response};
 use crate::grants::{Grants, HostGrant};
 use crate::limits::ConnectorLimits;
 use crate::log::printable;

@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use portcullis_behavior as behavior;
+use portcullis_core::plugin::{ConnectorError, Health};
 use portcullis_core::store::PluginStateStore;
-use portcullis_core::{ListenerName, Secret};
+use portcullis_core::{ConnectorName, ListenerName, Secret};
+use portcullis_guard::cloud::Cloud;
 use portcullis_guard::{ApplicationRule, ChallengeBudget, Guard, NamedNetwork, Options, Rooms, Surroundings};
 use portcullis_ldap::{
     Balance, BindRules, DomainNames, Limits, Listener, Lookup, LookupOptions, Mode, OpaqueSasl, Referrals, Schema,
@@ -31,6 +33,7 @@ pub(crate) struct Gateway {
     pub(crate) listeners: Vec<Listener>,
     pub(crate) upstreams: Upstreams,
     pub(crate) guard: Arc<Guard>,
+    pub(crate) cloud: Arc<Cloud>,
     pub(crate) web: WebOptions,
     pub(crate) web_state: WebState,
     pub(crate) certificates: Certificates,
@@ -72,7 +75,10 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
     let connectors = plugins.connectors.clone();
     let guard = Arc::new(Guard::new(rooms, options(config), plugins.connectors));
     guard.set_policies(plugins.policies);
-    let health = store.clone();
+    let cloud = Arc::new(Cloud::new(Arc::clone(&guard), store.clone()));
+    let sources = plugins.sources.clone();
+    cloud.set_sources(plugins.sources);
+    let (health, reading) = (store.clone(), Arc::clone(&cloud));
     let web_state = WebState {
         desk: guard.desk(),
         events: store.clone(),
@@ -81,6 +87,7 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
         clock: Arc::new(System),
         ids: Arc::new(System),
         healthy: Arc::new(move || health.health().last_error.is_none()),
+        sources: Arc::new(move || reading.status()),
     };
     let mut certificates = Certificates::default();
     let web_tls = match config.web.certificate.as_ref().zip(config.web.key.as_ref()) {
@@ -101,16 +108,24 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
             Err(error) => error!("directory: {error}"),
         }
         for (name, connector) in connectors {
-            match connector.check().await {
-                Ok(health) => {
-                    info!("connector {name}: {}", health.detail);
-                    health.warnings.iter().for_each(|warning| tracing::warn!("connector {name}: {warning}"));
-                }
-                Err(error) => error!("connector {name}: {error}"),
-            }
+            tell(&name, connector.check().await);
+        }
+        for source in sources {
+            tell(&source.name, source.provider.check().await);
         }
     });
-    Ok(Gateway { listeners, upstreams, guard, web, web_state, certificates })
+    Ok(Gateway { listeners, upstreams, guard, cloud, web, web_state, certificates })
+}
+
+/// What a connector says of itself.
+fn tell(name: &ConnectorName, checked: Result<Health, ConnectorError>) {
+    match checked {
+        Ok(health) => {
+            info!("connector {name}: {}", health.detail);
+            health.warnings.iter().for_each(|warning| tracing::warn!("connector {name}: {warning}"));
+        }
+        Err(error) => error!("connector {name}: {error}"),
+    }
 }
 
 async fn load_plugins(loaded: &Loaded, store: &Store) -> Result<plugins::Plugins> {
@@ -147,6 +162,13 @@ pub(crate) fn lookup(config: &Config, upstreams: Upstreams) -> Result<Lookup, Pr
         upn_suffixes: directory.upn_suffixes.clone(),
     });
     options.attributes.clone_from(&directory.attributes);
+    // What cloud accounts are matched by has to be read as well.
+    let clouds = config.connectors.iter().filter_map(|connector| connector.cloud.as_ref()?.match_attribute.as_ref());
+    for name in clouds.map(|names| &names.directory) {
+        if !options.attributes.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            options.attributes.push(name.clone());
+        }
+    }
     options.privileged_groups.clone_from(&directory.privileged_groups);
     options.service_units.clone_from(&directory.service_accounts_under);
     options.service_groups.clone_from(&directory.service_account_groups);

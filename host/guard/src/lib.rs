@@ -3,6 +3,7 @@
 //! The guard is the only implementation of [`portcullis_core::gate::Gate`] in the product, and this crate the only place
 //! where a [`Permitted`] can be made.
 
+pub mod cloud;
 mod counts;
 mod decide;
 mod desk;
@@ -24,6 +25,7 @@ use portcullis_core::store::{ChallengeStore, EventStore, LearnedStore};
 use portcullis_core::summary::Audit;
 use portcullis_core::{Clock, ConnectorName, Ids, PolicyName};
 
+use cloud::Twins;
 use ledger::Ledger;
 
 pub use counts::Counts;
@@ -98,6 +100,7 @@ pub struct Guard {
     desk: Arc<Desk>,
     ledger: Ledger,
     counts: Counts,
+    twins: Arc<Twins>,
 }
 
 impl Guard {
@@ -116,7 +119,15 @@ impl Guard {
             options.challenge_budget,
             options.late_answer,
         ));
-        Self { rooms, options, policies: RwLock::default(), desk, ledger: Ledger::default(), counts: Counts::default() }
+        Self {
+            rooms,
+            options,
+            policies: RwLock::default(),
+            desk,
+            ledger: Ledger::default(),
+            counts: Counts::default(),
+            twins: Arc::default(),
+        }
     }
 
     /// Puts these policies into force, in this order. A decision that is under way goes on with the list it began with.

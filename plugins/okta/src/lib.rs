@@ -13,6 +13,7 @@ mod fault;
 #[cfg(target_family = "wasm")]
 mod gateway;
 pub mod health;
+mod links;
 pub mod person;
 mod rate;
 #[cfg(not(target_family = "wasm"))]
@@ -24,3 +25,4 @@ pub use encode::{filter_text, path_segment};
 pub use fault::Fault;
 #[cfg(target_family = "wasm")]
 pub use gateway::Gateway;
+pub use rate::Budget;

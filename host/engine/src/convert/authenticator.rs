@@ -4,7 +4,7 @@ use portcullis_core::plugin::{
     ChallengeContext, Choice, ConnectorError, Health, PluginFault, Progress, Prompt, StartError, Step,
 };
 
-use crate::bindings::authenticator::exports::portcullis::gateway::{authenticator as wit, connector};
+use crate::bindings::connector::exports::portcullis::gateway::{authenticator as wit, connector};
 use crate::log::printable;
 
 pub(crate) fn context(context: &ChallengeContext) -> wit::Context {

@@ -334,10 +334,41 @@ pub(crate) struct Connector {
     pub(crate) base_url: Option<String>,
     pub(crate) ca_file: Option<PathBuf>,
     pub(crate) token: SecretSource,
+    /// Only with a plugin for a cloud identity provider.
+    pub(crate) cloud: Option<Cloud>,
     #[serde(default)]
     pub(crate) settings: toml::Table,
     #[serde(default)]
     pub(crate) limits: Limits,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(crate) struct Cloud {
+    pub(crate) on_block: OnBlock,
+    pub(crate) act_within_seconds: u32,
+    pub(crate) match_attribute: Option<MatchAttribute>,
+}
+
+impl Default for Cloud {
+    fn default() -> Self {
+        Self { on_block: OnBlock::EndSessions, act_within_seconds: 3_600, match_attribute: None }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum OnBlock {
+    None,
+    EndSessions,
+    Suspend,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct MatchAttribute {
+    pub(crate) directory: String,
+    pub(crate) cloud: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -320,4 +320,8 @@ fn connector(problems: &mut Vec<Problem>, position: &str, connector: &Connector)
         file(problems, &["connector", position, "ca-file"], path);
     }
     secret_source(problems, &["connector", position, "token"], &connector.token);
+    if connector.cloud.is_some() && matches!(connector.name.as_str(), "ldap" | "name" | "dn" | "address") {
+        let text = "would be taken for something else in events and accounts: choose another name";
+        problems.push(Problem::new(["connector", position, "name"], text));
+    }
 }

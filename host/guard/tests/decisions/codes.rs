@@ -121,10 +121,6 @@ async fn a_code_that_is_sent_twice_is_tried_once() {
     let (scene, bind, link) = asked().await;
     *scene.codes.takes.lock().unwrap() = Duration::from_secs(3);
     let desk = scene.guard.desk();
-<<<<<<< HEAD
-=======
-    let desk = scene.guard.desk();
->>>>>>> d7f896e (Codes behind passwords, end to end; documents)
     let (first, second, chosen) =
         tokio::join!(scene.type_code(&link, "294871"), scene.type_code(&link, "294871"), desk.choose(&link, "mail"),);
     assert_eq!((first, second, chosen), (Ok(()), Err(NotTaken::Busy), Err(NotTaken::Busy)));

@@ -35,6 +35,8 @@ pub struct World {
     pub refused_logins: Mutex<Vec<String>>,
     pub directory_down: AtomicBool,
     pub kind: Mutex<Option<AccountKind>>,
+    /// Somebody else has alice's mail address.
+    pub two_alices: AtomicBool,
     ids: AtomicU64,
     epoch: Mutex<Option<tokio::time::Instant>>,
 }
@@ -68,13 +70,25 @@ impl Directory for World {
             id: AccountId::new("alice-id"),
             login: "alice".to_owned(),
             dn: Some(name.to_owned()),
-            mail: None,
+            mail: Some("alice@example.com".to_owned()),
             kind: self.kind.lock().unwrap().unwrap_or(AccountKind::Human),
             privileged: false,
             cloud_enabled: None,
             risk: 0,
         };
         Ok(name.starts_with("uid=alice").then(|| DirectoryAccount { account, facts: Arc::default() }))
+    }
+    async fn with_value(&self, attribute: &str, value: &str) -> Result<Vec<DirectoryAccount>, DirectoryError> {
+        let alice = self.find("uid=alice,ou=people,dc=example,dc=com").await?;
+        let is_hers = |alice: &DirectoryAccount| attribute == "mail" && alice.account.mail.as_deref() == Some(value);
+        let mut found: Vec<_> = alice.into_iter().filter(is_hers).collect();
+        if self.two_alices.load(Ordering::SeqCst) {
+            found.extend(found.clone().into_iter().map(|mut other| {
+                other.account.id = AccountId::new("other-alice-id");
+                other
+            }));
+        }
+        Ok(found)
     }
 }
 

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use portcullis_core::cloud::SourceStatus;
 use portcullis_core::{Clock, EventId, Ids, Timestamp};
 use portcullis_web::WebState;
 
@@ -60,6 +61,7 @@ pub struct World {
     pub clock: Arc<FakeClock>,
     pub ids: Arc<FakeIds>,
     pub healthy: Arc<AtomicBool>,
+    pub sources: Arc<Mutex<Vec<SourceStatus>>>,
 }
 
 impl World {
@@ -70,11 +72,13 @@ impl World {
             clock: Arc::new(FakeClock(AtomicU64::new(BEGIN))),
             ids: Arc::default(),
             healthy: Arc::new(AtomicBool::new(true)),
+            sources: Arc::default(),
         }
     }
 
     pub fn state(&self) -> WebState {
         let healthy = Arc::clone(&self.healthy);
+        let sources = Arc::clone(&self.sources);
         WebState {
             desk: self.desk.clone(),
             events: self.store.clone(),
@@ -83,6 +87,7 @@ impl World {
             clock: self.clock.clone(),
             ids: self.ids.clone(),
             healthy: Arc::new(move || healthy.load(Ordering::SeqCst)),
+            sources: Arc::new(move || sources.lock().unwrap().clone()),
         }
     }
 }

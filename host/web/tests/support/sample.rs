@@ -118,6 +118,7 @@ pub fn allowed(number: u64, login: &str, at: Timestamp) -> AccessEvent {
         reason: "No policy had anything against it.".to_owned(),
         rulings: Vec::new(),
         challenges: Vec::new(),
+        foreign: None,
     }
 }
 

@@ -11,6 +11,7 @@ use super::fault::Call;
 use super::limits::Budget;
 use super::people::Kind;
 use super::push::Outcome;
+use super::sso;
 use super::state::State;
 
 /// A request as it came.
@@ -18,6 +19,8 @@ pub(super) struct Request {
     pub(super) method: String,
     /// The parts of the path, percent-decoded.
     pub(super) segments: Vec<String>,
+    /// The query, percent-decoded.
+    pub(super) query: Vec<(String, String)>,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
 }
@@ -127,6 +130,9 @@ fn route(state: &mut State, base: &str, request: &Request, links: Links) -> Answ
     let method = request.method.as_str();
     if let ("GET", ["api", "v1", "org"]) = (method, segments.as_slice()) {
         return Answer::json(200, json!({ "companyName": "Acme", "subdomain": "acme", "status": "ACTIVE" }));
+    }
+    if let Some(answer) = sso::route(state, base, method, &segments, &request.query) {
+        return answer;
     }
     let ["api", "v1", "users", name, rest @ ..] = segments.as_slice() else {
         return Answer::error(404, "E0000008", "The requested path was not found");

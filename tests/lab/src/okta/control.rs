@@ -37,6 +37,9 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/_lab/fail-next", post(fail_next))
         .route("/_lab/rate-limit", post(rate_limit))
         .route("/_lab/revoke-token", post(revoke_token))
+        .route("/_lab/log-sign-ins", post(log_sign_ins))
+        .route("/_lab/log-events", post(log_events))
+        .route("/_lab/expire-cursors", post(expire_cursors))
         .layer(from_fn(no_browsers))
         .with_state(shared)
 }
@@ -220,6 +223,35 @@ async fn rate_limit(Extracted(shared): Shelf, Query(limit): Query<Limit>) -> Jso
 
 async fn revoke_token(Extracted(shared): Shelf) -> Json<Value> {
     shared.lock().token = None;
+    done()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SignIns {
+    #[serde(default)]
+    first: usize,
+    count: usize,
+}
+
+async fn log_sign_ins(Extracted(shared): Shelf, Query(wanted): Query<SignIns>) -> Reply {
+    const MOST: usize = 1_000_000;
+    if wanted.count > MOST {
+        return Err((StatusCode::BAD_REQUEST, format!("at most {MOST} at once\n")));
+    }
+    let mut state = shared.lock();
+    let events = state.sign_ins(wanted.first, wanted.count);
+    state.log.push(events);
+    Ok(done())
+}
+
+async fn log_events(Extracted(shared): Shelf, Json(events): Json<Vec<Value>>) -> Json<Value> {
+    shared.lock().log.push(events);
+    done()
+}
+
+async fn expire_cursors(Extracted(shared): Shelf) -> Json<Value> {
+    shared.lock().log.expire_cursors();
     done()
 }
 

@@ -3,7 +3,7 @@
 //! It behaves as Okta documents its API and as recorded exchanges show it, in the unpleasant parts too: transaction
 //! ids that change with every poll, 403 for a missing token, rate limits, answers that are no JSON. People's phones
 //! are played by [`Behaviour`] or by whoever calls [`Okta::approve`] and its like. Left out: OAuth access tokens
-//! (every one is refused), compressed answers, the System Log, and lists of users.
+//! (every one is refused), compressed answers, and filters of lists.
 
 mod answer;
 mod api;
@@ -17,7 +17,9 @@ mod millis;
 mod people;
 mod push;
 mod serve;
+mod sso;
 mod state;
+mod system_log;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -25,6 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -166,7 +169,8 @@ impl Okta {
     /// `GET pending`, `people`, `journal`; `POST approve?login=[&number=]`, `reject?login=`, `expire?login=`,
     /// `behaviour?login=&do=wait|approve|reject|expire[&after_ms=]`, `number-challenge?login=[&from_poll=]`,
     /// `code?login=&code=`, `factor?login=&kind=google|sms|call|email`, `GET sent?login=`, `fault` and `fail-next?n=[&call=]` with a [`Fault`] as JSON,
-    /// `rate-limit?limit=[&call=]`, `revoke-token`; `DELETE fault`, `journal`.
+    /// `rate-limit?limit=[&call=]`, `revoke-token`, `log-sign-ins?first=&count=`, `log-events` with a list of events as JSON,
+    /// `expire-cursors`; `DELETE fault`, `journal`.
     #[must_use]
     pub fn control_url(&self) -> String {
         format!("http://{}/_lab", self.control_addr)
@@ -341,6 +345,82 @@ impl Okta {
     /// Changes what the token may do.
     pub fn set_token_rights(&self, rights: TokenRights) {
         self.shared.lock().rights = rights;
+    }
+
+    /// Logs events, in this order and at this moment, whatever times they tell of themselves.
+    pub fn log_events(&self, events: impl IntoIterator<Item = Value>) {
+        self.shared.lock().log.push(events);
+    }
+
+    /// Logs so many sign-ins, numbered from `first` on, by all users in turn. Their times end now and lie a second apart.
+    pub fn log_sign_ins(&self, first: usize, count: usize) {
+        let mut state = self.shared.lock();
+        let events = state.sign_ins(first, count);
+        state.log.push(events);
+    }
+
+    /// Logs an event as if it had been stored at another moment.
+    pub fn log_event_as_of(&self, stored: jiff::Timestamp, event: Value) {
+        self.shared.lock().log.push_at(stored, event);
+    }
+
+    /// The sign-in with this number, as [`Okta::log_sign_ins`] makes it, for tests that spoil, repeat or delay it.
+    #[must_use]
+    pub fn sign_in(&self, number: usize) -> Value {
+        self.shared.lock().sign_ins(number, 1).pop().unwrap_or_default()
+    }
+
+    /// The id of the sign-in with this number.
+    #[must_use]
+    pub fn sign_in_id(number: usize) -> String {
+        system_log::uuid(number)
+    }
+
+    /// How many events have been logged.
+    #[must_use]
+    pub fn logged(&self) -> usize {
+        self.shared.lock().log.len()
+    }
+
+    /// Refuses all cursors that were given out so far.
+    pub fn expire_cursors(&self) {
+        self.shared.lock().log.expire_cursors();
+    }
+
+    /// Makes the log's pages no longer than this; Okta's own limit with `None`.
+    pub fn limit_pages(&self, most: Option<usize>) {
+        self.shared.lock().log.limit_pages(most);
+    }
+
+    /// The application that all active users are assigned to.
+    #[must_use]
+    pub fn application(&self) -> &'static str {
+        sso::APP
+    }
+
+    /// Takes the application away from a person, or gives it back.
+    ///
+    /// # Errors
+    /// When there is no such user.
+    pub fn assign(&self, login: &str, assigned: bool) -> anyhow::Result<()> {
+        let mut state = self.shared.lock();
+        let id = state.known_user(login)?.id.clone();
+        if assigned {
+            state.unassigned.remove(&id);
+        } else {
+            state.unassigned.insert(id);
+        }
+        Ok(())
+    }
+
+    /// The person's status, e.g. `ACTIVE`, and how often all sessions were ended.
+    ///
+    /// # Errors
+    /// When there is no such user.
+    pub fn status(&self, login: &str) -> anyhow::Result<(&'static str, usize)> {
+        let mut state = self.shared.lock();
+        let user = state.known_user(login)?;
+        Ok((user.status, user.sessions_ended))
     }
 
     /// All API requests since the start, oldest first, at most the last ten thousand.

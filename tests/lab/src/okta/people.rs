@@ -33,6 +33,8 @@ pub(super) struct User {
     pub(super) number_challenge: NumberChallenge,
     pub(super) pushes: usize,
     pub(super) codes: Codes,
+    /// How often all sessions were ended.
+    pub(super) sessions_ended: usize,
     given_name: String,
     surname: String,
 }
@@ -100,6 +102,7 @@ fn user(nth: usize, person: &Person, cast: &Cast) -> User {
         number_challenge: NumberChallenge::OnRequest,
         pushes: 0,
         codes: Codes::default(),
+        sessions_ended: 0,
         given_name: person.given_name.clone(),
         surname: person.surname.clone(),
     }

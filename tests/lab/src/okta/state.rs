@@ -1,5 +1,6 @@
 //! Everything the simulator remembers, behind one lock that is never held across a wait.
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use super::journal::Journal;
 use super::limits::Limits;
 use super::people::{User, enrol};
 use super::push::{NumberChallenge, Outcome, Pending, Push};
+use super::system_log::SystemLog;
 use super::{Cast, OktaOptions, TokenRights};
 use crate::company::Company;
 
@@ -33,6 +35,9 @@ pub(super) struct State {
     pub(super) limits: Limits,
     pub(super) faults: Faults,
     pub(super) journal: Journal,
+    pub(super) log: SystemLog,
+    /// Ids of users who are not assigned to the application.
+    pub(super) unassigned: BTreeSet<String>,
     push_lifetime: Duration,
     dice: u64,
 }
@@ -49,6 +54,8 @@ impl Shared {
             limits: Limits::new(options.rate_limit, options.rate_window),
             faults: Faults::default(),
             journal: Journal::default(),
+            log: SystemLog::default(),
+            unassigned: BTreeSet::new(),
             push_lifetime: options.push_lifetime,
             dice: 1,
         };
@@ -146,6 +153,20 @@ impl State {
         let now = Instant::now();
         self.pushes.iter_mut().for_each(|push| push.settle(now));
         self.pushes.iter().filter(|push| push.outcome.is_none()).map(|push| push.pending(now)).collect()
+    }
+
+    /// Sign-ins of all users in turn, a second apart, the last of them now.
+    pub(super) fn sign_ins(&self, first: usize, count: usize) -> Vec<serde_json::Value> {
+        let now = Timestamp::now().as_millisecond();
+        let event = |nth: usize| {
+            let number = first.saturating_add(nth);
+            let user = self.users.get(number % self.users.len().max(1));
+            let names = user.map_or(("unknown", "unknown"), |user| (user.id.as_str(), user.login.as_str()));
+            let ago = i64::try_from(count.saturating_sub(nth.saturating_add(1))).unwrap_or(0).saturating_mul(1_000);
+            let at = Timestamp::from_millisecond(now.saturating_sub(ago)).unwrap_or_default();
+            super::system_log::sign_in(number, names, at)
+        };
+        (0..count).map(event).collect()
     }
 
     /// A new id in the manner of Okta's. Ids only have to differ from each other here, and the same run gives the
