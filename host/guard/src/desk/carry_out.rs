@@ -161,7 +161,6 @@ impl Follower<'_> {
         (!left.is_zero()).then(|| format!("There were too many attempts. Try again in {}.", seconds(left)))
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "it is what callers return")]
     fn say(&self, note: &str) -> End {
         self.show(true, Some(note.to_owned()));
         None
