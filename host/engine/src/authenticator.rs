@@ -75,10 +75,8 @@ impl Authenticator for LoadedAuthenticator {
 
     async fn choose(&self, handle: &str, choice: &str) -> Result<Step, ConnectorError> {
         let (handle, choice) = (handle.to_owned(), choice.to_owned());
-        let answer = self.call(Box::new(move |plugin, store| {
-            Box::pin(
-                async move { plugin.portcullis_gateway_authenticator().call_choose(store, &handle, &choice).await },
-            )
+        let answer = self.0.call(Box::new(move |guest, store| {
+            Box::pin(async move { guest.face.call_choose(store, &handle, &choice).await })
         }));
         Ok(convert::step(answer.await?.map_err(convert::connector_error)?)?)
     }

@@ -6,7 +6,7 @@ pub mod sample;
 mod store;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use portcullis_core::cloud::SourceStatus;
