@@ -23,6 +23,7 @@ use tracing::{error, info};
 use crate::certificates::Certificates;
 use crate::config::{self, Config, ListenerTls, Loaded, Problem, TlsMin};
 use crate::plugins;
+use crate::statuses::Statuses;
 use crate::system::System;
 use crate::{config as configuration, events};
 
@@ -34,6 +35,7 @@ pub(crate) struct Gateway {
     pub(crate) web: WebOptions,
     pub(crate) web_state: WebState,
     pub(crate) certificates: Certificates,
+    pub(crate) statuses: Arc<Statuses>,
 }
 
 /// Makes the data folder, for the gateway alone, and opens the store in it.
@@ -69,10 +71,12 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
         clock: Arc::new(System),
         ids: Arc::new(System),
     };
-    let connectors = plugins.connectors.clone();
+    let statuses = Arc::new(Statuses::default());
+    statuses.replace(&plugins.connectors);
     let guard = Arc::new(Guard::new(rooms, options(config), plugins.connectors));
     guard.set_policies(plugins.policies);
     let health = store.clone();
+    let connectors = Arc::clone(&statuses);
     let web_state = WebState {
         desk: guard.desk(),
         events: store.clone(),
@@ -80,6 +84,7 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
         settings: store,
         clock: Arc::new(System),
         ids: Arc::new(System),
+        connectors: Arc::new(move || connectors.all()),
         healthy: Arc::new(move || health.health().last_error.is_none()),
     };
     let mut certificates = Certificates::default();
@@ -93,27 +98,21 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
             Some(tls.map_err(|problem| loaded.problems(vec![problem]))?)
         }
     };
-    let web = WebOptions { tls: web_tls, public_url: config.web.public_url.clone() };
+    let token = config.web.notify_token.as_ref().map(config::secret).transpose();
+    let notify_token = token.map_err(|text| loaded.problems(vec![Problem::new(["web", "notify-token"], text)]))?;
+    let web = WebOptions { tls: web_tls, public_url: config.web.public_url.clone(), notify_token };
     let listeners = listeners(config, &mut certificates).map_err(|problem| loaded.problems(vec![problem]))?;
     tokio::spawn(async move {
         match lookup.check().await {
             Ok(()) => info!("directory: the service account can read it"),
             Err(error) => error!("directory: {error}"),
         }
-        for (name, connector) in connectors {
-            match connector.check().await {
-                Ok(health) => {
-                    info!("connector {name}: {}", health.detail);
-                    health.warnings.iter().for_each(|warning| tracing::warn!("connector {name}: {warning}"));
-                }
-                Err(error) => error!("connector {name}: {error}"),
-            }
-        }
     });
-    Ok(Gateway { listeners, upstreams, guard, web, web_state, certificates })
+    Ok(Gateway { listeners, upstreams, guard, web, web_state, certificates, statuses })
 }
 
-async fn load_plugins(loaded: &Loaded, store: &Store) -> Result<plugins::Plugins> {
+/// Loads everything that the configuration names.
+pub(crate) async fn load_plugins(loaded: &Loaded, store: &Store) -> Result<plugins::Plugins> {
     let config = loaded.config.clone();
     let state: Arc<dyn PluginStateStore> = Arc::new(store.clone());
     let cache = config.data_folder.join("compiled");

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::desk::{Answered, Question};
 use crate::gate::is_always_recorded;
-use crate::{Guard, PolicyEntry};
+use crate::{Guard, InForce, PolicyEntry};
 
 /// How often one policy is evaluated for one access at most.
 const ROUNDS: usize = 4;
@@ -67,13 +67,13 @@ impl<'a> Draft<'a> {
     /// Asks the policies.
     pub(crate) async fn evaluate(&mut self, facts: &Result<Arc<AccountFacts>, String>) {
         let Some(kind) = self.event.as_ref().map(|event| event.access.operation.kind()) else { return };
-        let policies = self.guard.policies();
-        for entry in policies.iter() {
+        let in_force = self.guard.in_force();
+        for entry in &in_force.policies {
             if entry.mode == Mode::Off || !entry.policy.needs().operations.contains(&kind) {
                 continue;
             }
             let turn = match entry.mode {
-                Mode::Enforce => self.enforce(entry, facts).await,
+                Mode::Enforce => self.enforce(&in_force, entry, facts).await,
                 Mode::Off | Mode::Monitor => {
                     self.monitor(entry, facts);
                     Turn::Next
@@ -94,7 +94,12 @@ impl<'a> Draft<'a> {
         self.note_ruling(entry, ruling);
     }
 
-    async fn enforce(&mut self, entry: &PolicyEntry, facts: &Result<Arc<AccountFacts>, String>) -> Turn {
+    async fn enforce(
+        &mut self,
+        in_force: &InForce,
+        entry: &PolicyEntry,
+        facts: &Result<Arc<AccountFacts>, String>,
+    ) -> Turn {
         let mut evidence = Vec::new();
         for _ in 0..ROUNDS {
             let answer = self.ask_policy(entry, facts, &evidence);
@@ -115,7 +120,7 @@ impl<'a> Draft<'a> {
                     self.take_effects(entry, &ruling.effects);
                     return Turn::Final(Decision::Block);
                 }
-                Verdict::Challenge(request) => match self.challenge(entry, &request).await {
+                Verdict::Challenge(request) => match self.challenge(in_force, entry, &request).await {
                     Some(result) => evidence.push(Evidence::Challenge(result)),
                     None => return Turn::Final(Decision::Block),
                 },
@@ -165,7 +170,12 @@ impl<'a> Draft<'a> {
     }
 
     /// Asks the person. None when the draft is closed, which cannot happen while it is being evaluated.
-    async fn challenge(&mut self, entry: &PolicyEntry, request: &ChallengeRequest) -> Option<ChallengeResult> {
+    async fn challenge(
+        &mut self,
+        in_force: &InForce,
+        entry: &PolicyEntry,
+        request: &ChallengeRequest,
+    ) -> Option<ChallengeResult> {
         let access = &self.event.as_ref()?.access;
         let began = self.guard.rooms.clock.now();
         let answered = match person_to_ask(access.account.as_ref()) {
@@ -180,7 +190,7 @@ impl<'a> Draft<'a> {
                     remember: Duration::from_secs(u64::from(request.remember_seconds)),
                     timeout: self.guard.challenge_timeout(request.timeout_seconds),
                 };
-                self.guard.desk.ask(question).await
+                self.guard.desk.ask(question, in_force.connectors.get(&request.connector)).await
             }
         };
         let now = self.guard.rooms.clock.now();

@@ -4,7 +4,7 @@ mod fatigue;
 mod follow;
 mod live;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -78,7 +78,6 @@ struct Shared {
     store: Arc<dyn ChallengeStore>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
-    connectors: BTreeMap<ConnectorName, Arc<dyn Authenticator>>,
     fatigue: Fatigue,
     table: Mutex<Table>,
 }
@@ -91,6 +90,8 @@ struct Table {
     open: HashMap<RememberKey, Arc<Live>>,
     /// Those that can be looked at.
     by_link: HashMap<LinkToken, Arc<Live>>,
+    /// Connectors that there are.
+    connectors: BTreeSet<ConnectorName>,
 }
 
 impl Desk {
@@ -98,16 +99,25 @@ impl Desk {
         store: Arc<dyn ChallengeStore>,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
-        connectors: BTreeMap<ConnectorName, Arc<dyn Authenticator>>,
+        connectors: BTreeSet<ConnectorName>,
         budget: ChallengeBudget,
     ) -> Self {
         let fatigue = Fatigue::new(budget);
-        Self { shared: Arc::new(Shared { store, clock, ids, connectors, fatigue, table: Mutex::default() }) }
+        let table = Mutex::new(Table { connectors, ..Table::default() });
+        Self { shared: Arc::new(Shared { store, clock, ids, fatigue, table }) }
+    }
+
+    /// Says which connectors there are from now on. Open challenges of others end as unavailable.
+    pub(crate) fn set_connectors(&self, names: BTreeSet<ConnectorName>) {
+        let mut table = self.shared.table();
+        table.connectors = names;
+        let gone = table.open.values().filter(|live| !table.connectors.contains(&live.key.connector));
+        gone.for_each(|live| live.removed.cancel());
     }
 
     /// Asks, or joins whoever is asking the same, and waits for the answer. Dropping the future gives up; when everybody
-    /// has given up, the challenge is cancelled.
-    pub(crate) async fn ask(&self, question: Question) -> Answered {
+    /// has given up, the challenge is cancelled. `connector` is what the asking policy means by the name in the question.
+    pub(crate) async fn ask(&self, question: Question, connector: Option<&Arc<dyn Authenticator>>) -> Answered {
         let now = self.shared.clock.now();
         let key = question.key();
         if !question.remember.is_zero() {
@@ -129,7 +139,8 @@ impl Desk {
                 Err(error) => tracing::warn!(%error, "earlier approvals could not be read"),
             }
         }
-        let Some(connector) = self.shared.connectors.get(&question.connector) else {
+        let is_there = self.shared.table().connectors.contains(&question.connector);
+        let Some(connector) = connector.filter(|_| is_there) else {
             let detail = format!("There is no connector named {}.", question.connector);
             return Answered::without_asking(ChallengeOutcome::Unavailable, detail, now);
         };
@@ -157,6 +168,10 @@ impl Desk {
         table.forget_old(now);
         table.open.insert(key, Arc::clone(&live));
         table.by_link.insert(link, Arc::clone(&live));
+        if !table.connectors.contains(&live.key.connector) {
+            // It was taken out a moment ago.
+            live.removed.cancel();
+        }
         let waiter = Waiter::join(&self.shared, &live);
         drop(table);
         tokio::spawn(follow::follow(Arc::clone(&self.shared), live, question, connector));

@@ -111,6 +111,7 @@ struct Follower<'a> {
 enum Interrupted {
     Abandoned,
     Dismissed,
+    Removed,
     TooLate,
 }
 
@@ -174,6 +175,7 @@ impl Follower<'_> {
             biased;
             () = self.live.abandoned.cancelled() => Err(Interrupted::Abandoned),
             () = self.live.dismissed.cancelled() => Err(Interrupted::Dismissed),
+            () = self.live.removed.cancelled() => Err(Interrupted::Removed),
             done = work => Ok(done),
             () = tokio::time::sleep_until(self.deadline) => Err(Interrupted::TooLate),
         }
@@ -194,6 +196,9 @@ impl Follower<'_> {
                 (ChallengeOutcome::Closed, "Every client that waited for it went away.".to_owned())
             }
             (Interrupted::Dismissed, _) => (ChallengeOutcome::Closed, "Dismissed on the challenge page.".to_owned()),
+            (Interrupted::Removed, _) => {
+                (ChallengeOutcome::Unavailable, "Its connector was taken out of the configuration.".to_owned())
+            }
             (Interrupted::TooLate, None) => (ChallengeOutcome::Expired, "Nobody answered in time.".to_owned()),
             (Interrupted::TooLate, Some(trouble)) => (ChallengeOutcome::Unavailable, trouble.to_string()),
         }

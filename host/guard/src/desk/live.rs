@@ -36,6 +36,8 @@ pub(super) struct Live {
     pub(super) abandoned: CancellationToken,
     /// The person dismissed it on its page.
     pub(super) dismissed: CancellationToken,
+    /// Its connector is there no more.
+    pub(super) removed: CancellationToken,
 }
 
 impl Live {
@@ -62,6 +64,7 @@ impl Live {
             waiting: AtomicUsize::new(0),
             abandoned: CancellationToken::new(),
             dismissed: CancellationToken::new(),
+            removed: CancellationToken::new(),
         }
     }
 

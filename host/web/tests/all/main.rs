@@ -7,6 +7,7 @@ mod support;
 mod activity;
 mod challenge;
 mod limits;
+mod notify;
 mod routes;
 mod sign_in;
 mod stage;

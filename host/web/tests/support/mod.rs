@@ -6,9 +6,10 @@ pub mod sample;
 mod store;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
+use portcullis_core::status::ConnectorStatus;
 use portcullis_core::{Clock, EventId, Ids, Timestamp};
 use portcullis_web::WebState;
 
@@ -58,6 +59,7 @@ pub struct World {
     pub clock: Arc<FakeClock>,
     pub ids: Arc<FakeIds>,
     pub healthy: Arc<AtomicBool>,
+    pub connectors: Arc<Mutex<Vec<ConnectorStatus>>>,
 }
 
 impl World {
@@ -68,11 +70,12 @@ impl World {
             clock: Arc::new(FakeClock(AtomicU64::new(BEGIN))),
             ids: Arc::default(),
             healthy: Arc::new(AtomicBool::new(true)),
+            connectors: Arc::default(),
         }
     }
 
     pub fn state(&self) -> WebState {
-        let healthy = Arc::clone(&self.healthy);
+        let (healthy, connectors) = (Arc::clone(&self.healthy), Arc::clone(&self.connectors));
         WebState {
             desk: self.desk.clone(),
             events: self.store.clone(),
@@ -80,6 +83,7 @@ impl World {
             settings: self.store.clone(),
             clock: self.clock.clone(),
             ids: self.ids.clone(),
+            connectors: Arc::new(move || connectors.lock().unwrap().clone()),
             healthy: Arc::new(move || healthy.load(Ordering::SeqCst)),
         }
     }

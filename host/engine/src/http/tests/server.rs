@@ -30,19 +30,24 @@ enum Then {
 }
 
 impl Server {
+    /// Answers each request with what the function makes of it.
+    pub(super) async fn with(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
+        Self::start(move |request| answer(request).into_bytes(), Then::ReadOn).await
+    }
+
     /// Answers and waits for the next request on the same connection.
     pub(super) async fn answering(answer: &[u8]) -> Self {
-        Self::start(answer, Then::ReadOn).await
+        Self::start(always(answer), Then::ReadOn).await
     }
 
     /// Answers and closes the connection.
     pub(super) async fn answering_once(answer: &[u8]) -> Self {
-        Self::start(answer, Then::Close).await
+        Self::start(always(answer), Then::Close).await
     }
 
     /// Answers and then keeps the connection open without another word.
     pub(super) async fn silent_after(answer: &[u8]) -> Self {
-        Self::start(answer, Then::SaySilent).await
+        Self::start(always(answer), Then::SaySilent).await
     }
 
     pub(super) fn url(&self, path: &str) -> String {
@@ -53,7 +58,7 @@ impl Server {
         self.requests.lock().unwrap().clone()
     }
 
-    async fn start(answer: &[u8], then: Then) -> Self {
+    async fn start(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static, then: Then) -> Self {
         let folder = TempDir::new().unwrap();
         let authority = folder.path().join("ca.pem");
         let (config, pem) = certificates();
@@ -62,15 +67,16 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let requests = Arc::new(Mutex::new(Vec::new()));
-        let (seen, answer) = (Arc::clone(&requests), Arc::<[u8]>::from(answer));
+        let (seen, answer) = (Arc::clone(&requests), Arc::new(answer));
         let task = tokio::spawn(async move {
             while let Ok((connection, _)) = listener.accept().await {
                 let (acceptor, seen, answer) = (acceptor.clone(), Arc::clone(&seen), Arc::clone(&answer));
                 tokio::spawn(async move {
                     let Ok(mut stream) = acceptor.accept(connection).await else { return };
                     while let Some(request) = read_request(&mut stream).await {
+                        let bytes = answer(&request);
                         seen.lock().unwrap().push(request);
-                        let _ = stream.write_all(&answer).await;
+                        let _ = stream.write_all(&bytes).await;
                         let _ = stream.flush().await;
                         match then {
                             Then::ReadOn => {}
@@ -86,6 +92,11 @@ impl Server {
         });
         Self { port, authority, requests, task, _folder: folder }
     }
+}
+
+fn always(answer: &[u8]) -> impl Fn(&str) -> Vec<u8> + Send + Sync + 'static {
+    let answer = answer.to_vec();
+    move |_| answer.clone()
 }
 
 impl Drop for Server {
