@@ -237,6 +237,19 @@ async fn it_is_told_whether_the_request_was_sent() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_ended_or_is_for_another_host_gets_no_secret() {
+    for (names, expired, says) in [(&["127.0.0.1"][..], true, "xpired"), (&["okta.example"][..], false, "not valid for name")] {
+        let server = Server::certified(names, expired).await;
+        let request = with_header(get(server.url("/")), "authorization", "SSWS {{secret:api-token}}");
+        let answer = gate(&server).send(request).await;
+        assert!(matches!(&answer, Err(HttpError::Unreachable(text)) if text.contains(says)), "{answer:?}");
+        assert!(server.requests().is_empty());
+    }
+    let server = Server::certified(&["127.0.0.1"], false).await;
+    assert_eq!(gate(&server).send(get(server.url("/"))).await.unwrap().status, 200);
+}
+
+#[tokio::test]
 async fn so_many_requests_a_minute_and_no_more() {
     let server = Server::answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
     let limits = ConnectorLimits { requests: 2, ..limits() };

@@ -5,6 +5,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use portcullis_lab::process::Child;
 
+use crate::okta_faults::ALWAYS;
 use crate::stage::{PATIENCE, Setup, Stage, binary, machine, run};
 
 const ALICE: &str = "alice@example.com";
@@ -42,8 +43,7 @@ async fn sign_in(stage: &Stage, listener: &mut Child, pushes: usize) -> Result<S
 
 #[tokio::test]
 async fn a_machine_is_told_of_its_sign_ins_and_listens_again_when_the_gateway_was_away() -> Result<()> {
-    let mut stage = Stage::new(Setup::default()).await?;
-    stage.learn(machine(), "alice").await?;
+    let mut stage = Stage::new(Setup { policies: ALWAYS.to_owned(), ..Setup::default() }).await?;
     let mut listener = listen(&stage, &[])?;
     listener.wait_for_line("listening at http://", PATIENCE).await?;
     let first = sign_in(&stage, &mut listener, 1).await?;

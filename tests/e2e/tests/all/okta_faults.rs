@@ -11,7 +11,7 @@ use crate::stage::{Setup, Stage};
 const ALICE: &str = "alice@example.com";
 
 /// Everybody is asked at each bind.
-const ALWAYS: &str = r#"
+pub(crate) const ALWAYS: &str = r#"
 [[policy]]
 name = "always"
 plugin = "rules.wasm"

@@ -50,6 +50,13 @@ impl Server {
         Self::start(always(answer), Then::SaySilent).await
     }
 
+    /// Answers with 200, behind a certificate for these names that ended when `expired`.
+    pub(super) async fn certified(names: &[&str], expired: bool) -> Self {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        let answer = always(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        Self::start_with(certificates(names, expired), answer, Then::ReadOn).await
+    }
+
     pub(super) fn url(&self, path: &str) -> String {
         format!("https://127.0.0.1:{}{path}", self.port)
     }
@@ -59,9 +66,17 @@ impl Server {
     }
 
     async fn start(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static, then: Then) -> Self {
+        let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
+        Self::start_with(certificates(names, false), answer, then).await
+    }
+
+    async fn start_with(
+        (config, pem): (ServerConfig, String),
+        answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static,
+        then: Then,
+    ) -> Self {
         let folder = TempDir::new().unwrap();
         let authority = folder.path().join("ca.pem");
-        let (config, pem) = certificates();
         std::fs::write(&authority, pem).unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -119,15 +134,19 @@ async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
     Some(text)
 }
 
-fn certificates() -> (ServerConfig, String) {
+fn certificates(names: Vec<String>, expired: bool) -> (ServerConfig, String) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().unwrap();
     let authority = params.self_signed(&key).unwrap();
     let issuer = Issuer::new(params, key);
     let server_key = KeyPair::generate().unwrap();
-    let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
-    let certificate = CertificateParams::new(names).unwrap().signed_by(&server_key, &issuer).unwrap();
+    let mut params = CertificateParams::new(names).unwrap();
+    if expired {
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+    }
+    let certificate = params.signed_by(&server_key, &issuer).unwrap();
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(server_key.serialize_der()));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
