@@ -57,6 +57,9 @@ pub(crate) struct HttpGate {
     response_body: usize,
 }
 
+/// Headers, and the names of the access tokens that stand in them.
+type CheckedHeaders = (Vec<(HeaderName, String)>, Vec<String>);
+
 /// A request of which everything is granted, without the secrets.
 struct Checked {
     method: reqwest::Method,
@@ -176,13 +179,7 @@ impl HttpGate {
         Ok((url, host))
     }
 
-    /// The headers, and the names of the access tokens that stand in them.
-    #[expect(clippy::type_complexity, reason = "two lists that are made together and taken apart at once")]
-    fn check_headers(
-        &self,
-        headers: Vec<Header>,
-        host: &HostGrant,
-    ) -> Result<(Vec<(HeaderName, String)>, Vec<String>), HttpError> {
+    fn check_headers(&self, headers: Vec<Header>, host: &HostGrant) -> Result<CheckedHeaders, HttpError> {
         let size: usize = headers.iter().map(|header| header.name.len().saturating_add(header.value.len())).sum();
         if size > MAX_HEADERS || headers.len() > MAX_HEADER_COUNT {
             return Err(denied(&format!("more than {MAX_HEADER_COUNT} headers or {MAX_HEADERS} bytes of them")));

@@ -238,7 +238,9 @@ async fn it_is_told_whether_the_request_was_sent() {
 
 #[tokio::test]
 async fn a_certificate_that_ended_or_is_for_another_host_gets_no_secret() {
-    for (names, expired, says) in [(&["127.0.0.1"][..], true, "xpired"), (&["okta.example"][..], false, "not valid for name")] {
+    for (names, expired, says) in
+        [(&["127.0.0.1"][..], true, "xpired"), (&["okta.example"][..], false, "not valid for name")]
+    {
         let server = Server::certified(names, expired).await;
         let request = with_header(get(server.url("/")), "authorization", "SSWS {{secret:api-token}}");
         let answer = gate(&server).send(request).await;
