@@ -104,7 +104,7 @@ fn each_mistake_is_named_with_line_setting_and_advice() {
         ("\"ldaps://dc1.example.com\"", "636", "url = ", "or several in brackets"),
         ("tls/gateway.pem", "tls/missing.pem", "certificate = ", "tls/missing.pem cannot be opened"),
         ("tls = \"ldaps\"", "tls = \"none\"", "tls = \"ldaps\"", "is \"none\", yet there is a certificate"),
-        ("secrets/okta-token", "secrets/none", "token = ", "secrets/none cannot be read"),
+        ("secrets/okta-token", "secrets/none", "secrets/okta-token", "secrets/none cannot be read"),
         ("\"company.okta.com\"", "\"company-admin.okta.com\"", "domain = \"company", "the API is at company.okta.com"),
         ("\"company.okta.com\"", "\"http://company.okta.com\"", "domain = \"company", "only https:// is spoken"),
         (
