@@ -10,7 +10,7 @@ use crate::packages;
 use crate::run::{self, Workspace};
 
 /// Packages of the guests' workspace that become components.
-const GUESTS: [&str; 2] = ["okta-verify", "rules"];
+const GUESTS: [&str; 4] = ["okta-otp", "okta-sso", "okta-verify", "rules"];
 /// Its guests import the contract and nothing else, not even an empty WASI.
 const TARGET: &str = "wasm32-unknown-unknown";
 /// Debian's second toolchain, whose library comes with its source.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, ChallengeId, ConnectorName, PolicyName, Timestamp};
+use crate::{AccountId, ChallengeId, ConnectorName, PolicyName, Secret, Timestamp};
 
 /// Where a challenge stands. Only [`ChallengeState::Open`] changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,10 +126,57 @@ pub struct ChallengeView {
     pub expires_at: Timestamp,
     /// Number to pick on the phone, once known.
     pub number: Option<u8>,
+    /// Where the code comes from that has to be typed, where one has to be.
+    pub code: Option<String>,
+    /// What became of what the person did last.
+    pub note: Option<String>,
+    /// Ways to be asked.
+    pub choices: Vec<ChoiceView>,
     /// Where it stands.
     pub state: ChallengeState,
     /// Grows by each change, for [`ChallengeDesk::changed`].
     pub version: u64,
+}
+
+/// A way to be asked, as the page shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChoiceView {
+    /// Name by which it is chosen.
+    pub id: String,
+    /// What the person reads.
+    pub label: String,
+    /// The one in use; to choose it again asks again.
+    pub current: bool,
+    /// From when on it can be chosen.
+    pub from: Timestamp,
+}
+
+/// One load of a challenge's page in a browser, by the number that its script made up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PageId(pub u64);
+
+/// What a page says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// Somebody looks at it.
+    Visible,
+    /// It is open behind something else, where browsers let scripts sleep.
+    Hidden,
+    /// It shows something else now, or lists the challenge among others: not open, and not closed either.
+    Elsewhere,
+    /// It has been closed, left or loaded again.
+    Gone,
+}
+
+/// Why nothing was done with what came from the page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotTaken {
+    /// There is no such challenge, or it has ended.
+    Ended,
+    /// It has nothing to type or to choose.
+    NothingToDo,
+    /// What came before is still being looked at.
+    Busy,
 }
 
 /// What the challenge page asks of the guard.
@@ -143,4 +190,15 @@ pub trait ChallengeDesk: Send + Sync {
     async fn changed(&self, link: &LinkToken, seen: u64) -> Option<ChallengeView>;
     /// The person dismisses it: ends as [`ChallengeState::Closed`] if it is still open. Says whether it was.
     async fn dismiss(&self, link: &LinkToken) -> bool;
+    /// Somebody says that it was not them who asked: ends as [`ChallengeState::Denied`] if it is still open. Says whether
+    /// it was.
+    async fn deny(&self, link: &LinkToken) -> bool;
+    /// Tries a code, one at a time; ends when the view shows what came of it.
+    async fn verify(&self, link: &LinkToken, code: Secret) -> Result<(), NotTaken>;
+    /// Asks in one of the [`ChallengeView::choices`]; ends when the view shows what came of it.
+    async fn choose(&self, link: &LinkToken, choice: &str) -> Result<(), NotTaken>;
+    /// A page tells that it is there, or no longer. A code can only be typed on a page, so a challenge that waits for one
+    /// ends as [`ChallengeState::Closed`] when all pages that ever told are gone, or have been silent for too long. Says
+    /// whether the challenge is open.
+    async fn seen(&self, link: &LinkToken, page: PageId, presence: Presence) -> bool;
 }

@@ -27,10 +27,20 @@ pub enum DirectoryError {
     Refused(String),
 }
 
+/// Accounts that [`Directory::with_value`] tells of at most. More than one is a conflict already.
+pub const MOST_WITH_VALUE: usize = 2;
+
 /// Looks accounts up. Answers come from a bounded cache where they are fresh enough.
 #[async_trait]
 pub trait Directory: Send + Sync {
     /// The account behind a name as a client gives it in a bind: a DN, or what Active Directory also takes (user principal
     /// name, `DOMAIN\name`). None when there is no such entry, or more than one.
     async fn find(&self, name: &str) -> Result<Option<DirectoryAccount>, DirectoryError>;
+
+    /// Every account in which this attribute has this value, at most [`MOST_WITH_VALUE`]; to find whose cloud account it is
+    /// that shows the same value. A directory that cannot be searched has none.
+    async fn with_value(&self, attribute: &str, value: &str) -> Result<Vec<DirectoryAccount>, DirectoryError> {
+        let _ = (attribute, value);
+        Ok(Vec::new())
+    }
 }

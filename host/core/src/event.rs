@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::cloud::Foreign;
 use crate::incident::IncidentChange;
 use crate::learned::Observation;
 use crate::policy::{ChallengeOutcome, Effect, Mode, Verdict};
@@ -57,7 +58,7 @@ pub struct RecordedChallenge {
 }
 
 /// An access with everything that was decided about it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AccessEvent {
     /// The access.
     pub access: Access,
@@ -73,6 +74,10 @@ pub struct AccessEvent {
     pub rulings: Vec<RecordedRuling>,
     /// Challenges in the order in which they happened.
     pub challenges: Vec<RecordedChallenge>,
+    /// What a cloud service told of it; none for what the gateway has seen itself. What such a service let through has
+    /// happened: [`Decision::Block`] then means that the gateway acts against the account afterwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub foreign: Option<Box<Foreign>>,
 }
 
 /// What an administrator or the gateway itself did.
@@ -91,7 +96,7 @@ pub struct AdministrationEvent {
 }
 
 /// An entry of the event log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum Event {
     /// An access.
@@ -125,7 +130,7 @@ impl Event {
 }
 
 /// An event with what follows from it; stored in one transaction or not at all.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Record {
     /// The event.
     pub event: Event,

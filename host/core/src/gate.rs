@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::summary::Tally;
-use crate::{ListenerName, Operation, OperationKind, Outcome, Protection, Tls};
+use crate::{ListenerName, Operation, OperationKind, Outcome, Protection, Secret, Tls};
 
 /// Something that was held back and may go on now. Can be opened once.
 pub trait Permit<T> {
@@ -71,6 +71,8 @@ pub struct Asked {
     pub outcome: Outcome,
     /// LDAP result code of the directory, where it has answered.
     pub directory_result: Option<u32>,
+    /// A one-time code that came with a bind.
+    pub code: Option<Secret>,
 }
 
 /// What a connection did that the gate let pass unseen.

@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod challenge;
+pub mod cloud;
 pub mod directory;
 pub mod dn;
 pub mod event;

@@ -111,6 +111,19 @@ pub enum Progress {
     Expired,
 }
 
+/// A way to be asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// The connector's own name for it; opaque.
+    pub id: String,
+    /// What the person reads.
+    pub label: String,
+    /// The one in use; to choose it again asks again.
+    pub current: bool,
+    /// Milliseconds until it can be chosen.
+    pub wait_ms: u32,
+}
+
 /// Where a challenge stands; each step replaces the one before.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Step {
@@ -124,6 +137,10 @@ pub struct Step {
     pub poll_after_ms: u32,
     /// Seconds until the service gives up.
     pub expires_in_seconds: u32,
+    /// Ways that the person can pick from.
+    pub choices: Vec<Choice>,
+    /// What the last call did, for the person.
+    pub note: Option<String>,
 }
 
 impl std::fmt::Debug for Step {
@@ -160,10 +177,12 @@ pub trait Authenticator: Send + Sync {
     async fn check(&self) -> Result<Health, ConnectorError>;
     /// Asks the person. Never repeated: the phone may have rung although the answer was lost.
     async fn start(&self, context: &ChallengeContext) -> Result<Step, StartError>;
-    /// Looks whether the person has answered.
+    /// Looks whether the person has answered. Not asked while the prompt is a code.
     async fn poll(&self, handle: &str) -> Result<Step, ConnectorError>;
-    /// Tries a code.
+    /// Tries a code. Never repeated: it may have been used up although the answer was lost.
     async fn verify(&self, handle: &str, code: &str) -> Result<Step, ConnectorError>;
+    /// Asks in another of the [`Step::choices`], or once more in the same.
+    async fn choose(&self, handle: &str, choice: &str) -> Result<Step, ConnectorError>;
     /// Takes the question back.
     async fn cancel(&self, handle: &str) -> Result<(), ConnectorError>;
 }

@@ -136,3 +136,8 @@ pub trait Enforcer: Send + Sync {
     /// Does it; done already is no error.
     async fn enforce(&self, cloud_account: &str, action: Enforcement) -> Result<(), ConnectorError>;
 }
+
+/// A cloud identity provider: everything that the gateway asks of one.
+pub trait IdentityProvider: EventSource + AccountDirectory + Enforcer {}
+
+impl<T: EventSource + AccountDirectory + Enforcer> IdentityProvider for T {}

@@ -33,7 +33,7 @@ pub enum StoreError {
 pub struct Sequence(pub u64);
 
 /// An event with its place.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StoredEvent {
     /// Its place.
     pub sequence: Sequence,

@@ -1,268 +1,91 @@
-//! Authenticators: loading one, and calling it.
-//!
-//! Each call gets a fresh instance, configured and thrown away: calls are rare and wait for the network, and an instance that
-//! keeps nothing cannot mix up two people. Calls run on the connectors' own runtime; who stops waiting for an answer takes
-//! the call back, and with it the request that may be under way.
+//! Authenticators: second factors behind a service on the network.
 
-mod host;
-
-use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use portcullis_core::BoxFuture;
-use portcullis_core::plugin::{Authenticator, ChallengeContext, ConnectorError, Health, PluginFault, StartError, Step};
-use serde_json::Value;
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout_at};
-use tokio_util::task::AbortOnDropHandle;
+use portcullis_core::plugin::{Authenticator, ChallengeContext, ConnectorError, Health, StartError, Step};
 use wasmtime::Store;
-use wasmtime::component::{HasSelf, Linker};
+use wasmtime::component::{Instance, InstancePre};
 
-use self::host::ConnectorHost;
-use crate::bindings::authenticator::{AuthenticatorPlugin, AuthenticatorPluginPre};
+use crate::bindings::connector::exports::portcullis::gateway::authenticator::{Guest, GuestIndices};
+use crate::connector::{Connector, ConnectorHost, Face};
 use crate::engine::Shared;
-use crate::fault::fault;
-use crate::grants::Grants;
-use crate::http::HttpGate;
-use crate::load::{Compiled, Verified, settled};
-use crate::log::PluginLog;
-use crate::policy::{MAX_PROBLEMS, problem};
-use crate::runtime::{FIRST_START, hostcall_fuel};
-use crate::settings::{Manifest, secret_problems};
-use crate::state::PluginState;
-use crate::{ConnectorLimits, EngineError, Problem, World, convert};
-
-/// A connector to load.
-#[derive(Debug, Clone)]
-pub struct ConnectorSpec {
-    /// Name in the gateway's configuration; its state is kept under it.
-    pub name: String,
-    /// Name of the component's file in the plugin folder.
-    pub file: String,
-    /// Its settings, a JSON object without secrets.
-    pub settings: Value,
-    /// What it may reach.
-    pub grants: Grants,
-    /// What it may use.
-    pub limits: ConnectorLimits,
-}
+use crate::settings::Manifest;
+use crate::{ConnectorSpec, EngineError, World, convert};
 
 /// An authenticator that can be asked.
-pub struct LoadedAuthenticator {
-    manifest: Manifest,
-    inner: Arc<Inner>,
-}
+pub struct LoadedAuthenticator(Connector<Guest>);
 
-struct Inner {
-    // Field order is drop order: what was compiled goes before the engine.
-    pre: AuthenticatorPluginPre<ConnectorHost>,
-    settings: String,
-    limits: ConnectorLimits,
-    turns: Semaphore,
-    log: Arc<PluginLog>,
-    http: Arc<HttpGate>,
-    state: Arc<PluginState>,
-    shared: Arc<Shared>,
-}
+impl Face for Guest {
+    type Indices = GuestIndices;
+    const WORLD: World = World::Authenticator;
 
-/// One call of a configured instance.
-type Call<T> = dyn for<'a> FnOnce(&'a AuthenticatorPlugin, &'a mut Store<ConnectorHost>) -> BoxFuture<'a, wasmtime::Result<T>>
-    + Send;
+    fn find(pre: &InstancePre<ConnectorHost>) -> wasmtime::Result<GuestIndices> {
+        GuestIndices::new(pre)
+    }
+
+    fn load(indices: &GuestIndices, store: &mut Store<ConnectorHost>, instance: &Instance) -> wasmtime::Result<Self> {
+        indices.load(store, instance)
+    }
+}
 
 impl LoadedAuthenticator {
     /// Blocks; runs on a thread that belongs to no runtime.
     pub(crate) fn load(shared: Arc<Shared>, spec: ConnectorSpec) -> Result<Self, EngineError> {
-        let wrong = |reason: String| EngineError::Grants { name: spec.name.clone(), reason };
-        let grants = spec.grants.checked().map_err(wrong)?;
-        let verified = shared.loader.verify(&spec.file)?;
-        verified.check_contract()?;
-        let compiled = shared.loader.compile(&shared.engines.connectors, &verified)?;
-        if compiled.world != World::Authenticator {
-            let (expected, found) = (World::Authenticator, compiled.world);
-            return Err(EngineError::WrongWorld { file: spec.file, expected, found });
-        }
-        let manifest = describe(&shared, &verified, &compiled)?;
-        let granted: BTreeSet<&str> = grants.secrets.keys().chain(grants.tokens.keys()).map(String::as_str).collect();
-        settled(&spec.name, secret_problems(&manifest.settings_schema, &spec.settings, &granted))?;
-
-        let http = HttpGate::new(grants, &spec.limits, Arc::clone(&shared.clock)).map_err(wrong)?;
-        let inner = Inner {
-            pre: prepare(&shared, &verified, &compiled)?,
-            settings: spec.settings.to_string(),
-            turns: Semaphore::new(spec.limits.concurrency.max(1)),
-            log: Arc::new(PluginLog::new(&spec.name, spec.limits.log_lines, Arc::clone(&shared.clock))),
-            http: Arc::new(http),
-            state: Arc::new(PluginState::new(Arc::clone(&shared.plugin_state), &spec.name, spec.limits.state_quota)),
-            limits: spec.limits,
-            shared,
-        };
-        let problems = within(&inner.shared, FIRST_START, async {
-            let (mut store, plugin) = inner.start(FIRST_START).await?;
-            inner.configure(&plugin, &mut store, FIRST_START).await
-        });
-        settled(&spec.name, problems.map_err(|fault| verified.fault(fault))?)?;
-        Ok(Self { manifest, inner: Arc::new(inner) })
+        Connector::load(shared, spec).map(Self)
     }
 
     /// What the plugin says about itself.
     #[must_use]
     pub fn manifest(&self) -> &Manifest {
-        &self.manifest
-    }
-
-    async fn call<T: Send + 'static>(&self, call: Box<Call<T>>) -> Result<T, PluginFault> {
-        let task = self.inner.shared.engines.handle().spawn(Arc::clone(&self.inner).run(call));
-        AbortOnDropHandle::new(task).await.unwrap_or_else(|error| {
-            Err(PluginFault::Host(
-                if error.is_panic() { "the call panicked" } else { "the gateway is going down" }.into(),
-            ))
-        })
+        self.0.manifest()
     }
 }
 
 #[async_trait]
 impl Authenticator for LoadedAuthenticator {
     async fn check(&self) -> Result<Health, ConnectorError> {
-        let answer = self.call(Box::new(|plugin, store| {
-            Box::pin(async move { plugin.portcullis_gateway_connector().call_check(store).await })
-        }));
-        answer.await?.map(|health| convert::health(&health)).map_err(convert::connector_error)
+        self.0.check().await
     }
 
     async fn start(&self, context: &ChallengeContext) -> Result<Step, StartError> {
         let context = convert::context(context);
-        let answer = self.call(Box::new(move |plugin, store| {
-            Box::pin(async move { plugin.portcullis_gateway_authenticator().call_start(store, &context).await })
-        }));
+        let answer = self
+            .0
+            .call(Box::new(move |guest, store| Box::pin(async move { guest.face.call_start(store, &context).await })));
         let step = answer.await.map_err(ConnectorError::from)?.map_err(convert::start_error)?;
         Ok(convert::step(step).map_err(ConnectorError::from)?)
     }
 
     async fn poll(&self, handle: &str) -> Result<Step, ConnectorError> {
         let handle = handle.to_owned();
-        let answer = self.call(Box::new(move |plugin, store| {
-            Box::pin(async move { plugin.portcullis_gateway_authenticator().call_poll(store, &handle).await })
-        }));
+        let answer = self
+            .0
+            .call(Box::new(move |guest, store| Box::pin(async move { guest.face.call_poll(store, &handle).await })));
         Ok(convert::step(answer.await?.map_err(convert::connector_error)?)?)
     }
 
     async fn verify(&self, handle: &str, code: &str) -> Result<Step, ConnectorError> {
         let (handle, code) = (handle.to_owned(), code.to_owned());
-        let answer = self.call(Box::new(move |plugin, store| {
-            Box::pin(async move { plugin.portcullis_gateway_authenticator().call_verify(store, &handle, &code).await })
+        let answer = self.0.call(Box::new(move |guest, store| {
+            Box::pin(async move { guest.face.call_verify(store, &handle, &code).await })
+        }));
+        Ok(convert::step(answer.await?.map_err(convert::connector_error)?)?)
+    }
+
+    async fn choose(&self, handle: &str, choice: &str) -> Result<Step, ConnectorError> {
+        let (handle, choice) = (handle.to_owned(), choice.to_owned());
+        let answer = self.0.call(Box::new(move |guest, store| {
+            Box::pin(async move { guest.face.call_choose(store, &handle, &choice).await })
         }));
         Ok(convert::step(answer.await?.map_err(convert::connector_error)?)?)
     }
 
     async fn cancel(&self, handle: &str) -> Result<(), ConnectorError> {
         let handle = handle.to_owned();
-        let answer = self.call(Box::new(move |plugin, store| {
-            Box::pin(async move { plugin.portcullis_gateway_authenticator().call_cancel(store, &handle).await })
-        }));
+        let answer = self
+            .0
+            .call(Box::new(move |guest, store| Box::pin(async move { guest.face.call_cancel(store, &handle).await })));
         answer.await?.map_err(convert::connector_error)
-    }
-}
-
-impl Inner {
-    /// Waits for a turn, starts, configures and calls an instance, all within one deadline.
-    async fn run<T>(self: Arc<Self>, call: Box<Call<T>>) -> Result<T, PluginFault> {
-        let timeout = self.limits.call_timeout;
-        let deadline = Instant::now() + timeout;
-        let Ok(Ok(_turn)) = timeout_at(deadline, self.turns.acquire()).await else { return Err(PluginFault::Busy) };
-        let work = async {
-            let (mut store, plugin) = self.start(timeout).await?;
-            if let Some(problem) = self.configure(&plugin, &mut store, timeout).await?.first() {
-                return Err(PluginFault::Settings(problem.to_string()));
-            }
-            let answer = call(&plugin, &mut store).await;
-            answer.map_err(|error| fault(&error, &store.data().watchman, timeout))
-        };
-        timeout_at(deadline, work).await.unwrap_or(Err(PluginFault::Deadline(crate::fault::millis(timeout))))
-    }
-
-    async fn start(&self, timeout: Duration) -> Result<(Store<ConnectorHost>, AuthenticatorPlugin), PluginFault> {
-        let host = ConnectorHost::new(
-            self.limits.memory,
-            Arc::clone(&self.log),
-            Arc::clone(&self.shared.clock),
-            Some((Arc::clone(&self.http), Arc::clone(&self.state))),
-        );
-        instantiate(&self.shared, &self.pre, host, self.limits.request_body, timeout).await
-    }
-
-    async fn configure(
-        &self,
-        plugin: &AuthenticatorPlugin,
-        store: &mut Store<ConnectorHost>,
-        timeout: Duration,
-    ) -> Result<Vec<Problem>, PluginFault> {
-        let answer = plugin.portcullis_gateway_plugin().call_configure(&mut *store, &self.settings).await;
-        let answer = answer.map_err(|error| fault(&error, &store.data().watchman, timeout))?;
-        let problems = answer.err().unwrap_or_default().into_iter().take(MAX_PROBLEMS);
-        Ok(problems.map(|it| problem(&it.setting, &it.message)).collect())
-    }
-}
-
-/// Asks an authenticator what it is, in an instance of its own that reaches neither network nor store. Blocks like
-/// [`LoadedAuthenticator::load`].
-pub(crate) fn describe(shared: &Shared, verified: &Verified, compiled: &Compiled) -> Result<Manifest, EngineError> {
-    let limits = ConnectorLimits::default();
-    let pre = prepare(shared, verified, compiled)?;
-    let log = Arc::new(PluginLog::new(&verified.file, limits.log_lines, Arc::clone(&shared.clock)));
-    let host = ConnectorHost::new(limits.memory, log, Arc::clone(&shared.clock), None);
-    let said = within(shared, FIRST_START, async {
-        let (mut store, plugin) = instantiate(shared, &pre, host, 0, FIRST_START).await?;
-        let said = plugin.portcullis_gateway_plugin().call_describe(&mut store).await;
-        said.map_err(|error| fault(&error, &store.data().watchman, FIRST_START))
-    });
-    let said = said.map_err(|fault| verified.fault(fault))?;
-    let manifest = Manifest::check(&verified.file, said.name, said.version, said.summary, &said.settings_schema)?;
-    verified.check_manifest(&manifest)?;
-    Ok(manifest)
-}
-
-/// Waits for the work on this thread, at most so long.
-fn within<T>(
-    shared: &Shared,
-    timeout: Duration,
-    work: impl Future<Output = Result<T, PluginFault>>,
-) -> Result<T, PluginFault> {
-    let limited = async { tokio::time::timeout(timeout, work).await };
-    let late = Err(PluginFault::Deadline(crate::fault::millis(timeout)));
-    shared.engines.handle().block_on(limited).unwrap_or(late)
-}
-
-fn prepare(
-    shared: &Shared,
-    verified: &Verified,
-    compiled: &Compiled,
-) -> Result<AuthenticatorPluginPre<ConnectorHost>, EngineError> {
-    let mismatch = |error: wasmtime::Error| EngineError::ContractMismatch {
-        file: verified.file.clone(),
-        reason: format!("{error:#}"),
-    };
-    let mut linker = Linker::new(&shared.engines.connectors);
-    AuthenticatorPlugin::add_to_linker::<_, HasSelf<ConnectorHost>>(&mut linker, |host| host).map_err(mismatch)?;
-    linker.instantiate_pre(&compiled.component).and_then(AuthenticatorPluginPre::new).map_err(mismatch)
-}
-
-async fn instantiate(
-    shared: &Shared,
-    pre: &AuthenticatorPluginPre<ConnectorHost>,
-    host: ConnectorHost,
-    largest_body: usize,
-    timeout: Duration,
-) -> Result<(Store<ConnectorHost>, AuthenticatorPlugin), PluginFault> {
-    let mut store = Store::new(&shared.engines.connectors, host);
-    store.limiter(|host| &mut host.watchman);
-    store.set_hostcall_fuel(hostcall_fuel(largest_body));
-    // A guest that computes gives way at every tick. It is the deadline around the whole call that ends it.
-    store.set_epoch_deadline(1);
-    store.epoch_deadline_async_yield_and_update(1);
-    match pre.instantiate_async(&mut store).await {
-        Ok(plugin) => Ok((store, plugin)),
-        Err(error) => Err(fault(&error, &store.data().watchman, timeout)),
     }
 }

@@ -1,4 +1,5 @@
-//! The contract in `wit/v0.1` as Rust types and traits, one module per world.
+//! The contract in `wit/v0.1` as Rust types and traits, one module per kind of
+//! plugin.
 //!
 //! The worlds share the interfaces that both know, so that an account is converted by one function, whoever asks for it.
 
@@ -11,12 +12,21 @@ pub(crate) mod policy {
     });
 }
 
-/// World of authenticators: calls and the functions that wait for the network or the store are asynchronous.
+/// Worlds of connectors, all in one: they have the same imports, and an interface that two of them export is the same for
+/// both. Which of the exports a component has is looked up one by one. Calls and the functions that wait for the network or
+/// the store are asynchronous.
 #[allow(missing_docs, unreachable_pub, reason = "generated from the contract, which has its own documentation")]
-pub(crate) mod authenticator {
+pub(crate) mod connector {
     wasmtime::component::bindgen!({
         path: "../../wit/v0.1",
-        world: "authenticator-plugin",
+        inline: "
+            package portcullis:engine;
+            world connectors {
+                include portcullis:gateway/authenticator-plugin@0.1.0;
+                include portcullis:gateway/identity-provider-plugin@0.1.0;
+            }
+        ",
+        world: "portcullis:engine/connectors",
         imports: {
             "portcullis:gateway/http": async,
             "portcullis:gateway/state": async,

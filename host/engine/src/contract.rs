@@ -21,6 +21,8 @@ pub enum World {
     Policy,
     /// It asks for a second factor.
     Authenticator,
+    /// It tells what happens at a cloud identity provider, and acts there.
+    IdentityProvider,
 }
 
 impl fmt::Display for World {
@@ -28,6 +30,7 @@ impl fmt::Display for World {
         f.write_str(match self {
             Self::Policy => "policy-plugin",
             Self::Authenticator => "authenticator-plugin",
+            Self::IdentityProvider => "identity-provider-plugin",
         })
     }
 }
@@ -36,7 +39,7 @@ impl World {
     fn imports(self) -> &'static [&'static str] {
         match self {
             Self::Policy => &["types", "log", "facts"],
-            Self::Authenticator => &["types", "log", "clock", "http", "state"],
+            Self::Authenticator | Self::IdentityProvider => &["types", "log", "clock", "http", "state"],
         }
     }
 
@@ -44,9 +47,14 @@ impl World {
         match self {
             Self::Policy => &["plugin", "policy"],
             Self::Authenticator => &["plugin", "connector", "authenticator"],
+            Self::IdentityProvider => &["plugin", "connector", "event-source", "account-directory", "enforcement"],
         }
     }
 }
+
+/// The export by which a world is told from the others.
+const DECISIVE: [(&str, World); 3] =
+    [("policy", World::Policy), ("authenticator", World::Authenticator), ("event-source", World::IdentityProvider)];
 
 /// A component's outer shape.
 pub(crate) struct Shape {
@@ -74,15 +82,17 @@ impl Shape {
             return Err(EngineError::ForeignImport { file: file.to_owned(), import: foreign.clone() });
         }
         let exported = |wanted: &str| self.exports.iter().any(|name| interface(name) == Some(wanted));
-        let world = match (exported("policy"), exported("authenticator")) {
-            (true, false) => World::Policy,
-            (false, true) => World::Authenticator,
-            (true, true) => {
-                return Err(mismatch("it exports both `policy` and `authenticator`; it can be one of them".into()));
-            }
-            (false, false) => {
+        let found: Vec<(&str, World)> = DECISIVE.into_iter().filter(|(name, _)| exported(name)).collect();
+        let world = match found.as_slice() {
+            [(_, world)] => *world,
+            [] => {
                 let found = if self.exports.is_empty() { "nothing".to_owned() } else { self.exports.join(", ") };
-                return Err(mismatch(format!("it exports neither `policy` nor `authenticator` but {found}")));
+                let names = DECISIVE.map(|(name, _)| format!("`{name}`")).join(", ");
+                return Err(mismatch(format!("it exports none of {names} but {found}")));
+            }
+            many => {
+                let names: Vec<_> = many.iter().map(|(name, _)| format!("`{name}`")).collect();
+                return Err(mismatch(format!("it exports {}; it can be one of them", names.join(" and "))));
             }
         };
         if let Some(missing) = world.exports().iter().find(|name| !exported(name)) {
@@ -128,6 +138,19 @@ mod tests {
             shape(&["types", "http"], &["plugin", "connector", "authenticator"]).world("x").unwrap(),
             World::Authenticator
         );
+        let provider = ["plugin", "connector", "event-source", "account-directory", "enforcement"];
+        assert_eq!(shape(&["types", "http"], &provider).world("x").unwrap(), World::IdentityProvider);
+    }
+
+    #[test]
+    fn a_component_is_one_thing() {
+        let exports = ["plugin", "connector", "authenticator", "event-source", "account-directory", "enforcement"];
+        let refused = shape(&[], &exports).world("x.wasm").unwrap_err();
+        assert!(refused.to_string().contains("`authenticator` and `event-source`"), "{refused}");
+        let refused = shape(&[], &["plugin", "connector"]).world("x.wasm").unwrap_err();
+        assert!(refused.to_string().contains("none of `policy`, `authenticator`, `event-source`"), "{refused}");
+        let refused = shape(&[], &["plugin", "connector", "event-source", "enforcement"]).world("x.wasm").unwrap_err();
+        assert!(refused.to_string().contains("`account-directory`"), "{refused}");
     }
 
     #[test]

@@ -2,11 +2,13 @@
 //! ends here.
 
 mod authenticator;
+mod identity_provider;
 mod policy;
 
 use portcullis_core::{Account, AccountKind, Endpoint};
 
 pub(crate) use authenticator::{connector_error, context, health, start_error, step};
+pub(crate) use identity_provider::{batch, cloud_account, enforcement};
 pub(crate) use policy::{access, evidence, operation_kind, ruling};
 
 use crate::bindings::policy::portcullis::gateway::types as wit;

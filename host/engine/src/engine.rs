@@ -13,7 +13,10 @@ use crate::load::{Loader, on_own_thread};
 use crate::runtime::Engines;
 use crate::settings::Manifest;
 use crate::signature::{TrustedComment, TrustedKeys};
-use crate::{ConnectorSpec, EngineError, LoadedAuthenticator, LoadedPolicy, PolicySpec, World, authenticator, policy};
+use crate::{
+    ConnectorSpec, EngineError, LoadedAuthenticator, LoadedIdentityProvider, LoadedPolicy, PolicySpec, World,
+    connector, policy,
+};
 
 /// What the engine works with.
 pub struct EngineOptions {
@@ -96,6 +99,15 @@ impl Engine {
         on_own_thread(&spec.file.clone(), move || LoadedAuthenticator::load(shared, spec))
     }
 
+    /// Loads a connector to a cloud identity provider, as an authenticator is loaded.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub fn load_identity_provider(&self, spec: ConnectorSpec) -> Result<LoadedIdentityProvider, EngineError> {
+        let shared = Arc::clone(&self.shared);
+        on_own_thread(&spec.file.clone(), move || LoadedIdentityProvider::load(shared, spec))
+    }
+
     /// Says what a file of the plugin folder is. It takes the same way as for loading, up to its own description of itself.
     ///
     /// # Errors
@@ -108,7 +120,7 @@ impl Engine {
             // The connectors' engine takes any size of component; the policies' pool does not.
             let mut compiled = shared.loader.compile(&shared.engines.connectors, &verified)?;
             let manifest = match compiled.world {
-                World::Authenticator => authenticator::describe(&shared, &verified, &compiled)?,
+                World::Authenticator | World::IdentityProvider => connector::describe(&shared, &verified, &compiled)?,
                 World::Policy => {
                     compiled = shared.loader.compile(&shared.engines.policies, &verified)?;
                     policy::describe(&shared, &verified, &compiled)?

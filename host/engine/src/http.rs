@@ -11,7 +11,7 @@ use portcullis_core::{Clock, Secret};
 use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
 use reqwest::{Client, StatusCode, Url, redirect};
 
-use crate::bindings::authenticator::portcullis::gateway::http::{Header, HttpError, Method, Request, Response};
+use crate::bindings::connector::portcullis::gateway::http::{Header, HttpError, Method, Request, Response};
 use crate::grants::{Grants, HostGrant, TokenGrant};
 use crate::limits::ConnectorLimits;
 use crate::log::printable;

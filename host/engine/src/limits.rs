@@ -52,6 +52,8 @@ pub struct ConnectorLimits {
     pub request_body: usize,
     /// Largest body of an answer, in bytes, with its content coding taken off.
     pub response_body: usize,
+    /// Bytes that the plugin may hand over as the answer to one call.
+    pub answer: usize,
     /// Bytes that keys and values of the plugin's state may take together.
     pub state_quota: u64,
     /// Log lines per minute.
@@ -68,8 +70,25 @@ impl Default for ConnectorLimits {
             requests: 600,
             request_body: 256 << 10,
             response_body: 4 << 20,
+            answer: 256 << 10,
             state_quota: 1 << 20,
             log_lines: 120,
+        }
+    }
+}
+
+impl ConnectorLimits {
+    /// What a connector to a cloud identity provider needs unless the administrator says otherwise: it fetches and hands over
+    /// pages of a thousand events of some kilobytes each, and services take their time over the first of them.
+    #[must_use]
+    pub fn identity_provider() -> Self {
+        Self {
+            call_timeout: Duration::from_secs(60),
+            request_timeout: Duration::from_secs(40),
+            memory: 192 << 20,
+            response_body: 24 << 20,
+            answer: 40 << 20,
+            ..Self::default()
         }
     }
 }

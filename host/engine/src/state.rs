@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use portcullis_core::store::{PluginStateStore, StoreError};
 
-use crate::bindings::authenticator::portcullis::gateway::state::StateError;
+use crate::bindings::connector::portcullis::gateway::state::StateError;
 
 /// Longest key, in bytes.
 const MAX_KEY: usize = 256;

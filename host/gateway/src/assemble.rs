@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 use portcullis_behavior as behavior;
 use portcullis_core::store::PluginStateStore;
 use portcullis_core::{ListenerName, Secret};
+use portcullis_guard::cloud::Cloud;
 use portcullis_guard::{ApplicationRule, ChallengeBudget, Guard, NamedNetwork, Options, Rooms, Surroundings};
 use portcullis_ldap::{
     Balance, BindRules, DomainNames, Limits, Listener, Lookup, LookupOptions, Mode, OpaqueSasl, Referrals, Schema,
@@ -32,6 +33,7 @@ pub(crate) struct Gateway {
     pub(crate) listeners: Vec<Listener>,
     pub(crate) upstreams: Upstreams,
     pub(crate) guard: Arc<Guard>,
+    pub(crate) cloud: Arc<Cloud>,
     pub(crate) web: WebOptions,
     pub(crate) web_state: WebState,
     pub(crate) certificates: Certificates,
@@ -72,11 +74,12 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
         ids: Arc::new(System),
     };
     let statuses = Arc::new(Statuses::default());
-    statuses.replace(&plugins.connectors);
+    statuses.replace(&plugins.connectors, &plugins.sources);
     let guard = Arc::new(Guard::new(rooms, options(config), plugins.connectors));
     guard.set_policies(plugins.policies);
-    let health = store.clone();
-    let connectors = Arc::clone(&statuses);
+    let cloud = Arc::new(Cloud::new(Arc::clone(&guard), store.clone()));
+    cloud.set_sources(plugins.sources);
+    let (health, reading, connectors) = (store.clone(), Arc::clone(&cloud), Arc::clone(&statuses));
     let web_state = WebState {
         desk: guard.desk(),
         events: store.clone(),
@@ -86,6 +89,7 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
         ids: Arc::new(System),
         connectors: Arc::new(move || connectors.all()),
         healthy: Arc::new(move || health.health().last_error.is_none()),
+        sources: Arc::new(move || reading.status()),
     };
     let mut certificates = Certificates::default();
     let web_tls = match config.web.certificate.as_ref().zip(config.web.key.as_ref()) {
@@ -108,7 +112,7 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
             Err(error) => error!("directory: {error}"),
         }
     });
-    Ok(Gateway { listeners, upstreams, guard, web, web_state, certificates, statuses })
+    Ok(Gateway { listeners, upstreams, guard, cloud, web, web_state, certificates, statuses })
 }
 
 /// Loads everything that the configuration names.
@@ -146,6 +150,13 @@ pub(crate) fn lookup(config: &Config, upstreams: Upstreams) -> Result<Lookup, Pr
         upn_suffixes: directory.upn_suffixes.clone(),
     });
     options.attributes.clone_from(&directory.attributes);
+    // What cloud accounts are matched by has to be read as well.
+    let clouds = config.connectors.iter().filter_map(|connector| connector.cloud.as_ref()?.match_attribute.as_ref());
+    for name in clouds.map(|names| &names.directory) {
+        if !options.attributes.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            options.attributes.push(name.clone());
+        }
+    }
     options.privileged_groups.clone_from(&directory.privileged_groups);
     options.service_units.clone_from(&directory.service_accounts_under);
     options.service_groups.clone_from(&directory.service_account_groups);
@@ -241,6 +252,7 @@ fn listener(position: &str, item: &config::Listener, certificates: &mut Certific
         opaque_sasl: if item.relay_opaque_sasl { OpaqueSasl::Relay } else { OpaqueSasl::Refuse },
         require_tls: item.require_tls,
         allow_cleartext_passwords: item.allow_cleartext_passwords,
+        appended_codes: item.appended_codes.clone(),
     };
     listener.limits = limits(item);
     Ok(listener)
@@ -310,6 +322,7 @@ fn options(config: &Config) -> Options {
             per_hour: config.challenge.per_account_and_hour,
             denials_in_a_row: config.challenge.denials_in_a_row,
         },
+        late_answer: seconds(config.challenge.late_answer_seconds),
         without_store: config.events.without_store,
         audit: config.events.audit,
         store_timeout: seconds(config.events.store_timeout_seconds),

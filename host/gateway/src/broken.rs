@@ -79,6 +79,10 @@ impl Authenticator for BrokenAuthenticator {
         Err(self.error())
     }
 
+    async fn choose(&self, _: &str, _: &str) -> Result<Step, ConnectorError> {
+        Err(self.error())
+    }
+
     async fn cancel(&self, _: &str) -> Result<(), ConnectorError> {
         Err(self.error())
     }

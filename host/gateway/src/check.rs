@@ -67,10 +67,15 @@ async fn ask_servers(lookups: Vec<(String, Lookup)>, problems: &mut Vec<Problem>
 async fn ask_connectors(config: &Config, plugins: &plugins::Plugins, problems: &mut Vec<Problem>) -> io::Result<()> {
     for (index, connector) in config.connectors.iter().enumerate() {
         let name = portcullis_core::ConnectorName::new(&connector.name);
-        let Some(loaded) = plugins.connectors.get(&name).filter(|_| !plugins.is_replaced("connector", index)) else {
-            continue;
+        let provider = plugins.sources.iter().find(|source| source.name == name);
+        let checked = match plugins.connectors.get(&name).filter(|_| !plugins.is_replaced("connector", index)) {
+            Some(loaded) => loaded.check().await,
+            None => match provider {
+                Some(source) => source.provider.check().await,
+                None => continue,
+            },
         };
-        match loaded.check().await {
+        match checked {
             Ok(health) => {
                 say(format_args!("connector {name}: {}", health.detail))?;
                 for warning in &health.warnings {

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::out::say;
-use crate::{check, events, notify, plugin, run};
+use crate::{accounts, check, events, notify, plugin, run};
 
 #[derive(Parser)]
 #[command(name = "portcullis", version, about = "A security gateway for LDAP directories")]
@@ -43,6 +43,9 @@ enum Command {
     /// Look at the event log.
     #[command(subcommand)]
     Events(events::Command),
+    /// Look at which cloud account is whose, and decide.
+    #[command(subcommand)]
+    Accounts(accounts::Command),
 }
 
 pub(crate) fn main() -> ExitCode {
@@ -55,6 +58,7 @@ pub(crate) fn main() -> ExitCode {
         }
         Command::Plugin(command) => plugin::run(command),
         Command::Events(command) => events::run(command),
+        Command::Accounts(command) => accounts::run(command),
     };
     done.unwrap_or_else(|error| {
         // Whoever reads the output has read enough.

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use address::{DirectoryAddress, ListenAddress, ServiceAddress};
 pub(crate) use model::{
-    Balance, ClientCertificates, Config, Connector, Directory, Limits, Listener, ListenerTls, LogFormat, LogLevel,
-    Policy, Schema, TlsMin,
+    Balance, ClientCertificates, Cloud, Config, Connector, Directory, Limits, Listener, ListenerTls, LogFormat,
+    LogLevel, OnBlock, Policy, Schema, TlsMin,
 };
 pub(crate) use problem::{Problem, Problems, pointer_path};
 pub(crate) use validate::secret;

@@ -49,7 +49,8 @@ pub(crate) fn database(data_folder: &Path) -> PathBuf {
     data_folder.join("portcullis.db")
 }
 
-async fn open(config: &Path) -> Result<Store> {
+/// The event store of a configuration, which has to be there.
+pub(crate) async fn open(config: &Path) -> Result<Store> {
     let loaded = Loaded::read(config)?;
     let path = database(&loaded.config.data_folder);
     if !path.is_file() {

@@ -1,5 +1,6 @@
 //! `portcullis`: the gateway and its command line.
 
+mod accounts;
 mod assemble;
 mod broken;
 mod certificates;

@@ -5,8 +5,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use portcullis_core::cloud::SourceStatus;
 use portcullis_core::{Clock as _, Timestamp};
 use portcullis_guard::Guard;
+use portcullis_guard::cloud::Cloud;
 use portcullis_ldap::metrics::{BindResult, Count, Handling, Limit, Metrics, Request};
 use portcullis_ldap::{ServerStatus, Shared, Upstreams};
 use portcullis_store::Store;
@@ -19,6 +21,8 @@ use crate::system::System;
 
 /// One count of a listener's.
 type Pick = fn(&Metrics) -> &Count;
+/// One number of a source's.
+type PickSource = fn(&SourceStatus) -> u64;
 /// One number of a server's.
 type PickStatus = fn(&ServerStatus) -> u64;
 type Labels<'a> = &'a [(&'a str, &'a str)];
@@ -28,6 +32,7 @@ pub(crate) struct Page {
     listeners: Vec<Arc<Shared<Guard>>>,
     upstreams: Upstreams,
     guard: Arc<Guard>,
+    cloud: Arc<Cloud>,
     store: Store,
     started: Timestamp,
 }
@@ -43,10 +48,11 @@ pub(crate) fn page(
     listeners: Vec<Arc<Shared<Guard>>>,
     upstreams: Upstreams,
     guard: Arc<Guard>,
+    cloud: Arc<Cloud>,
     store: Store,
 ) -> portcullis_web::MetricsPage {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Page { listeners, upstreams, guard, store, started: System.now() }));
+    registry.register_collector(Box::new(Page { listeners, upstreams, guard, cloud, store, started: System.now() }));
     Arc::new(move || {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).map(|()| text)
@@ -62,6 +68,7 @@ impl Collector for Page {
         self.servers(&mut out)?;
         self.opaque(&mut out)?;
         self.decisions(&mut out)?;
+        self.sources(&mut out)?;
         self.store(&mut out)?;
         self.process(&mut out)
     }
@@ -181,6 +188,39 @@ impl Page {
         out.single("portcullis_policy_faults", help, Kind::Counter, counts.policy_faults())?;
         let help = "Accesses whose event could not be stored.";
         out.single("portcullis_events_not_stored", help, Kind::Counter, counts.not_stored())
+    }
+
+    fn sources(&self, out: &mut Out<'_>) -> fmt::Result {
+        let sources = self.cloud.status();
+        let seconds = |at: Option<Timestamp>| at.map_or(0, |at| at.0 / 1000);
+        let simple: [(&str, &str, Kind, PickSource); 6] = [
+            ("up", "1 while the events of the cloud service can be read.", Kind::Gauge, |s| {
+                u64::from(s.last_error.is_none() && s.last_success.is_some())
+            }),
+            ("behind", "1 while more events are waiting there than were read.", Kind::Gauge, |s| u64::from(s.behind)),
+            ("events", "Events that were stored.", Kind::Counter, |s| s.stored),
+            ("events_again", "Events that came again and were not stored.", Kind::Counter, |s| s.again),
+            ("polls", "Reads that succeeded.", Kind::Counter, |s| s.polls),
+            ("failures", "Reads that failed.", Kind::Counter, |s| s.failures),
+        ];
+        for (name, help, kind, value) in simple {
+            out.family(&format!("portcullis_source_{name}"), help, kind, |family| {
+                sources.iter().try_for_each(|s| family.value(&[("source", s.source.as_str())], value(s)))
+            })?;
+        }
+        let help = "When the source was last read, in seconds since 1970; 0 for never.";
+        out.family("portcullis_source_last_success_seconds", help, Kind::Gauge, |family| {
+            sources.iter().try_for_each(|s| family.value(&[("source", s.source.as_str())], seconds(s.last_success)))
+        })?;
+        let help = "Everything before this was read, in seconds since 1970; 0 where that is not known.";
+        out.family("portcullis_source_complete_to_seconds", help, Kind::Gauge, |family| {
+            sources.iter().try_for_each(|s| family.value(&[("source", s.source.as_str())], seconds(s.complete_to)))
+        })?;
+        let help = "What followed from events of cloud services: people asked, accounts acted against, given up.";
+        out.family("portcullis_follow_ups", help, Kind::Counter, |family| {
+            let all = self.cloud.follow_ups().all();
+            all.iter().try_for_each(|(what, count)| family.value(&[("what", what)], *count))
+        })
     }
 
     fn store(&self, out: &mut Out<'_>) -> fmt::Result {

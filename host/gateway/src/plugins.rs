@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use async_trait::async_trait;
 use portcullis_core::plugin::{Authenticator, Policy};
+use portcullis_core::source::IdentityProvider;
 use portcullis_core::store::{PluginStateStore, StoreError};
 use portcullis_core::{ConnectorName, PolicyName};
 use portcullis_engine::{
@@ -15,6 +16,7 @@ use portcullis_engine::{
     PluginInfo, PolicyLimits, PolicySpec, SecretGrant, TokenGrant, TrustedKeys,
 };
 use portcullis_guard::PolicyEntry;
+use portcullis_guard::cloud::{CloudSource, OnBlock, SharedAttribute, SourceOptions};
 
 use crate::broken::{BrokenAuthenticator, BrokenPolicy};
 use crate::config::{self, Config, Limits, Problem, ServiceAddress, pointer_path};
@@ -26,6 +28,8 @@ const TOKEN: &str = "api-token";
 /// Connectors and policies, each loaded or replaced by what stands in for it.
 pub(crate) struct Plugins {
     pub(crate) connectors: BTreeMap<ConnectorName, Arc<dyn Authenticator>>,
+    /// Those of the connectors that are to cloud identity providers, and could be loaded.
+    pub(crate) sources: Vec<CloudSource>,
     pub(crate) policies: Vec<PolicyEntry>,
     /// What the administrator has to mend in the configuration; nothing should be started with these.
     pub(crate) problems: Vec<Problem>,
@@ -53,11 +57,19 @@ pub(crate) fn load(config: &Config, engine: &Engine) -> Plugins {
     let mut plugins = Plugins::none();
     for (index, connector) in config.connectors.iter().enumerate() {
         let path = ["connector".to_owned(), index.to_string()];
+        let name = ConnectorName::new(&connector.name);
+        if let Some(cloud) = &connector.cloud {
+            match load_provider(connector, engine) {
+                Ok(provider) => plugins.sources.push(CloudSource { name, provider, options: source_options(cloud) }),
+                Err(error) => drop(plugins.sort_in(&path, error)),
+            }
+            continue;
+        }
         let loaded: Arc<dyn Authenticator> = match load_connector(connector, engine) {
             Ok(loaded) => loaded,
             Err(error) => Arc::new(BrokenAuthenticator::new(plugins.sort_in(&path, error))),
         };
-        plugins.connectors.insert(ConnectorName::new(&connector.name), loaded);
+        plugins.connectors.insert(name, loaded);
     }
     for (index, policy) in config.policies.iter().enumerate() {
         let path = ["policy".to_owned(), index.to_string()];
@@ -80,8 +92,14 @@ pub(crate) fn load(config: &Config, engine: &Engine) -> Plugins {
 
 impl Plugins {
     pub(crate) fn none() -> Self {
-        let connectors = BTreeMap::new();
-        Self { connectors, policies: Vec::new(), problems: Vec::new(), broken: Vec::new(), replaced: Vec::new() }
+        Self {
+            connectors: BTreeMap::new(),
+            sources: Vec::new(),
+            policies: Vec::new(),
+            problems: Vec::new(),
+            broken: Vec::new(),
+            replaced: Vec::new(),
+        }
     }
 
     /// Whether something stands in for the plugin of this section.
@@ -119,6 +137,30 @@ enum Failure {
 }
 
 fn load_connector(connector: &config::Connector, engine: &Engine) -> Result<Arc<dyn Authenticator>, Failure> {
+    Ok(Arc::new(engine.load_authenticator(connector_spec(connector, ConnectorLimits::default())?)?))
+}
+
+fn load_provider(connector: &config::Connector, engine: &Engine) -> Result<Arc<dyn IdentityProvider>, Failure> {
+    let spec = connector_spec(connector, ConnectorLimits::identity_provider())?;
+    Ok(Arc::new(engine.load_identity_provider(spec)?))
+}
+
+fn source_options(cloud: &config::Cloud) -> SourceOptions {
+    SourceOptions {
+        on_block: match cloud.on_block {
+            config::OnBlock::None => OnBlock::None,
+            config::OnBlock::EndSessions => OnBlock::EndSessions,
+            config::OnBlock::Suspend => OnBlock::Suspend,
+        },
+        act_within: Duration::from_secs(u64::from(cloud.act_within_seconds)),
+        match_attribute: cloud
+            .match_attribute
+            .as_ref()
+            .map(|names| SharedAttribute { directory: names.directory.clone(), cloud: names.cloud.clone() }),
+    }
+}
+
+fn connector_spec(connector: &config::Connector, defaults: ConnectorLimits) -> Result<ConnectorSpec, Failure> {
     let service = connector.base_url().map_err(Failure::Configuration)?;
     let grants = grants(connector, &service)?;
     let mut settings = as_json(&connector.settings)?;
@@ -130,15 +172,13 @@ fn load_connector(connector: &config::Connector, engine: &Engine) -> Result<Arc<
             object.insert("oauth".to_owned(), client);
         }
     }
-    let defaults = ConnectorLimits::default();
     let limits = ConnectorLimits {
         memory: memory(connector.limits, defaults.memory),
         call_timeout: call_timeout(connector.limits, defaults.call_timeout),
         concurrency: connector.limits.concurrent_calls.unwrap_or(defaults.concurrency),
         ..defaults
     };
-    let spec = ConnectorSpec { name: connector.name.clone(), file: connector.plugin.clone(), settings, grants, limits };
-    Ok(Arc::new(engine.load_authenticator(spec)?))
+    Ok(ConnectorSpec { name: connector.name.clone(), file: connector.plugin.clone(), settings, grants, limits })
 }
 
 /// The service's host, and the credentials for it.
@@ -183,7 +223,9 @@ fn load_policy(policy: &config::Policy, engine: &Engine) -> Result<LoadedPolicy,
 /// Connectors and channels that a policy may name and that do not exist.
 fn unmet_needs(config: &Config, path: &[String], policy: &LoadedPolicy) -> Vec<Problem> {
     let needs = policy.needs();
-    let known: Vec<&str> = config.connectors.iter().map(|connector| connector.name.as_str()).collect();
+    // One to a cloud identity provider asks nobody.
+    let can_ask = config.connectors.iter().filter(|connector| connector.cloud.is_none());
+    let known: Vec<&str> = can_ask.map(|connector| connector.name.as_str()).collect();
     let connectors = needs.connectors.iter().filter(|name| !known.contains(&name.as_str())).map(|name| {
         let advice =
             if known.is_empty() { "none is configured".to_owned() } else { format!("there are: {}", known.join(", ")) };

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use portcullis_guard::Guard;
+use portcullis_guard::cloud::Cloud;
 use portcullis_store::Store;
 use tokio::signal::unix::Signal;
 use tracing::{error, info, warn};
@@ -21,6 +22,7 @@ pub(crate) struct Reload {
     pub(crate) loaded: Loaded,
     pub(crate) certificates: Arc<Certificates>,
     pub(crate) guard: Arc<Guard>,
+    pub(crate) cloud: Arc<Cloud>,
     pub(crate) statuses: Arc<Statuses>,
     pub(crate) store: Store,
 }
@@ -65,8 +67,9 @@ impl Reload {
         if change.elsewhere {
             warn!("the configuration has other changes too: those take a start of the gateway");
         }
-        self.statuses.replace(&plugins.connectors);
+        self.statuses.replace(&plugins.connectors, &plugins.sources);
         self.guard.replace(plugins.connectors, plugins.policies);
+        self.cloud.set_sources(plugins.sources);
         info!("connectors and policies were loaded again: {}", change.text);
         self.loaded.replace_plugins(loaded);
         Ok(format!("Connectors and policies were loaded again: {}.", change.text))

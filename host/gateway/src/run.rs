@@ -61,12 +61,16 @@ async fn serve(path: &Path, loaded: Loaded, inherited: Inherited) -> Result<Exit
         let (guard, sessions_ended) = (Arc::clone(&gateway.guard), sessions_ended.clone());
         async move { guard.write_summaries(sessions_ended).await }
     });
+    let mut clouds = JoinSet::new();
+    let no_more_events = CancellationToken::new();
+    clouds.spawn(Arc::clone(&gateway.cloud).run(no_more_events.clone()));
     let upstreams = gateway.upstreams.clone();
     let looking_after = tokio::spawn(async move { upstreams.look_after().await });
-    let (guard, statuses) = (Arc::clone(&gateway.guard), Arc::clone(&gateway.statuses));
+    let (guard, cloud, statuses) =
+        (Arc::clone(&gateway.guard), Arc::clone(&gateway.cloud), Arc::clone(&gateway.statuses));
     let trying = tokio::spawn(statuses::look_after(Arc::clone(&statuses)));
     let mut tasks = start(gateway, sockets, store.clone(), &shutdown);
-    let reload = Reload { path: path.to_owned(), loaded, certificates, guard, statuses, store: store.clone() };
+    let reload = Reload { path: path.to_owned(), loaded, certificates, guard, cloud, statuses, store: store.clone() };
     let reloading = tokio::spawn(reload.at_each(hang_ups));
     say("portcullis is ready")?;
     manager::ready();
@@ -74,9 +78,11 @@ async fn serve(path: &Path, loaded: Loaded, inherited: Inherited) -> Result<Exit
         signal = end.next() => { info!(signal, "ending"); false }
         _ = tasks.join_next() => { error!("a server ended by itself"); true }
         _ = summaries.join_next() => { error!("summaries are not stored any more"); true }
+        _ = clouds.join_next() => { error!("cloud services are not read any more"); true }
     };
     manager::stopping();
     shutdown.cancel();
+    no_more_events.cancel();
     reloading.abort();
     trying.abort();
     let over = tokio::select! {
@@ -88,6 +94,7 @@ async fn serve(path: &Path, loaded: Loaded, inherited: Inherited) -> Result<Exit
     }
     sessions_ended.cancel();
     while summaries.join_next().await.is_some() {}
+    while clouds.join_next().await.is_some() {}
     looking_after.abort();
     if let Err(error) = note(&store, "gateway-stopped", "Stopped.").await {
         warn!(%error, "the end of the gateway could not be recorded");
@@ -108,8 +115,10 @@ fn start(gateway: Gateway, sockets: Sockets, store: Store, shutdown: &Cancellati
         tasks.spawn(async move { portcullis_ldap::serve(socket, shared, shutdown).await });
     }
     if let Some(socket) = sockets.metrics {
-        let (page, shutdown) =
-            (metrics::page(listeners, gateway.upstreams, Arc::clone(&gateway.guard), store), shutdown.clone());
+        let (page, shutdown) = (
+            metrics::page(listeners, gateway.upstreams, Arc::clone(&gateway.guard), gateway.cloud, store),
+            shutdown.clone(),
+        );
         tasks.spawn(async move {
             if let Err(error) = portcullis_web::serve_metrics(socket, page, shutdown).await {
                 error!(%error, "the metrics are not served any more");

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use portcullis_core::plugin::{Authenticator, Health};
+use portcullis_core::plugin::{Authenticator, ConnectorError, Health};
+use portcullis_core::source::IdentityProvider;
 use portcullis_core::status::ConnectorStatus;
 use portcullis_core::{Clock as _, ConnectorName, Timestamp};
 use portcullis_guard::Connectors;
+use portcullis_guard::cloud::CloudSource;
 use tracing::{error, info, warn};
 
 use crate::system::System;
@@ -27,17 +29,41 @@ struct Table {
 }
 
 struct Entry {
-    connector: Arc<dyn Authenticator>,
+    connector: Tried,
     tried: Option<(Timestamp, Result<Health, String>)>,
+}
+
+/// A connector of either kind.
+#[derive(Clone)]
+enum Tried {
+    Asking(Arc<dyn Authenticator>),
+    Cloud(Arc<dyn IdentityProvider>),
+}
+
+impl Tried {
+    async fn check(&self) -> Result<Health, ConnectorError> {
+        match self {
+            Self::Asking(connector) => connector.check().await,
+            Self::Cloud(provider) => provider.check().await,
+        }
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Asking(one), Self::Asking(other)) => Arc::ptr_eq(one, other),
+            (Self::Cloud(one), Self::Cloud(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
 }
 
 impl Statuses {
     /// These connectors, none of which was tried yet.
-    pub(crate) fn replace(&self, connectors: &Connectors) {
-        let entry = |(name, connector): (&ConnectorName, &Arc<dyn Authenticator>)| {
-            (name.clone(), Entry { connector: Arc::clone(connector), tried: None })
-        };
-        self.table().entries = connectors.iter().map(entry).collect();
+    pub(crate) fn replace(&self, connectors: &Connectors, sources: &[CloudSource]) {
+        let asking = connectors.iter().map(|(name, connector)| (name, Tried::Asking(Arc::clone(connector))));
+        let clouds = sources.iter().map(|source| (&source.name, Tried::Cloud(Arc::clone(&source.provider))));
+        let entry = |(name, connector): (&ConnectorName, Tried)| (name.clone(), Entry { connector, tried: None });
+        self.table().entries = asking.chain(clouds).map(entry).collect();
     }
 
     /// By name.
@@ -59,7 +85,7 @@ impl Statuses {
                 None => true,
                 Some((at, outcome)) => now.since(*at) >= if outcome.is_ok() { WORKING } else { FAILING },
             });
-            due.map(|(name, entry)| (name.clone(), Arc::clone(&entry.connector))).collect()
+            due.map(|(name, entry)| (name.clone(), entry.connector.clone())).collect()
         };
         for (name, connector) in due {
             let outcome = connector.check().await.map_err(|error| error.to_string());
@@ -67,10 +93,10 @@ impl Statuses {
         }
     }
 
-    fn take(&self, name: &ConnectorName, connector: &Arc<dyn Authenticator>, outcome: Result<Health, String>) {
+    fn take(&self, name: &ConnectorName, connector: &Tried, outcome: Result<Health, String>) {
         let mut table = self.table();
         // It can have been replaced meanwhile: what is known is then about another one.
-        let Some(entry) = table.entries.get_mut(name).filter(|entry| Arc::ptr_eq(&entry.connector, connector)) else {
+        let Some(entry) = table.entries.get_mut(name).filter(|entry| entry.connector.is(connector)) else {
             return;
         };
         if entry.tried.as_ref().is_none_or(|(_, before)| *before != outcome) {

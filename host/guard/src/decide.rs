@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use portcullis_core::cloud::Foreign;
 use portcullis_core::event::{AccessEvent, Decision, Event, Record, RecordedChallenge, RecordedRuling};
 use portcullis_core::incident::IncidentChange;
 use portcullis_core::learned::Observation;
@@ -11,7 +12,7 @@ use portcullis_core::policy::{
     ChallengeOutcome, ChallengeRequest, ChallengeResult, Effect, Evidence, FailMode, Mode, Ruling, Severity, Verdict,
 };
 use portcullis_core::{
-    Access, Account, AccountFacts, AccountId, AccountKind, EventId, IncidentId, Operation, Outcome, PolicyName,
+    Access, Account, AccountFacts, AccountId, AccountKind, EventId, IncidentId, Operation, Outcome, PolicyName, Secret,
 };
 use tracing::{error, warn};
 use uuid::Uuid;
@@ -29,6 +30,29 @@ pub(crate) struct Draft<'a> {
     guard: &'a Guard,
     event: Option<AccessEvent>,
     incidents: Vec<IncidentChange>,
+    /// A code that came with the access; good for one challenge.
+    code: Option<Secret>,
+    asking: Asking,
+    /// The policy that wants a second factor, where nobody is asked now.
+    wanted_by: Option<PolicyName>,
+}
+
+/// What becomes of a policy's wish for a second factor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Asking {
+    /// The access waits for the answer.
+    Now,
+    /// It has happened already, so it goes on; whoever asks for it knows which policy wanted to know.
+    Later,
+    /// As `Now`, for an access that was evaluated with `Later`: it begins at the policy that wanted to know.
+    Again(PolicyName),
+}
+
+/// A draft of an access that has happened elsewhere, after its evaluation.
+pub(crate) struct Finished {
+    pub(crate) event: AccessEvent,
+    pub(crate) incidents: Vec<IncidentChange>,
+    pub(crate) wanted_by: Option<PolicyName>,
 }
 
 /// What became of a draft.
@@ -42,10 +66,12 @@ pub(crate) struct Closed {
 enum Turn {
     Next,
     Final(Decision),
+    /// Somebody has to be asked, but not now.
+    Unanswered,
 }
 
 impl<'a> Draft<'a> {
-    pub(crate) fn new(guard: &'a Guard, access: Access, directory_result: Option<u32>) -> Self {
+    pub(crate) fn new(guard: &'a Guard, access: Access, directory_result: Option<u32>, code: Option<Secret>) -> Self {
         let event = AccessEvent {
             access,
             directory_result,
@@ -55,8 +81,19 @@ impl<'a> Draft<'a> {
             reason: String::new(),
             rulings: Vec::new(),
             challenges: Vec::new(),
+            foreign: None,
         };
-        Self { guard, event: Some(event), incidents: Vec::new() }
+        Self { guard, event: Some(event), incidents: Vec::new(), code, asking: Asking::Now, wanted_by: None }
+    }
+
+    /// For an access that a cloud service told of. Dropped, nothing is recorded of it: it is told again.
+    pub(crate) fn foreign(guard: &'a Guard, access: Access, foreign: Foreign, asking: Asking) -> Self {
+        let mut draft = Self::new(guard, access, None, None);
+        if let Some(event) = &mut draft.event {
+            event.foreign = Some(Box::new(foreign));
+        }
+        draft.asking = asking;
+        draft
     }
 
     /// Nothing to decide: it was refused before anybody was asked.
@@ -68,7 +105,13 @@ impl<'a> Draft<'a> {
     pub(crate) async fn evaluate(&mut self, facts: &Result<Arc<AccountFacts>, String>) {
         let Some(kind) = self.event.as_ref().map(|event| event.access.operation.kind()) else { return };
         let in_force = self.guard.in_force();
-        for entry in &in_force.policies {
+        let policies = &in_force.policies;
+        let first = match &self.asking {
+            // Taken out of the list meanwhile, it has nothing to say, and those behind it are not known any more.
+            Asking::Again(policy) => policies.iter().position(|entry| entry.name == *policy).unwrap_or(0),
+            Asking::Now | Asking::Later => 0,
+        };
+        for entry in policies.iter().skip(first) {
             if entry.mode == Mode::Off || !entry.policy.needs().operations.contains(&kind) {
                 continue;
             }
@@ -79,11 +122,17 @@ impl<'a> Draft<'a> {
                     Turn::Next
                 }
             };
-            if let Turn::Final(decision) = turn {
-                let reason = self.last_reason();
-                self.conclude(decision, Some(entry.name.clone()), &reason);
-                return;
-            }
+            let decision = match turn {
+                Turn::Next => continue,
+                Turn::Final(decision) => decision,
+                Turn::Unanswered => {
+                    self.wanted_by = Some(entry.name.clone());
+                    Decision::Allow
+                }
+            };
+            let reason = self.last_reason();
+            self.conclude(decision, Some(entry.name.clone()), &reason);
+            return;
         }
         self.conclude(Decision::Allow, None, "No policy had an objection.");
     }
@@ -120,6 +169,7 @@ impl<'a> Draft<'a> {
                     self.take_effects(entry, &ruling.effects);
                     return Turn::Final(Decision::Block);
                 }
+                Verdict::Challenge(_) if self.asking == Asking::Later => return Turn::Unanswered,
                 Verdict::Challenge(request) => match self.challenge(in_force, entry, &request).await {
                     Some(result) => evidence.push(Evidence::Challenge(result)),
                     None => return Turn::Final(Decision::Block),
@@ -176,6 +226,7 @@ impl<'a> Draft<'a> {
         entry: &PolicyEntry,
         request: &ChallengeRequest,
     ) -> Option<ChallengeResult> {
+        let code = self.code.take();
         let access = &self.event.as_ref()?.access;
         let began = self.guard.rooms.clock.now();
         let answered = match person_to_ask(access.account.as_ref()) {
@@ -189,6 +240,7 @@ impl<'a> Draft<'a> {
                     connector: request.connector.clone(),
                     remember: Duration::from_secs(u64::from(request.remember_seconds)),
                     timeout: self.guard.challenge_timeout(request.timeout_seconds),
+                    code,
                 };
                 self.guard.desk.ask(question, in_force.connectors.get(&request.connector)).await
             }
@@ -306,6 +358,12 @@ impl<'a> Draft<'a> {
         closed
     }
 
+    /// What was decided about an access that has happened elsewhere; whoever asked stores it.
+    pub(crate) fn finish(mut self) -> Option<Finished> {
+        let (event, incidents) = (self.event.take()?, std::mem::take(&mut self.incidents));
+        Some(Finished { event, incidents, wanted_by: self.wanted_by.take() })
+    }
+
     fn record(&mut self, event: AccessEvent) -> Record {
         self.guard.counts.add(&event);
         let learned = observation(&event);
@@ -315,7 +373,7 @@ impl<'a> Draft<'a> {
 
 impl Drop for Draft<'_> {
     fn drop(&mut self) {
-        let Some(mut event) = self.event.take() else { return };
+        let Some(mut event) = self.event.take().filter(|event| event.foreign.is_none()) else { return };
         event.decision = Decision::Abandoned;
         event.decided_by = None;
         "The client went away before the decision.".clone_into(&mut event.reason);
@@ -326,7 +384,7 @@ impl Drop for Draft<'_> {
 }
 
 impl Guard {
-    fn new_incident(&self) -> IncidentId {
+    pub(crate) fn new_incident(&self) -> IncidentId {
         IncidentId(self.rooms.ids.event_id(self.rooms.clock.now()).0)
     }
 
@@ -360,12 +418,12 @@ fn whose(access: &Access) -> (AccountId, String) {
     }
 }
 
-/// What is learned from an event: a bind that the directory and the policies let through shows that the account uses the
-/// endpoint.
-fn observation(event: &AccessEvent) -> Option<Observation> {
+/// What is learned from an event: a bind, or a sign-in to a cloud service, that was successful and that the policies let
+/// through shows that the account uses the endpoint.
+pub(crate) fn observation(event: &AccessEvent) -> Option<Observation> {
     let access = &event.access;
-    let is_bind = matches!(access.operation, Operation::Bind(_));
-    if event.decision != Decision::Allow || access.outcome != Outcome::Success || !is_bind {
+    let is_sign_in = matches!(access.operation, Operation::Bind(_) | Operation::SignIn | Operation::AppAccess);
+    if event.decision != Decision::Allow || access.outcome != Outcome::Success || !is_sign_in {
         return None;
     }
     Some(Observation {

@@ -1,8 +1,11 @@
 //! Challenges: asked once for everybody who waits for the same answer, followed until they end, shown on their page.
 
+mod carry_out;
 mod fatigue;
 mod follow;
 mod live;
+mod orders;
+mod pages;
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -11,16 +14,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use portcullis_core::challenge::{
-    ChallengeDesk, ChallengeRecord, ChallengeState, ChallengeView, LinkToken, RememberKey,
+    ChallengeDesk, ChallengeRecord, ChallengeState, ChallengeView, LinkToken, NotTaken, PageId, Presence, RememberKey,
 };
 use portcullis_core::plugin::Authenticator;
 use portcullis_core::policy::ChallengeOutcome;
 use portcullis_core::store::ChallengeStore;
-use portcullis_core::{Account, ChallengeId, Clock, ConnectorName, Endpoint, Ids, PolicyName, Timestamp};
+use portcullis_core::{Account, ChallengeId, Clock, ConnectorName, Endpoint, Ids, PolicyName, Secret, Timestamp};
 
 pub use fatigue::ChallengeBudget;
 use fatigue::Fatigue;
 use live::{Ending, Live, Waiter};
+use orders::Wish;
 
 /// How long a challenge that has ended is still shown to whoever has its link.
 const SHOWN_AFTER_END: Duration = Duration::from_secs(300);
@@ -39,18 +43,29 @@ pub(crate) struct Question {
     pub(crate) connector: ConnectorName,
     pub(crate) remember: Duration,
     pub(crate) timeout: Duration,
+    /// What the client gave at once: tried instead of waiting for one.
+    pub(crate) code: Option<Secret>,
 }
 
 impl Question {
-    fn key(&self) -> RememberKey {
-        RememberKey {
+    fn key(&self) -> Key {
+        let remember = RememberKey {
             account: self.account.id.clone(),
             address: self.endpoint.as_ref().map(|endpoint| endpoint.address),
             application: self.application.clone(),
             policy: self.policy.clone(),
             connector: self.connector.clone(),
-        }
+        };
+        Key { remember, code: self.code.clone() }
     }
+}
+
+/// Who waits for the same answer. Clients that gave the same code at the same time share one try of it; who gave another
+/// one, or none, is asked for himself.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub(super) remember: RememberKey,
+    code: Option<Secret>,
 }
 
 /// How a question was answered.
@@ -79,6 +94,8 @@ struct Shared {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
     fatigue: Fatigue,
+    /// For how long a challenge goes on when all clients have given up, and its answer is good for one that comes back.
+    late: Duration,
     table: Mutex<Table>,
 }
 
@@ -87,11 +104,13 @@ struct Shared {
 #[derive(Default)]
 struct Table {
     /// Those that can still be joined.
-    open: HashMap<RememberKey, Arc<Live>>,
+    open: HashMap<Key, Arc<Live>>,
     /// Those that can be looked at.
     by_link: HashMap<LinkToken, Arc<Live>>,
     /// Connectors that there are.
     connectors: BTreeSet<ConnectorName>,
+    /// Answers that came when nobody waited any more.
+    late: HashMap<Key, Ending>,
 }
 
 impl Desk {
@@ -101,17 +120,18 @@ impl Desk {
         ids: Arc<dyn Ids>,
         connectors: BTreeSet<ConnectorName>,
         budget: ChallengeBudget,
+        late: Duration,
     ) -> Self {
         let fatigue = Fatigue::new(budget);
         let table = Mutex::new(Table { connectors, ..Table::default() });
-        Self { shared: Arc::new(Shared { store, clock, ids, fatigue, table }) }
+        Self { shared: Arc::new(Shared { store, clock, ids, fatigue, late, table }) }
     }
 
     /// Says which connectors there are from now on. Open challenges of others end as unavailable.
     pub(crate) fn set_connectors(&self, names: BTreeSet<ConnectorName>) {
         let mut table = self.shared.table();
         table.connectors = names;
-        let gone = table.open.values().filter(|live| !table.connectors.contains(&live.key.connector));
+        let gone = table.open.values().filter(|live| !table.connectors.contains(&live.key.remember.connector));
         gone.for_each(|live| live.removed.cancel());
     }
 
@@ -120,10 +140,18 @@ impl Desk {
     pub(crate) async fn ask(&self, question: Question, connector: Option<&Arc<dyn Authenticator>>) -> Answered {
         let now = self.shared.clock.now();
         let key = question.key();
+        if let Some(ending) =
+            self.shared.table().late.remove(&key).filter(|ending| now.since(ending.at) <= self.shared.late)
+        {
+            return Answered {
+                detail: format!("{} The client had given up before.", ending.detail),
+                ..(&ending).into()
+            };
+        }
         if !question.remember.is_zero() {
             let since =
                 Timestamp(now.0.saturating_sub(u64::try_from(question.remember.as_millis()).unwrap_or(u64::MAX)));
-            match self.shared.store.approval_since(&key, since).await {
+            match self.shared.store.approval_since(&key.remember, since).await {
                 Ok(Some((id, at))) => {
                     let detail = "Approved for an earlier access and still remembered.".to_owned();
                     return Answered {
@@ -151,30 +179,27 @@ impl Desk {
         }
     }
 
-    fn join_or_open(
-        &self,
-        key: RememberKey,
-        question: Question,
-        connector: Arc<dyn Authenticator>,
-    ) -> Result<Waiter, String> {
+    fn join_or_open(&self, key: Key, question: Question, connector: Arc<dyn Authenticator>) -> Result<Waiter, String> {
         let mut table = self.shared.table();
         if let Some(live) = table.open.get(&key) {
             return Ok(Waiter::join(&self.shared, live));
         }
         let now = self.shared.clock.now();
-        self.shared.fatigue.take(&key.account, now)?;
+        self.shared.fatigue.take(&key.remember.account, now)?;
         let link = LinkToken::from_random(self.shared.ids.random());
-        let live = Arc::new(Live::new(self.shared.new_challenge_id(now), link.clone(), key.clone(), &question, now));
+        let (sender, orders) = orders::channel();
+        let id = (self.shared.new_challenge_id(now), link.clone());
+        let live = Arc::new(Live::new(id, key.clone(), &question, now, sender));
         table.forget_old(now);
         table.open.insert(key, Arc::clone(&live));
         table.by_link.insert(link, Arc::clone(&live));
-        if !table.connectors.contains(&live.key.connector) {
+        if !table.connectors.contains(&live.key.remember.connector) {
             // It was taken out a moment ago.
             live.removed.cancel();
         }
         let waiter = Waiter::join(&self.shared, &live);
         drop(table);
-        tokio::spawn(follow::follow(Arc::clone(&self.shared), live, question, connector));
+        tokio::spawn(follow::follow(Arc::clone(&self.shared), live, question, connector, orders));
         Ok(waiter)
     }
 }
@@ -208,6 +233,24 @@ impl ChallengeDesk for Desk {
     async fn dismiss(&self, link: &LinkToken) -> bool {
         self.shared.find(link).is_some_and(|live| live.dismiss())
     }
+
+    async fn deny(&self, link: &LinkToken) -> bool {
+        self.shared.find(link).is_some_and(|live| live.deny())
+    }
+
+    async fn verify(&self, link: &LinkToken, code: Secret) -> Result<(), NotTaken> {
+        self.shared.find(link).ok_or(NotTaken::Ended)?.order(Wish::Code(code)).await
+    }
+
+    async fn choose(&self, link: &LinkToken, choice: &str) -> Result<(), NotTaken> {
+        self.shared.find(link).ok_or(NotTaken::Ended)?.order(Wish::Choice(choice.to_owned())).await
+    }
+
+    async fn seen(&self, link: &LinkToken, page: PageId, presence: Presence) -> bool {
+        let Some(live) = self.shared.find(link) else { return false };
+        live.pages.seen(page, presence);
+        live.ended_at().is_none()
+    }
 }
 
 impl Shared {
@@ -231,12 +274,46 @@ impl Shared {
         }
     }
 
+    /// Until nobody has waited for so long that the challenge is given up; it can no longer be joined then.
+    async fn forsaken(&self, live: &Live) {
+        if self.late.is_zero() {
+            return std::future::pending().await;
+        }
+        loop {
+            live.forsaken(self.late).await;
+            let mut table = self.table();
+            if !live.is_waited_for() {
+                return table.give_up(live);
+            }
+        }
+    }
+
+    /// What the person said when nobody waited any more counts for the client that comes back. What went wrong does not.
+    fn keep_for_latecomers(&self, live: &Live, ending: &Ending) {
+        let answers = matches!(ending.outcome, ChallengeOutcome::Approved | ChallengeOutcome::Denied);
+        let mut table = self.table();
+        if answers && !self.late.is_zero() && !live.is_waited_for() {
+            table.late.retain(|_, ending| self.clock.now().since(ending.at) <= self.late);
+            if table.late.len() < KEPT {
+                table.late.insert(live.key.clone(), ending.clone());
+            }
+        }
+    }
+
     async fn save(&self, record: &ChallengeRecord) -> Result<(), portcullis_core::store::StoreError> {
         self.store.put_challenge(record).await
     }
 }
 
 impl Table {
+    /// Takes the question back, for good: nobody may join any more.
+    fn give_up(&mut self, live: &Live) {
+        if self.open.get(&live.key).is_some_and(|open| std::ptr::eq(Arc::as_ptr(open), live)) {
+            self.open.remove(&live.key);
+        }
+        live.abandoned.cancel();
+    }
+
     fn forget_old(&mut self, now: Timestamp) {
         // Looking through the whole table each time would make n challenges cost n²; once it has doubled is enough.
         if self.by_link.len() < 64 || !self.by_link.len().is_power_of_two() && self.by_link.len() < KEPT {

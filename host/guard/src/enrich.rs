@@ -67,7 +67,11 @@ impl Guard {
             Claim::Name(name) => name,
         };
         match self.rooms.directory.find(name).await {
-            Ok(Some(found)) => (Some(found.account), Ok(found.facts)),
+            Ok(Some(mut found)) => {
+                // What the memory has: whoever waits for a bind waits for no cloud service.
+                found.account.cloud_enabled = self.twins.enabled(&found, self.rooms.clock.now());
+                (Some(found.account), Ok(found.facts))
+            }
             // A refused name may well be nobody's.
             Ok(None) if outcome == Outcome::Failure => (Some(nameless(name)), Ok(Arc::default())),
             Ok(None) => (Some(nameless(name)), self.without_entry(name)),

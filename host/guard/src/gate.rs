@@ -25,7 +25,7 @@ impl Gate for Guard {
         if is_bind {
             self.remember(&asked, enriched.access.account.as_ref());
         }
-        let mut draft = Draft::new(self, enriched.access, asked.directory_result);
+        let mut draft = Draft::new(self, enriched.access, asked.directory_result, asked.code);
         draft.evaluate(&enriched.facts).await;
         if self.options.audit != Audit::Full && draft.is_plain() {
             draft.forget();
@@ -43,7 +43,7 @@ impl Gate for Guard {
 
     async fn note(&self, asked: Asked, reason: &str) {
         let enriched = self.enrich(&asked).await;
-        let mut draft = Draft::new(self, enriched.access, asked.directory_result);
+        let mut draft = Draft::new(self, enriched.access, asked.directory_result, None);
         draft.refused(reason);
         draft.close().await;
     }

@@ -3,6 +3,7 @@
 //! The guard is the only implementation of [`portcullis_core::gate::Gate`] in the product, and this crate the only place
 //! where a [`Permitted`] can be made.
 
+pub mod cloud;
 mod counts;
 mod decide;
 mod desk;
@@ -25,6 +26,7 @@ use portcullis_core::store::{ChallengeStore, EventStore, LearnedStore};
 use portcullis_core::summary::Audit;
 use portcullis_core::{Clock, ConnectorName, Ids, PolicyName};
 
+use cloud::Twins;
 use ledger::Ledger;
 
 pub use counts::Counts;
@@ -88,6 +90,9 @@ pub struct Options {
     pub challenge_timeout_limit: Duration,
     /// How often a person is asked.
     pub challenge_budget: ChallengeBudget,
+    /// For how long a challenge goes on when every client that waited for it has given up, and for how long its answer is
+    /// then good for one that comes back; zero: it is taken back at once. At most the time that it waits anyway.
+    pub late_answer: Duration,
     /// Whether accesses go on while events cannot be stored.
     pub without_store: FailMode,
     /// How long an answer waits for its event to be stored.
@@ -106,6 +111,7 @@ pub struct Guard {
     desk: Arc<Desk>,
     ledger: Ledger,
     counts: Counts,
+    twins: Arc<Twins>,
 }
 
 impl Guard {
@@ -118,9 +124,17 @@ impl Guard {
             Arc::clone(&rooms.ids),
             connectors.keys().cloned().collect(),
             options.challenge_budget,
+            options.late_answer,
         ));
-        let in_force = RwLock::new(Arc::new(InForce { policies: Vec::new(), connectors }));
-        Self { rooms, options, in_force, desk, ledger: Ledger::default(), counts: Counts::default() }
+        Self {
+            rooms,
+            options,
+            in_force: RwLock::new(Arc::new(InForce { policies: Vec::new(), connectors })),
+            desk,
+            ledger: Ledger::default(),
+            counts: Counts::default(),
+            twins: Arc::default(),
+        }
     }
 
     /// Puts these policies into force, in this order, with the connectors that are there. A decision that is under way goes

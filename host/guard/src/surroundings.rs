@@ -197,6 +197,7 @@ mod tests {
             entry: Some(entry.to_owned()),
             outcome,
             directory_result: None,
+            code: None,
         }
     }
 

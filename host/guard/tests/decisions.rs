@@ -1,6 +1,10 @@
 //! The guard's decisions, with every room around it made up.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+#[path = "decisions/codes.rs"]
+mod codes;
+#[path = "decisions/late.rs"]
+mod late;
 #[path = "decisions/replacing.rs"]
 mod replacing;
 #[path = "decisions/summaries.rs"]

@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use lber::structure::{PL, StructureTag};
 use ldap3_proto::LdapCodec;
 use ldap3_proto::proto::{LdapOp, LdapSearchScope};
-use portcullis_core::{BindMethod, Operation, OperationKind, Search, SearchScope};
+use portcullis_core::{BindMethod, Operation, OperationKind, Search, SearchScope, Secret};
 use thiserror::Error;
 use tokio_util::codec::Decoder as _;
 
@@ -44,6 +44,8 @@ pub struct Bind {
     pub empty_password: bool,
     /// What the SASL credentials tell; nothing with other methods.
     pub step: Step,
+    /// The one-time code that stood behind the password, and does not go to the directory.
+    pub code: Option<Secret>,
 }
 
 /// Why a bind is not forwarded.
@@ -81,7 +83,7 @@ pub fn bind(frame: &Frame) -> Result<Bind, BindError> {
         0x80 => {
             let empty_password = choice.value.is_empty();
             let method = if name.is_empty() && empty_password { BindMethod::Anonymous } else { BindMethod::Simple };
-            Ok(Bind { name, method, empty_password, step: Step::default() })
+            Ok(Bind { name, method, empty_password, step: Step::default(), code: None })
         }
         0xa3 => {
             let mut parts = Reader::new(choice.value);
@@ -89,11 +91,11 @@ pub fn bind(frame: &Frame) -> Result<Bind, BindError> {
             let credentials = if parts.is_empty() { &[][..] } else { parts.expect(OCTET_STRING)?.value };
             parts.end()?;
             let step = sasl::step(&mechanism, credentials);
-            Ok(Bind { name, method: BindMethod::Sasl(mechanism), empty_password: false, step })
+            Ok(Bind { name, method: BindMethod::Sasl(mechanism), empty_password: false, step, code: None })
         }
         choice_of_sicily => {
             let step = sasl::sicily(choice_of_sicily, choice.value).ok_or(BindError::UnknownMethod)?;
-            Ok(Bind { name, method: BindMethod::Sasl(sasl::NTLM.to_owned()), empty_password: false, step })
+            Ok(Bind { name, method: BindMethod::Sasl(sasl::NTLM.to_owned()), empty_password: false, step, code: None })
         }
     }
 }

@@ -46,6 +46,7 @@ use bytes::Bytes;
 use portcullis_core::BindMethod;
 use portcullis_core::gate::{Gate, Permit as _};
 
+use crate::appended;
 use crate::decode::{self, Bind, BindError};
 use crate::encode::{OwnAnswer, OwnRequest};
 use crate::frame::{Frame, FrameError, op, result_code};
@@ -75,6 +76,18 @@ impl BindAttempt {
         let bind = decode::bind(frame)?;
         // A bind may wait; a copy of its own does not keep the read buffer alive for as long.
         Ok(Self { frame: frame.detached(), bind })
+    }
+
+    /// Takes a one-time code off the password of a simple bind, where one stands behind it and this delimiter.
+    #[must_use]
+    pub fn without_code(mut self, delimiter: Option<&str>) -> Self {
+        if self.bind.method == BindMethod::Simple
+            && let Some((frame, code)) = delimiter.and_then(|delimiter| appended::split(&self.frame, delimiter))
+        {
+            self.frame = frame;
+            self.bind.code = Some(code);
+        }
+        self
     }
 
     /// What it asks for.

@@ -4,6 +4,7 @@
 //! where the gate wants to know) → [`lane`] (the two ends of a connection, which take nothing that was not decided on).
 //! The gateway's own answers come from [`encode`]. [`lookup`] is a client of its own beside all that.
 
+mod appended;
 mod ber;
 pub mod decode;
 pub mod encode;

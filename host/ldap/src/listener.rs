@@ -62,6 +62,9 @@ pub struct BindRules {
     pub require_tls: bool,
     /// On a plain listener that offers StartTLS: before it, take passwords all the same, in binds and password changes.
     pub allow_cleartext_passwords: bool,
+    /// What stands between a password and a one-time code behind it, of 6 to 10 digits; none: passwords are passed as they
+    /// are.
+    pub appended_codes: Option<String>,
 }
 
 /// Limits of a listener and of its connections.

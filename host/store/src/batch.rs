@@ -102,25 +102,27 @@ impl<'a> Batch<'a> {
             (&mut *connection).execute("COMMIT").await?;
             return Ok(Some(Written { end, count: 0, observations }));
         }
-        let count = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+        let count = number_of(rows.len());
         let (number, previous, first) = (end.number + 1, end.hash, end.sequence + 1);
-        let slots = slots(rows.len());
-        let sql = statements(span, slots, !observations.is_empty());
-        let mut query = sqlx::query(AssertSqlSafe(sql)).bind(signed(number));
-
         let mut hash = BatchHash::new(&previous, number);
-        for (sequence, row) in (first..).zip(&rows) {
-            let digest = event_digest(sequence, &row.json);
-            hash.add(&digest);
-            query = query
-                .bind(signed(sequence))
-                .bind(row.id.as_slice())
-                .bind(row.at)
-                .bind(row.account.clone())
-                .bind(row.endpoint.clone())
-                .bind(row.decision)
-                .bind(Arc::clone(&row.json))
-                .bind(digest.to_vec());
+        let mut rows: Vec<_> = (first..)
+            .zip(rows)
+            .map(|(sequence, row)| {
+                let digest = event_digest(sequence, &row.json);
+                hash.add(&digest);
+                Place { sequence, row, digest }
+            })
+            .collect();
+        let mut learned = observations.as_slice();
+        if span == Span::End {
+            (rows, learned) = ahead(connection, number, rows, learned).await?;
+        }
+        let last = number_of(rows.len());
+        let slots = slots(rows.len().max(learned.len()));
+        let sql = statements(span, slots, !learned.is_empty());
+        let mut query = sqlx::query(AssertSqlSafe(sql)).bind(signed(number));
+        for place in &rows {
+            query = place.bind(query);
         }
         for _ in 0..EVENT_COLUMNS * (slots - rows.len()) {
             query = query.bind(None::<i64>);
@@ -136,18 +138,15 @@ impl<'a> Batch<'a> {
             .bind(signed(count))
             .bind(signed(first))
             .bind(signed(end.sequence));
-        if !observations.is_empty() {
-            for observation in &observations {
-                query = query
-                    .bind(observation.account.as_str())
-                    .bind(observation.address.to_string())
-                    .bind(millis(observation.at));
+        if !learned.is_empty() {
+            for observation in learned {
+                query = bind_observation(query, observation);
             }
-            for _ in 0..SIGHTING_COLUMNS * (slots - observations.len()) {
+            for _ in 0..SIGHTING_COLUMNS * (slots - learned.len()) {
                 query = query.bind(None::<i64>);
             }
-            end.sightings += u64::try_from(observations.len()).unwrap_or(u64::MAX);
         }
+        end.sightings += number_of(observations.len());
 
         // The results in their order; the events' one is the first, or the second after the one of the beginning.
         let mut results = (&mut *connection).fetch_many(query);
@@ -158,9 +157,80 @@ impl<'a> Batch<'a> {
             }
         }
         let place = usize::from(matches!(span, Span::Whole));
-        let complete = written.get(place) == Some(&count);
+        let complete = written.get(place) == Some(&last);
         Ok(complete.then_some(Written { end, count, observations }))
     }
+}
+
+/// An event with its place in the log.
+struct Place<'a> {
+    sequence: u64,
+    row: &'a EventRow,
+    digest: [u8; 32],
+}
+
+type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
+
+impl<'a> Place<'a> {
+    fn bind<'q>(&self, query: Query<'q>) -> Query<'q>
+    where
+        'a: 'q,
+    {
+        let row = self.row;
+        query
+            .bind(signed(self.sequence))
+            .bind(row.id.as_slice())
+            .bind(row.at)
+            .bind(row.account.clone())
+            .bind(row.endpoint.clone())
+            .bind(row.decision)
+            .bind(Arc::clone(&row.json))
+            .bind(self.digest.to_vec())
+    }
+}
+
+fn bind_observation<'q>(query: Query<'q>, observation: &'q Observation) -> Query<'q> {
+    query.bind(observation.account.as_str()).bind(observation.address.to_string()).bind(millis(observation.at))
+}
+
+/// Writes, inside a transaction, what is more than one call takes ([`MOST_ROWS`]), and returns the rest.
+async fn ahead<'a, 'b>(
+    connection: &mut SqliteConnection,
+    number: u64,
+    mut rows: Vec<Place<'a>>,
+    mut learned: &'b [&'a Observation],
+) -> Result<(Vec<Place<'a>>, &'b [&'a Observation]), Fault> {
+    while rows.len() > MOST_ROWS {
+        let rest = rows.split_off(MOST_ROWS);
+        let mut sql = String::with_capacity(32 * MOST_ROWS);
+        sql.push_str(
+            "INSERT INTO events (sequence, id, at, account, endpoint, decision, json, digest, batch)
+             SELECT *, ? FROM (VALUES ",
+        );
+        values(&mut sql, MOST_ROWS, EVENT_COLUMNS);
+        sql.push(')');
+        let mut query = sqlx::query(AssertSqlSafe(sql)).bind(signed(number));
+        for place in &rows {
+            query = place.bind(query);
+        }
+        query.execute(&mut *connection).await?;
+        rows = rest;
+    }
+    while let Some((now, rest)) = learned.split_at_checked(MOST_ROWS).filter(|(_, rest)| !rest.is_empty()) {
+        let mut sql = "INSERT INTO sightings (account, address, at) VALUES ".to_owned();
+        values(&mut sql, MOST_ROWS, SIGHTING_COLUMNS);
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for observation in now {
+            query = bind_observation(query, observation);
+        }
+        query.execute(&mut *connection).await?;
+        learned = rest;
+    }
+    Ok((rows, learned))
+}
+
+fn number_of(things: usize) -> u64 {
+    u64::try_from(things).unwrap_or(u64::MAX)
 }
 
 /// How much of a transaction a [`Batch`] is.
@@ -172,6 +242,8 @@ pub(crate) enum Span {
     End,
 }
 
+/// Rows that one call writes at most: a statement of SQLite has 32,766 parameters.
+const MOST_ROWS: usize = 512;
 const EVENT_COLUMNS: usize = 8;
 const SIGHTING_COLUMNS: usize = 3;
 

@@ -18,9 +18,7 @@ use crate::work::{Entry, Work};
 impl EventStore for Store {
     fn append(&self, record: Record) -> BoxFuture<'static, Result<(), StoreError>> {
         // Queued here and not inside the future, so that the order of calls is the order of events.
-        let queued = EventRow::of(&record.event).and_then(|row| {
-            self.queue(Work::Append(Box::new(Entry { row, learned: record.learned, incidents: record.incidents })))
-        });
+        let queued = Entry::of(record).and_then(|entry| self.queue(Work::Append(Box::new(entry))));
         Box::pin(async move { queued?.done().await.map(drop) })
     }
 
@@ -48,6 +46,12 @@ fn stored_event(row: &SqliteRow) -> Result<StoredEvent, StoreError> {
     let json: &str = row.try_get("json").map_err(store_error)?;
     let event = serde_json::from_str(json).map_err(|error| damaged(&format!("event {sequence}"), error))?;
     Ok(StoredEvent { sequence: Sequence(sequence), event })
+}
+
+impl Entry {
+    pub(crate) fn of(record: Record) -> Result<Self, StoreError> {
+        Ok(Self { row: EventRow::of(&record.event)?, learned: record.learned, incidents: record.incidents })
+    }
 }
 
 /// An event as it stands in the table, without its place.

@@ -12,6 +12,10 @@
 //! Only after the commit (WAL with `synchronous = FULL`, so after the disk has it) are the callers told. If the
 //! transaction fails, each write is tried again in a transaction of its own, so that a bad one harms no other.
 //!
+//! A page of a cloud service's log is one write, however many events it has. Its cursor, and the ids by which an event that was
+//! delivered before is left out, are in the events' own transaction: so each is stored exactly once, whenever the process
+//! ends.
+//!
 //! # What the hash chain proves
 //!
 //! Each batch of events holds a SHA-256 hash over the batch before it and over its own events. [`Store::verify`]
@@ -25,6 +29,7 @@
 mod batch;
 mod chain;
 mod challenges;
+mod cloud_accounts;
 mod events;
 mod fault;
 mod incidents;
@@ -34,6 +39,7 @@ mod numbers;
 mod open;
 mod plugin_state;
 mod settings;
+mod sources;
 mod store;
 mod verify;
 mod work;

@@ -1,16 +1,18 @@
 //! Everything that can be asked of the writer, and how one piece of it is done inside a transaction.
 
+use portcullis_core::ConnectorName;
 use portcullis_core::challenge::ChallengeRecord;
+use portcullis_core::cloud::{CloudOverride, CloudTwin, FollowUp, SourceState};
 use portcullis_core::incident::IncidentChange;
 use portcullis_core::learned::Observation;
 use portcullis_core::store::{Administrator, ConsoleSession, StoreError};
-use portcullis_core::{IncidentId, Timestamp};
+use portcullis_core::{AccountId, IncidentId, Timestamp};
 use sqlx::SqliteConnection;
 
 use crate::batch::Batch;
 use crate::events::EventRow;
 use crate::fault::Fault;
-use crate::{challenges, incidents, open, plugin_state, settings};
+use crate::{challenges, cloud_accounts, incidents, open, plugin_state, settings, sources};
 
 /// A write.
 pub(crate) enum Work {
@@ -25,6 +27,25 @@ pub(crate) enum Work {
     PutPluginState { plugin: String, key: String, value: Vec<u8>, quota: u64 },
     DeletePluginState { plugin: String, key: String },
     LimitSize(Option<u64>),
+    PutPage(Box<Page>),
+    EndFollowUp { number: u64, entry: Box<Entry>, next: Option<FollowUp> },
+    PutCloudAccount(Box<CloudTwin>),
+    DecideCloudAccount { source: ConnectorName, id: String, decision: Option<CloudOverride>, event: Box<EventRow> },
+    PutWithoutCloudAccount { source: ConnectorName, account: AccountId, at: Timestamp },
+}
+
+/// What a source told, ready to be written.
+pub(crate) struct Page {
+    pub(crate) source: ConnectorName,
+    pub(crate) state: SourceState,
+    pub(crate) entries: Vec<ForeignEntry>,
+}
+
+/// One event of it.
+pub(crate) struct ForeignEntry {
+    pub(crate) id: String,
+    pub(crate) entry: Entry,
+    pub(crate) follow_up: Option<FollowUp>,
 }
 
 /// A record, ready to be written.
@@ -38,6 +59,14 @@ pub(crate) struct Entry {
 pub(crate) type Answer = Result<u64, StoreError>;
 
 impl Work {
+    /// How many events it stores at most.
+    pub(crate) fn events(&self) -> usize {
+        match self {
+            Self::PutPage(page) => page.entries.len(),
+            _ => 1,
+        }
+    }
+
     /// The record, where this is nothing but one and has no incidents: all there is to do can be said beforehand.
     pub(crate) fn as_plain_entry(&self) -> Option<&Entry> {
         match self {
@@ -73,12 +102,31 @@ impl Work {
             }
             Self::DeletePluginState { plugin, key } => plugin_state::delete(connection, plugin, key).await?,
             Self::LimitSize(bytes) => open::limit_size(connection, *bytes).await?,
+            Self::PutPage(page) => sources::put_page(connection, batch, page).await?,
+            Self::EndFollowUp { number, entry, next } => {
+                sources::end_follow_up(connection, batch, *number, entry, next.as_ref()).await?
+            }
+            Self::PutCloudAccount(twin) => cloud_accounts::put(connection, twin).await?,
+            Self::DecideCloudAccount { source, id, decision, event } => {
+                let decided = cloud_accounts::decide(connection, source, id, decision.as_ref()).await?;
+                if decided > 0 {
+                    batch.append(event);
+                }
+                decided
+            }
+            Self::PutWithoutCloudAccount { source, account, at } => {
+                cloud_accounts::put_without(connection, source, account, *at).await?
+            }
         };
         Ok(Ok(rows))
     }
 }
 
-async fn append<'a>(connection: &mut SqliteConnection, batch: &mut Batch<'a>, entry: &'a Entry) -> Result<u64, Fault> {
+pub(crate) async fn append<'a>(
+    connection: &mut SqliteConnection,
+    batch: &mut Batch<'a>,
+    entry: &'a Entry,
+) -> Result<u64, Fault> {
     batch.append_entry(entry);
     for change in &entry.incidents {
         incidents::change(connection, &entry.row, change).await?;

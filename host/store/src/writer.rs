@@ -14,6 +14,8 @@ use crate::open::Database;
 use crate::store::Status;
 use crate::work::{Answer, Work};
 
+/// The most events in one transaction, unless one write alone has more.
+const MOST_EVENTS: usize = 2048;
 /// The most writes in one transaction. More would make the first of them wait for longer than the disk takes anyway.
 const MOST_PER_TRANSACTION: usize = 256;
 
@@ -45,7 +47,11 @@ impl Writer {
         let mut jobs = Vec::with_capacity(MOST_PER_TRANSACTION);
         // While one transaction is being committed, the writes of the next one gather in the channel.
         while self.jobs.recv_many(&mut jobs, MOST_PER_TRANSACTION).await > 0 {
-            self.settle(&mut jobs).await;
+            while !jobs.is_empty() {
+                let rest = jobs.split_off(fitting(&jobs));
+                self.settle(&mut jobs).await;
+                jobs = rest;
+            }
             // Those who have just been told go first: what they write next is in the next transaction, and not in the one
             // after it. Half as many commits do the same work then.
             tokio::task::yield_now().await;
@@ -139,6 +145,16 @@ impl Writer {
         }
         drop(self.running);
     }
+}
+
+/// How many of the jobs, at least one, go into one transaction.
+fn fitting(jobs: &[Job]) -> usize {
+    let mut events = 0;
+    let fit = jobs.iter().take_while(|job| {
+        events += job.work.events();
+        events <= MOST_EVENTS
+    });
+    fit.count().max(1)
 }
 
 /// Who has gone away in the meantime is not told.

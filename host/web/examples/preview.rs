@@ -49,9 +49,16 @@ async fn main() {
     println!("cookie {cookie}\npassword {}", password.reveal());
     if !empty {
         fill(&world, now);
-        for (name, number) in
-            [("number", 1), ("plain", 2), ("approved", 3), ("denied", 4), ("expired", 5), ("hostile", 6)]
-        {
+        for (name, number) in [
+            ("number", 1),
+            ("plain", 2),
+            ("approved", 3),
+            ("denied", 4),
+            ("expired", 5),
+            ("hostile", 6),
+            ("code", 9),
+            ("wrong", 10),
+        ] {
             println!("{name} {base}/challenge/{}", sample::link(number).reveal());
         }
     }
@@ -91,6 +98,13 @@ fn fill(world: &World, now: u64) {
         view.application = application.to_owned();
         world.desk.put(view);
     }
+    let mut code = sample::code(9, machine(9), ago(5));
+    code.expires_at = Timestamp(now + 295_000);
+    world.desk.put(code);
+    let mut wrong = sample::code(10, machine(10), ago(50));
+    wrong.note = Some("This code is not right. You have one more try.".to_owned());
+    wrong.expires_at = Timestamp(now + 250_000);
+    world.desk.put(wrong);
     world.desk.end(&sample::link(3), ChallengeState::Approved);
     world.desk.end(&sample::link(4), ChallengeState::Denied);
     world.desk.end(&sample::link(5), ChallengeState::Expired);

@@ -7,14 +7,11 @@ use maud::{DOCTYPE, Markup, html};
 use crate::assets;
 use crate::session::SignedIn;
 
-/// Seconds after which a browser without scripts loads a live page again.
-const RELOAD_SECONDS: u32 = 3;
-
 /// What keeps a page up to date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Live {
-    /// There may be something new: a browser without scripts reloads the page.
-    pub(crate) reload: bool,
+    /// There may be something new: seconds after which a browser without scripts loads the page again.
+    pub(crate) reload: Option<u64>,
 }
 
 /// A page for anybody: one column, no navigation.
@@ -34,7 +31,7 @@ pub(crate) fn simple(status: StatusCode, title: &str, live: Option<Live>, body: 
 pub(crate) fn console(title: &str, signed_in: &SignedIn, body: &Markup) -> Response {
     let page = document(
         title,
-        Some(Live { reload: false }),
+        Some(Live { reload: None }),
         &html! {
             a.skip href="#main" { "Skip to content" }
             header.bar {
@@ -70,8 +67,8 @@ fn document(title: &str, live: Option<Live>, body: &Markup) -> Markup {
                 link rel="stylesheet" href=(assets::address("console.css"));
                 @if let Some(live) = live {
                     script src=(assets::address("live.js")) defer {}
-                    @if live.reload {
-                        noscript { meta http-equiv="refresh" content=(RELOAD_SECONDS); }
+                    @if let Some(seconds) = live.reload {
+                        noscript { meta http-equiv="refresh" content=(seconds); }
                     }
                 }
             }

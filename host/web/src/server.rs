@@ -10,6 +10,7 @@ use std::time::Duration;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use axum_server::{Handle, Server};
 use portcullis_core::challenge::ChallengeDesk;
+use portcullis_core::cloud::SourceStatus;
 use portcullis_core::status::ConnectorStatus;
 use portcullis_core::store::{EventStore, IncidentStore, SettingsStore};
 use portcullis_core::{Clock, Ids, Secret};
@@ -73,6 +74,8 @@ pub struct WebState {
     pub connectors: Arc<dyn Fn() -> Vec<ConnectorStatus> + Send + Sync>,
     /// Whether everything that the gateway needs works. Must not block.
     pub healthy: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// How reading the cloud services goes.
+    pub sources: Arc<dyn Fn() -> Vec<SourceStatus> + Send + Sync>,
 }
 
 impl fmt::Debug for WebState {

@@ -24,6 +24,15 @@ pub(crate) fn decision(decision: Decision) -> Badge {
     }
 }
 
+/// The same of what has happened at a cloud service, where nothing can be held.
+pub(crate) fn foreign_decision(decision: Decision) -> Badge {
+    match decision {
+        Decision::Block => Badge { name: "block", icon: "✕", word: "Acted against" },
+        Decision::Refused => Badge { name: "refused", icon: "!", word: "Refused by service" },
+        other => self::decision(other),
+    }
+}
+
 pub(crate) fn severity(severity: Severity) -> Badge {
     match severity {
         Severity::Low => Badge { name: "low", icon: "▁", word: "Low" },
@@ -82,8 +91,8 @@ pub(crate) fn challenge_state(state: ChallengeState) -> StateWords {
             "✕",
             "Closed",
             "Closed",
-            "You cancelled this sign-in. If you did not begin it, somebody knows your password: change it and tell your \
-             administrator.",
+            "This sign-in was cancelled, or its page was closed. If you did not begin it, somebody knows your password: \
+             change it and tell your administrator.",
         ),
         ChallengeState::Cancelled => (
             "cancelled",

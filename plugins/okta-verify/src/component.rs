@@ -61,6 +61,12 @@ impl authenticator::Guest for Component {
         Err(ConnectorError::Misconfigured("a push is answered on the phone; it takes no code".to_owned()))
     }
 
+    fn choose(_handle: String, _choice: String) -> Result<Step, ConnectorError> {
+        Err(ConnectorError::Misconfigured(
+            "a push is answered on the phone that it was sent to; there is no choice".to_owned(),
+        ))
+    }
+
     fn cancel(handle: String) -> Result<(), ConnectorError> {
         push::cancel(&Gateway, &*settings()?, &handle)
     }

@@ -4,13 +4,14 @@ use std::net::IpAddr;
 
 use okta::contract::portcullis::gateway::http::Method;
 use okta::contract::portcullis::gateway::log::Level;
-use okta::{Answer, Client, Fault, Host, filter_text, path_segment};
+use okta::person::{self, User};
+use okta::{Answer, Client, Fault, Host};
 use serde::{Deserialize, Serialize};
 
 use crate::contract::exports::portcullis::gateway::authenticator::{Context, Progress, Prompt, StartError, Step};
 use crate::contract::exports::portcullis::gateway::connector::ConnectorError;
-use crate::okta_api::{Phone, Transaction, User, is_id};
-use crate::settings::{Login, Settings};
+use crate::okta_api::{Phone, Transaction};
+use crate::settings::Settings;
 
 /// How long a push lives where Okta does not say, and at most.
 const LIFETIME_MS: u64 = 300_000;
@@ -50,6 +51,8 @@ impl Handle {
             prompt: Prompt::Push(self.number),
             poll_after_ms,
             expires_in_seconds: u32::try_from(seconds_left).unwrap_or(u32::MAX),
+            choices: Vec::new(),
+            note: None,
         })
     }
 }
@@ -66,7 +69,7 @@ pub fn start(host: &impl Host, settings: &Settings, context: &Context) -> Result
     let address = context.endpoint.as_ref().filter(|_| settings.forward_client_address);
     let address = address.and_then(|endpoint| endpoint.address.parse::<IpAddr>().ok());
     let client = client(host, settings).on_behalf_of(address.map(|address| address.to_string()));
-    let user = find_user(&client, name_of(settings, context)?)?;
+    let user = User::of_account(&client, &context.account, settings.login)?;
     if !user.can_answer()? {
         return out_of_action(host, user.id);
     }
@@ -172,49 +175,8 @@ pub fn cancel(host: &impl Host, settings: &Settings, handle: &str) -> Result<(),
     }
 }
 
-/// The name that Okta knows the person by.
-fn name_of<'a>(settings: &Settings, context: &'a Context) -> Result<&'a str, StartError> {
-    let mail = context.account.mail.as_deref().filter(|mail| !mail.is_empty());
-    let login = Some(context.account.login.as_str()).filter(|login| !login.is_empty());
-    let (name, missing) = match settings.login {
-        Login::Mail => (mail, "mail address"),
-        Login::Login => (login, "login"),
-        Login::MailOrLogin => (mail.or(login), "mail address and no login"),
-    };
-    name.ok_or_else(|| StartError::NotEnrolled(format!("The account has no {missing} by which Okta could know it.")))
-}
-
-fn find_user<H: Host>(client: &Client<'_, H>, name: &str) -> Result<User, StartError> {
-    let unknown = || StartError::NotEnrolled("Okta does not know the account.".to_owned());
-    let found: Vec<User> = match path_segment(name) {
-        Some(segment) => match client.get(&format!("/api/v1/users/{segment}")) {
-            Ok(answer) => vec![answer.json()?],
-            Err(Fault::NotFound) => return Err(unknown()),
-            Err(fault) => return Err(fault.into()),
-        },
-        None => client.get(&format!("/api/v1/users?search={}", filter_text("profile.login", name)))?.json()?,
-    };
-    let mut called = found.into_iter().filter(|user| user.is_called(name));
-    let user = match (called.next(), called.next()) {
-        (Some(user), None) => user,
-        (Some(_), Some(_)) => return Err(StartError::NotEnrolled("Okta knows several users of this name.".to_owned())),
-        (None, _) => return Err(unknown()),
-    };
-    if !is_id(&user.id) {
-        return Err(Fault::Protocol("Okta's answer holds a user id that cannot be one".to_owned()).into());
-    }
-    Ok(user)
-}
-
 fn find_phone<H: Host>(client: &Client<'_, H>, user: &User, settings: &Settings) -> Result<Phone, StartError> {
-    let answer = match client.get(&format!("/api/v1/users/{}/factors", user.id)) {
-        Ok(answer) => answer,
-        Err(Fault::NotFound) => {
-            return Err(StartError::NotEnrolled("Okta does not know the account any more.".to_owned()));
-        }
-        Err(fault) => return Err(fault.into()),
-    };
-    let phone = Phone::choose(&answer, settings.device)?;
+    let phone = Phone::choose(&person::factors(client, user)?, settings.device);
     phone.ok_or_else(|| StartError::NotEnrolled("The Okta user has no active Okta Verify push.".to_owned()))
 }
 

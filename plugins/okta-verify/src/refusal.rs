@@ -1,6 +1,7 @@
 //! Faults in the contract's words.
 
 use okta::Fault;
+use okta::person::NotFound;
 
 use crate::contract::exports::portcullis::gateway::authenticator::StartError;
 use crate::contract::exports::portcullis::gateway::connector::ConnectorError;
@@ -23,5 +24,14 @@ impl From<Fault> for ConnectorError {
 impl From<Fault> for StartError {
     fn from(fault: Fault) -> Self {
         Self::Failed(fault.into())
+    }
+}
+
+impl From<NotFound> for StartError {
+    fn from(why: NotFound) -> Self {
+        match why {
+            NotFound::NotEnrolled(why) => Self::NotEnrolled(why),
+            NotFound::Fault(fault) => fault.into(),
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! What the administrator sets.
 
+use okta::person::Login;
 use okta::{Authorization, BaseUrl};
 use settings::{Node, Problem, Problems};
 
@@ -17,17 +18,6 @@ pub enum Device {
     Latest,
     /// The first that Okta lists.
     First,
-}
-
-/// What Okta knows a person by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Login {
-    /// The mail address.
-    Mail,
-    /// The login.
-    Login,
-    /// The mail address where there is one, the login otherwise.
-    MailOrLogin,
 }
 
 /// The connector's settings.

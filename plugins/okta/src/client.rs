@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 
 use crate::contract::portcullis::gateway::http::{Header, HttpError, Method, Request, Response};
 use crate::contract::portcullis::gateway::log::Level;
-use crate::{Authorization, BaseUrl, Fault, dates, rate};
+use crate::{Authorization, BaseUrl, Budget, Fault, dates, rate};
 
 /// What a connector needs of the gateway.
 pub trait Host {
@@ -65,6 +65,12 @@ impl Answer {
     #[must_use]
     pub fn is_budget_scarce(&self) -> bool {
         rate::is_scarce(self)
+    }
+
+    /// What is left of the rate limit's window, where Okta says so.
+    #[must_use]
+    pub fn budget(&self) -> Option<Budget> {
+        Budget::of(self)
     }
 
     /// Reads the body, whatever else it holds.

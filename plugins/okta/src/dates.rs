@@ -38,6 +38,29 @@ pub fn iso_time(text: &str) -> Option<u64> {
     Some((days(year, month, day)? * 86_400 + seconds(clock)?) * MS_PER_SECOND + milliseconds)
 }
 
+/// Writes milliseconds since 1970 the way the API wants times.
+#[must_use]
+pub fn iso_text(time: u64) -> String {
+    let (days, rest) = (time / (86_400 * MS_PER_SECOND), time % (86_400 * MS_PER_SECOND));
+    let (year, month, day) = date(days);
+    let (seconds, milliseconds) = (rest / MS_PER_SECOND, rest % MS_PER_SECOND);
+    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milliseconds:03}Z")
+}
+
+/// The inverse of [`days`]: eras of 400 years, which have a fixed number of days.
+fn date(days: u64) -> (u64, u64, u64) {
+    let shifted = days.saturating_add(719_468);
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    // Counted from March.
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    (era * 400 + year_of_era + carry, month, day)
+}
+
 fn number(text: &str, digits: usize) -> Option<u64> {
     (text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok()).flatten()
 }
@@ -66,6 +89,15 @@ fn days(year: u64, month: u64, day: u64) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        for time in [0, 951_782_399_999, 951_782_400_000, 1_709_164_800_000, 1_795_489_511_773, 4_107_542_399_999] {
+            assert_eq!(iso_time(&iso_text(time)), Some(time), "{}", iso_text(time));
+        }
+        assert_eq!(iso_text(1_795_489_511_773), "2026-11-24T03:05:11.773Z");
+        assert!((0..40_000).all(|day| iso_time(&iso_text(day * 86_400_000)) == Some(day * 86_400_000)));
+    }
 
     #[test]
     fn both_forms_name_the_same_moment() {

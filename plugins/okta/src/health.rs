@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::contract::portcullis::gateway::http::Method;
+use crate::person::{is_id, text};
 use crate::{Answer, Authorization, BaseUrl, Client, Fault, Host, dates};
 
 /// Something that a connector does, and for which it needs a right.
@@ -124,7 +125,7 @@ fn token_owner<H: Host>(client: &Client<'_, H>, needs: &[Right]) -> Result<(Stri
     if status != "ACTIVE" {
         warnings.push(format!("The token's owner is not active; the status is {}.", shown(status)));
     }
-    if let Some(id) = text(&owner, "/id").filter(|id| id.bytes().all(|byte| byte.is_ascii_alphanumeric())) {
+    if let Some(id) = text(&owner, "/id").filter(|id| is_id(id)) {
         warnings.extend(judge_roles(client, id, needs));
         warnings.extend(judge_lifetime(client, id));
     }
@@ -222,10 +223,6 @@ fn try_rights<H: Host>(
         Authorization::ServiceApp { .. } => "grant the scope to the service app, and give it an administrator's role",
     };
     Err(Fault::Forbidden(format!("there is no right to {}; {advice}", missing.join(", or to "))))
-}
-
-fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
-    value.pointer(pointer).and_then(Value::as_str)
 }
 
 /// Text from elsewhere, fit for a line of the console.

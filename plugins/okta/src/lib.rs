@@ -14,6 +14,8 @@ mod fault;
 #[cfg(target_family = "wasm")]
 mod gateway;
 pub mod health;
+mod links;
+pub mod person;
 mod rate;
 #[cfg(not(target_family = "wasm"))]
 pub mod script;
@@ -25,3 +27,4 @@ pub use encode::{filter_text, path_segment};
 pub use fault::Fault;
 #[cfg(target_family = "wasm")]
 pub use gateway::Gateway;
+pub use rate::Budget;

@@ -22,6 +22,25 @@ pub(crate) fn wait_ms(answer: &Answer) -> u32 {
     u32::try_from(wait.min(LONGEST_WAIT_MS)).unwrap_or(u32::MAX)
 }
 
+/// What is left of a window of the rate limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// Requests that the window allows.
+    pub limit: u64,
+    /// Requests that are left of them.
+    pub remaining: u64,
+    /// Milliseconds until the next window, by Okta's clock.
+    pub renewed_in_ms: u32,
+}
+
+impl Budget {
+    pub(crate) fn of(answer: &Answer) -> Option<Self> {
+        let limit = smallest(answer, "x-rate-limit-limit")?;
+        let remaining = smallest(answer, "x-rate-limit-remaining")?;
+        Some(Self { limit, remaining, renewed_in_ms: wait_ms(answer) })
+    }
+}
+
 /// Whether less than a quarter of the window's requests is left.
 pub(crate) fn is_scarce(answer: &Answer) -> bool {
     let limit = smallest(answer, "x-rate-limit-limit");
@@ -73,6 +92,19 @@ mod tests {
         ] {
             assert_eq!(wait(headers), 2_000, "{headers:?}");
         }
+    }
+
+    #[test]
+    fn a_budget_tells_when_it_is_renewed() {
+        let headers = [
+            DATE,
+            ("x-rate-limit-limit", "60"),
+            ("x-rate-limit-remaining", "29"),
+            ("x-rate-limit-reset", "1795489810"),
+        ];
+        let found = Budget::of(&Answer::from(reply(200, &headers, "")));
+        assert_eq!(found, Some(Budget { limit: 60, remaining: 29, renewed_in_ms: 9_000 }));
+        assert_eq!(Budget::of(&Answer::from(reply(200, &headers[..2], ""))), None);
     }
 
     #[test]

@@ -192,6 +192,7 @@ fn record(number: u32, place: u32) -> Record {
             fault: None,
         }],
         challenges: vec![],
+        foreign: None,
     };
     Record { event: Event::Access(Box::new(event)), learned, incidents: vec![] }
 }

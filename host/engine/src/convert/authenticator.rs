@@ -1,10 +1,10 @@
 //! What authenticators are told, and what they say.
 
 use portcullis_core::plugin::{
-    ChallengeContext, ConnectorError, Health, PluginFault, Progress, Prompt, StartError, Step,
+    ChallengeContext, Choice, ConnectorError, Health, PluginFault, Progress, Prompt, StartError, Step,
 };
 
-use crate::bindings::authenticator::exports::portcullis::gateway::{authenticator as wit, connector};
+use crate::bindings::connector::exports::portcullis::gateway::{authenticator as wit, connector};
 use crate::log::printable;
 
 pub(crate) fn context(context: &ChallengeContext) -> wit::Context {
@@ -17,8 +17,14 @@ pub(crate) fn context(context: &ChallengeContext) -> wit::Context {
 
 /// Longest sentence that a connector may say, in bytes.
 const MAX_SENTENCE: usize = 1 << 10;
-/// Longest handle, in bytes; it is stored with each challenge.
+/// Longest handle, in bytes; it is kept with each open challenge.
 const MAX_HANDLE: usize = 16 << 10;
+/// More ways to be asked than these are not shown.
+const MAX_CHOICES: usize = 16;
+/// Longest name of one, in bytes.
+const MAX_CHOICE: usize = 64;
+/// Longest text by which the person tells one from another, in bytes.
+const MAX_LABEL: usize = 120;
 const MAX_WARNINGS: usize = 32;
 
 fn sentence(text: &str) -> String {
@@ -32,6 +38,15 @@ pub(crate) fn step(step: wit::Step) -> Result<Step, PluginFault> {
             step.handle.len()
         )));
     }
+    if step.choices.iter().any(|choice| choice.id.len() > MAX_CHOICE) {
+        return Err(PluginFault::Limit(format!("a choice whose name has more than {MAX_CHOICE} bytes")));
+    }
+    let choice = |choice: wit::Choice| Choice {
+        label: printable(&choice.label, MAX_LABEL),
+        id: choice.id,
+        current: choice.current,
+        wait_ms: choice.wait_ms,
+    };
     Ok(Step {
         progress: match step.progress {
             wit::Progress::Waiting => Progress::Waiting,
@@ -48,6 +63,8 @@ pub(crate) fn step(step: wit::Step) -> Result<Step, PluginFault> {
         },
         poll_after_ms: step.poll_after_ms,
         expires_in_seconds: step.expires_in_seconds,
+        choices: step.choices.into_iter().take(MAX_CHOICES).map(choice).collect(),
+        note: step.note.map(|note| sentence(&note)),
     })
 }
 

@@ -10,7 +10,7 @@ use portcullis_core::{Clock, Secret, Timestamp};
 
 use self::server::Server;
 use super::HttpGate;
-use crate::bindings::authenticator::portcullis::gateway::http::{Header, HttpError, Method, Request, Response};
+use crate::bindings::connector::portcullis::gateway::http::{Header, HttpError, Method, Request, Response};
 use crate::grants::{Grants, HostGrant, SecretGrant};
 use crate::limits::ConnectorLimits;
 

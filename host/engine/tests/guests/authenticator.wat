@@ -61,10 +61,15 @@
       (import "memory" "memory" (memory 1))
       (import "host" "send" (func $http_send (param i32 i32 i32 i32 i32 i32 i32 i32)))
       ;; ok(step { waiting, handle "h", push(some(42)), 1000 ms, 60 s }). The step begins at 4: progress at 4, handle at 8,
-      ;; prompt at 16 (case, then the option at 20), poll-after-ms at 28, expires-in-seconds at 32.
-      (data (i32.const 16) "\00\00\00\00\00\00\00\00\80\00\00\00\01\00\00\00\00\00\00\00\01\2a\00\00\00\00\00\00\e8\03\00\00\3c\00\00\00")
+      ;; prompt at 16 (case, then the option at 20), poll-after-ms at 28, expires-in-seconds at 32, choices at 36 (one, at
+      ;; 256: id "c", label "C\nx", current, 5000 ms), note at 44 (some "n").
+      (data (i32.const 16) "\00\00\00\00\00\00\00\00\80\00\00\00\01\00\00\00\00\00\00\00\01\2a\00\00\00\00\00\00\e8\03\00\00\3c\00\00\00\00\01\00\00\01\00\00\00\01\00\00\00\90\00\00\00\01\00\00\00")
+      (data (i32.const 256) "\a0\00\00\00\01\00\00\00\b0\00\00\00\03\00\00\00\01\00\00\00\88\13\00\00")
+      (data (i32.const 144) "n")
+      (data (i32.const 160) "c")
+      (data (i32.const 176) "C\nx")
       ;; ok, for cancel
-      (data (i32.const 64) "\00\00\00\00\00\00\00\00\00\00\00\00")
+      (data (i32.const 96) "\00\00\00\00\00\00\00\00\00\00\00\00")
       (data (i32.const 128) "h")
       (data (i32.const 1024) "@URL@")
       ;; Sends GET to the address and gives back the case of the result: 0 ok, 1 error.
@@ -77,7 +82,8 @@
         @POLL@
         (i32.const 16))
       (func (export "verify") (param i32 i32 i32 i32) (result i32) (i32.const 16))
-      (func (export "cancel") (param i32 i32) (result i32) (i32.const 64)))
+      (func (export "choose") (param i32 i32 i32 i32) (result i32) (i32.const 16))
+      (func (export "cancel") (param i32 i32) (result i32) (i32.const 96)))
     (core instance $main (instantiate $Main (with "memory" (instance $memory)) (with "host" (instance $host))))
 
     (type $error' (variant (case "unauthorized" string) (case "forbidden" string) (case "rate-limited" u32)
@@ -98,8 +104,11 @@
     (export $prompt "prompt" (type $prompt'))
     (type $progress' (enum "waiting" "approved" "denied" "wrong-code" "failed" "expired"))
     (export $progress "progress" (type $progress'))
+    (type $choice' (record (field "id" string) (field "label" string) (field "current" bool) (field "wait-ms" u32)))
+    (export $choice "choice" (type $choice'))
     (type $step' (record (field "progress" $progress) (field "handle" string) (field "prompt" $prompt)
-      (field "poll-after-ms" u32) (field "expires-in-seconds" u32)))
+      (field "poll-after-ms" u32) (field "expires-in-seconds" u32) (field "choices" (list $choice))
+      (field "note" (option string))))
     (export $step "step" (type $step'))
     (type $start_error' (variant (case "not-enrolled" string) (case "failed" $error)))
     (export $start_error "start-error" (type $start_error'))
@@ -109,6 +118,8 @@
       (canon lift (core func $main "poll") (memory $mem) (realloc $realloc)))
     (func (export "verify") (param "handle" string) (param "code" string) (result (result $step (error $error)))
       (canon lift (core func $main "verify") (memory $mem) (realloc $realloc)))
+    (func (export "choose") (param "handle" string) (param "choice" string) (result (result $step (error $error)))
+      (canon lift (core func $main "choose") (memory $mem) (realloc $realloc)))
     (func (export "cancel") (param "handle" string) (result (result (error $error)))
       (canon lift (core func $main "cancel") (memory $mem) (realloc $realloc))))
   (instance $authenticator (instantiate $Authenticator (with "http" (instance $http))))

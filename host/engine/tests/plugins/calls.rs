@@ -6,7 +6,9 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use portcullis_core::plugin::{Authenticator, ChallengeContext, ConnectorError, PluginFault, Policy, Progress, Prompt};
+use portcullis_core::plugin::{
+    Authenticator, ChallengeContext, Choice, ConnectorError, PluginFault, Policy, Progress, Prompt,
+};
 use portcullis_core::policy::Verdict;
 use portcullis_core::{AccountFacts, ConnectorName, Group, OperationKind};
 use portcullis_engine::{ConnectorLimits, ConnectorSpec, Grants, HostGrant, World};
@@ -101,8 +103,11 @@ async fn an_authenticator_answers() {
     let step = connector.start(&context).await.unwrap();
     assert_eq!((step.progress, step.prompt.clone()), (Progress::Waiting, Prompt::Push(Some(42))));
     assert_eq!((step.handle.as_str(), step.poll_after_ms, step.expires_in_seconds), ("h", 1000, 60));
+    let choice = Choice { id: "c".to_owned(), label: "C\\nx".to_owned(), current: true, wait_ms: 5000 };
+    assert_eq!((step.choices.as_slice(), step.note.as_deref()), (&[choice][..], Some("n")));
     assert!(connector.poll("h").await.unwrap() == step);
     assert!(connector.verify("h", "123456").await.unwrap() == step);
+    assert!(connector.choose("h", "c").await.unwrap() == step);
     connector.cancel("h").await.unwrap();
 }
 

@@ -6,4 +6,5 @@ mod support;
 
 mod calls;
 mod hostile;
+mod identity_providers;
 mod refusals;

@@ -3,6 +3,7 @@
 const MEMORY: &str = include_str!("../guests/memory.wat");
 const PLUGIN: &str = include_str!("../guests/plugin.wat");
 const POLICY: &str = include_str!("../guests/policy.wat");
+const IDENTITY_PROVIDER: &str = include_str!("../guests/identity_provider.wat");
 const AUTHENTICATOR: &str = include_str!("../guests/authenticator.wat");
 
 /// What the guest says about itself and its settings.
@@ -34,6 +35,11 @@ pub fn policy_with_import(about: &About, evaluate: &str, import: &str) -> Vec<u8
 pub fn authenticator(about: &About, poll: &str, url: &str) -> Vec<u8> {
     let text = AUTHENTICATOR.replace("@POLL@", poll).replace("@URL@", url);
     build(&text.replace("@URL_LENGTH@", &url.len().to_string()), about)
+}
+
+/// A connector to a cloud identity provider that runs the WebAssembly text at each poll and then hands over no event.
+pub fn identity_provider(about: &About, poll: &str) -> Vec<u8> {
+    build(&IDENTITY_PROVIDER.replace("@POLL@", poll), about)
 }
 
 fn build(text: &str, about: &About) -> Vec<u8> {

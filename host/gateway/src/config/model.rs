@@ -262,6 +262,7 @@ pub(crate) struct Listener {
     pub(crate) allow_unauthenticated_bind: bool,
     #[serde(default)]
     pub(crate) relay_opaque_sasl: bool,
+    pub(crate) appended_codes: Option<String>,
     pub(crate) idle_seconds: Option<u32>,
     #[serde(default = "ten_thousand")]
     pub(crate) connections: usize,
@@ -368,10 +369,41 @@ pub(crate) struct Connector {
     pub(crate) base_url: Option<String>,
     pub(crate) ca_file: Option<PathBuf>,
     pub(crate) token: Credential,
+    /// Only with a plugin for a cloud identity provider.
+    pub(crate) cloud: Option<Cloud>,
     #[serde(default)]
     pub(crate) settings: toml::Table,
     #[serde(default)]
     pub(crate) limits: Limits,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(crate) struct Cloud {
+    pub(crate) on_block: OnBlock,
+    pub(crate) act_within_seconds: u32,
+    pub(crate) match_attribute: Option<MatchAttribute>,
+}
+
+impl Default for Cloud {
+    fn default() -> Self {
+        Self { on_block: OnBlock::EndSessions, act_within_seconds: 3_600, match_attribute: None }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum OnBlock {
+    None,
+    EndSessions,
+    Suspend,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct MatchAttribute {
+    pub(crate) directory: String,
+    pub(crate) cloud: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -428,11 +460,18 @@ pub(crate) struct Challenge {
     pub(crate) timeout_limit_seconds: u32,
     pub(crate) per_account_and_hour: u32,
     pub(crate) denials_in_a_row: u32,
+    pub(crate) late_answer_seconds: u32,
 }
 
 impl Default for Challenge {
     fn default() -> Self {
-        Self { timeout_seconds: 60, timeout_limit_seconds: 300, per_account_and_hour: 10, denials_in_a_row: 2 }
+        Self {
+            timeout_seconds: 60,
+            timeout_limit_seconds: 300,
+            per_account_and_hour: 10,
+            denials_in_a_row: 2,
+            late_answer_seconds: 0,
+        }
     }
 }
 

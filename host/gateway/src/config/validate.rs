@@ -59,6 +59,11 @@ pub(super) fn validate(config: &Config) -> Vec<Problem> {
             format!("has to be between 1 and timeout-limit-seconds ({})", config.challenge.timeout_limit_seconds);
         problems.push(Problem::new(["challenge", "timeout-seconds"], text));
     }
+    if config.challenge.late_answer_seconds > 300 {
+        let text =
+            "is more than 300: whoever comes from the same machine with the password gets the answer that was given";
+        problems.push(Problem::new(["challenge", "late-answer-seconds"], text));
+    }
     for (key, value) in [
         ("per-account-and-hour", config.challenge.per_account_and_hour),
         ("denials-in-a-row", config.challenge.denials_in_a_row),
@@ -207,6 +212,11 @@ fn listener(problems: &mut Vec<Problem>, position: &str, listener: &Listener) {
             at(key, "is 0: leave it out where there is to be no limit");
         }
     }
+    if let Some(delimiter) = &listener.appended_codes
+        && (!(1..=8).contains(&delimiter.len()) || delimiter.contains(|c: char| c.is_alphanumeric() || c.is_control()))
+    {
+        at("appended-codes", "has to be 1 to 8 octets that are neither letters nor digits, for example \",\"");
+    }
     if let Some(Err(text)) = listener.gateway_url() {
         at(
             "rewrite-referrals",
@@ -326,5 +336,9 @@ fn connector(problems: &mut Vec<Problem>, position: &str, connector: &Connector)
     if connector.settings.contains_key("oauth") {
         let text = "is made from `token` of the connector: write token = { oauth = { … } } there";
         problems.push(Problem::new(["connector", position, "settings", "oauth"], text));
+    }
+    if connector.cloud.is_some() && matches!(connector.name.as_str(), "ldap" | "name" | "dn" | "address") {
+        let text = "would be taken for something else in events and accounts: choose another name";
+        problems.push(Problem::new(["connector", position, "name"], text));
     }
 }

@@ -2,16 +2,18 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use portcullis_core::challenge::{ChallengeRecord, ChallengeState, ChallengeView, LinkToken, RememberKey};
+use portcullis_core::challenge::{ChallengeRecord, ChallengeState, ChallengeView, LinkToken};
 use portcullis_core::policy::ChallengeOutcome;
 use portcullis_core::{ChallengeId, Timestamp};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Answered, Question, Shared, state_of};
+use super::orders::Order;
+use super::pages::Pages;
+use super::{Answered, Key, Question, Shared, state_of};
 
 /// How a challenge ended.
 #[derive(Debug, Clone)]
@@ -24,34 +26,58 @@ pub(super) struct Ending {
     pub(super) was_asked: bool,
 }
 
+/// How many clients wait for a challenge, and since when there are so many.
+#[derive(Debug, Clone, Copy)]
+struct Waiting {
+    count: usize,
+    since: Instant,
+}
+
 /// A challenge.
 pub(super) struct Live {
-    pub(super) key: RememberKey,
+    pub(super) key: Key,
     id: ChallengeId,
     login: String,
     view: watch::Sender<ChallengeView>,
     ending: watch::Sender<Option<Ending>>,
-    waiting: AtomicUsize,
+    waiting: watch::Sender<Waiting>,
     /// Nobody waits any more.
     pub(super) abandoned: CancellationToken,
     /// The person dismissed it on its page.
     pub(super) dismissed: CancellationToken,
     /// Its connector is there no more.
     pub(super) removed: CancellationToken,
+    /// Somebody said on its page that it was not them.
+    pub(super) denied: CancellationToken,
+    /// The pages that show it.
+    pub(super) pages: Pages,
+    /// Where the follower gets what the person typed or chose.
+    pub(super) orders: mpsc::Sender<Order>,
+    /// Whoever has it may give an order.
+    pub(super) turn: Arc<Semaphore>,
 }
 
 impl Live {
-    pub(super) fn new(id: ChallengeId, link: LinkToken, key: RememberKey, question: &Question, now: Timestamp) -> Self {
+    pub(super) fn new(
+        (id, link): (ChallengeId, LinkToken),
+        key: Key,
+        question: &Question,
+        now: Timestamp,
+        orders: mpsc::Sender<Order>,
+    ) -> Self {
         let view = ChallengeView {
             id,
             link,
             login: question.account.login.clone(),
-            address: key.address,
+            address: key.remember.address,
             endpoint_name: question.endpoint.as_ref().and_then(|endpoint| endpoint.name.clone()),
             application: question.application.clone(),
             opened_at: now,
             expires_at: now.plus(question.timeout),
             number: None,
+            code: None,
+            note: None,
+            choices: Vec::new(),
             state: ChallengeState::Open,
             version: 1,
         };
@@ -61,15 +87,19 @@ impl Live {
             login: question.account.login.clone(),
             view: watch::Sender::new(view),
             ending: watch::Sender::new(None),
-            waiting: AtomicUsize::new(0),
+            waiting: watch::Sender::new(Waiting { count: 0, since: Instant::now() }),
             abandoned: CancellationToken::new(),
             dismissed: CancellationToken::new(),
             removed: CancellationToken::new(),
+            denied: CancellationToken::new(),
+            pages: Pages::new(),
+            orders,
+            turn: Arc::new(Semaphore::new(1)),
         }
     }
 
     pub(super) fn address(&self) -> Option<IpAddr> {
-        self.key.address
+        self.key.remember.address
     }
 
     pub(super) fn view(&self) -> ChallengeView {
@@ -94,20 +124,63 @@ impl Live {
         }
     }
 
-    pub(super) fn dismiss(&self) -> bool {
-        let was_open = self.ending.borrow().is_none() && !self.dismissed.is_cancelled();
-        self.dismissed.cancel();
-        was_open
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.waiting.borrow().count > 0
     }
 
-    /// Shows the number, once the service has told it.
-    pub(super) fn show_number(&self, number: Option<u8>) {
-        self.view.send_if_modified(|view| {
-            let changes = number.is_some() && view.number != number;
-            if changes {
-                view.number = number;
-                view.version += 1;
+    /// Notes that one more waits, or one less. Says how many there are.
+    fn count(&self, change: impl FnOnce(usize) -> usize) -> usize {
+        let mut now = 0;
+        self.waiting.send_modify(|waiting| {
+            now = change(waiting.count);
+            *waiting = Waiting { count: now, since: Instant::now() };
+        });
+        now
+    }
+
+    /// Until nobody has waited for so long.
+    pub(super) async fn forsaken(&self, late: Duration) {
+        let mut waiting = self.waiting.subscribe();
+        loop {
+            let Waiting { count, since } = *waiting.borrow_and_update();
+            let over = async {
+                match count {
+                    0 => tokio::time::sleep_until(since + late).await,
+                    _ => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = over => return,
+                // The sender is this very object, which is borrowed here.
+                _ = waiting.changed() => {}
             }
+        }
+    }
+
+    pub(super) fn dismiss(&self) -> bool {
+        self.put_an_end(&self.dismissed)
+    }
+
+    pub(super) fn deny(&self) -> bool {
+        self.put_an_end(&self.denied)
+    }
+
+    fn put_an_end(&self, how: &CancellationToken) -> bool {
+        let over = self.dismissed.is_cancelled() || self.denied.is_cancelled();
+        if !over {
+            how.cancel();
+        }
+        !over && self.ending.borrow().is_none()
+    }
+
+    /// Shows where it stands. The version grows when something else is to be seen, and always when it `answers` somebody
+    /// who waits for it.
+    pub(super) fn show(&self, answers: bool, change: impl FnOnce(&mut ChallengeView)) {
+        self.view.send_if_modified(|view| {
+            let before = view.clone();
+            change(view);
+            let changes = answers || *view != before;
+            view.version += u64::from(changes);
             changes
         });
     }
@@ -120,7 +193,8 @@ impl Live {
                 _ if self.abandoned.is_cancelled() => ChallengeState::Cancelled,
                 outcome => state_of(outcome),
             };
-            view.number = None;
+            (view.number, view.code, view.note) = (None, None, None);
+            view.choices.clear();
             view.version += 1;
         });
         self.ending.send_replace(Some(ending));
@@ -130,12 +204,12 @@ impl Live {
     pub(super) fn record(&self, state: ChallengeState, ended_at: Option<Timestamp>) -> ChallengeRecord {
         ChallengeRecord {
             id: self.id,
-            account: self.key.account.clone(),
+            account: self.key.remember.account.clone(),
             login: self.login.clone(),
-            address: self.key.address,
-            application: self.key.application.clone(),
-            policy: self.key.policy.clone(),
-            connector: self.key.connector.clone(),
+            address: self.key.remember.address,
+            application: self.key.remember.application.clone(),
+            policy: self.key.remember.policy.clone(),
+            connector: self.key.remember.connector.clone(),
             opened_at: self.view.borrow().opened_at,
             ended_at,
             state,
@@ -157,7 +231,7 @@ pub(super) struct Waiter {
 impl Waiter {
     /// The caller holds the table's lock, so that the count and the table agree.
     pub(super) fn join(shared: &Arc<Shared>, live: &Arc<Live>) -> Self {
-        live.waiting.fetch_add(1, Ordering::SeqCst);
+        live.count(|count| count + 1);
         Self { shared: Arc::clone(shared), live: Arc::clone(live), ending: live.ending.subscribe() }
     }
 
@@ -177,12 +251,10 @@ impl Waiter {
 impl Drop for Waiter {
     fn drop(&mut self) {
         let mut table = self.shared.table();
-        if self.live.waiting.fetch_sub(1, Ordering::SeqCst) == 1 && self.live.ended_at().is_none() {
-            // The last one has gone: nobody may join any more, and the question is taken back.
-            if table.open.get(&self.live.key).is_some_and(|open| Arc::ptr_eq(open, &self.live)) {
-                table.open.remove(&self.live.key);
-            }
-            self.live.abandoned.cancel();
+        let left = self.live.count(|count| count.saturating_sub(1));
+        // Where answers may come late, the follower sees to it.
+        if left == 0 && self.live.ended_at().is_none() && self.shared.late.is_zero() {
+            table.give_up(&self.live);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! A made-up world around the guard: every room is a fake that the test can look into.
 
+mod codes;
+
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -22,6 +24,8 @@ use portcullis_core::*;
 use portcullis_guard::{ChallengeBudget, Guard, Options, PolicyEntry, Rooms, Surroundings};
 use tokio::sync::Notify;
 
+pub use codes::Codes;
+
 #[derive(Default)]
 pub struct World {
     pub records: Mutex<Vec<Record>>,
@@ -31,6 +35,8 @@ pub struct World {
     pub refused_logins: Mutex<Vec<String>>,
     pub directory_down: AtomicBool,
     pub kind: Mutex<Option<AccountKind>>,
+    /// Somebody else has alice's mail address.
+    pub two_alices: AtomicBool,
     ids: AtomicU64,
     epoch: Mutex<Option<tokio::time::Instant>>,
 }
@@ -64,13 +70,25 @@ impl Directory for World {
             id: AccountId::new("alice-id"),
             login: "alice".to_owned(),
             dn: Some(name.to_owned()),
-            mail: None,
+            mail: Some("alice@example.com".to_owned()),
             kind: self.kind.lock().unwrap().unwrap_or(AccountKind::Human),
             privileged: false,
             cloud_enabled: None,
             risk: 0,
         };
         Ok(name.starts_with("uid=alice").then(|| DirectoryAccount { account, facts: Arc::default() }))
+    }
+    async fn with_value(&self, attribute: &str, value: &str) -> Result<Vec<DirectoryAccount>, DirectoryError> {
+        let alice = self.find("uid=alice,ou=people,dc=example,dc=com").await?;
+        let is_hers = |alice: &DirectoryAccount| attribute == "mail" && alice.account.mail.as_deref() == Some(value);
+        let mut found: Vec<_> = alice.into_iter().filter(is_hers).collect();
+        if self.two_alices.load(Ordering::SeqCst) {
+            found.extend(found.clone().into_iter().map(|mut other| {
+                other.account.id = AccountId::new("other-alice-id");
+                other
+            }));
+        }
+        Ok(found)
     }
 }
 
@@ -217,6 +235,8 @@ impl Phone {
             prompt: Prompt::Push(Some(47)),
             poll_after_ms: 1000,
             expires_in_seconds: 300,
+            choices: Vec::new(),
+            note: None,
         }
     }
     pub fn answer(&self, progress: Progress) {
@@ -249,6 +269,9 @@ impl Authenticator for Phone {
     async fn verify(&self, _: &str, _: &str) -> Result<Step, ConnectorError> {
         Err(ConnectorError::Protocol("a push has no code".to_owned()))
     }
+    async fn choose(&self, _: &str, _: &str) -> Result<Step, ConnectorError> {
+        Err(ConnectorError::Protocol("a push has no choices".to_owned()))
+    }
     async fn cancel(&self, _: &str) -> Result<(), ConnectorError> {
         self.cancels.fetch_add(1, Ordering::SeqCst);
         self.taken_back.notify_one();
@@ -259,6 +282,8 @@ impl Authenticator for Phone {
 pub struct Scene {
     pub world: Arc<World>,
     pub phone: Arc<Phone>,
+    /// The connector `codes`.
+    pub codes: Arc<Codes>,
     pub guard: Arc<Guard>,
 }
 
@@ -280,6 +305,15 @@ pub fn scene_in(
     audit: Audit,
     surroundings: Surroundings,
 ) -> Scene {
+    scene_where(policies, |options| {
+        options.without_store = without_store;
+        options.audit = audit;
+        options.surroundings = surroundings;
+    })
+}
+
+/// With other options than usual.
+pub fn scene_where(policies: Vec<PolicyEntry>, choose: impl FnOnce(&mut Options)) -> Scene {
     let world = Arc::new(World::default());
     let phone = Arc::new(Phone::default());
     let rooms = Rooms {
@@ -290,8 +324,8 @@ pub fn scene_in(
         clock: world.clone(),
         ids: world.clone(),
     };
-    let options = Options {
-        surroundings,
+    let mut options = Options {
+        surroundings: Surroundings::default(),
         accounts_without_entry: vec!["cn=admin,dc=example,dc=com".to_owned()],
         behavior: portcullis_behavior::Settings {
             learning_time: Duration::ZERO,
@@ -301,16 +335,22 @@ pub fn scene_in(
         challenge_timeout: Duration::from_secs(60),
         challenge_timeout_limit: Duration::from_secs(120),
         challenge_budget: ChallengeBudget { per_hour: 6, denials_in_a_row: 2 },
-        without_store,
+        late_answer: Duration::ZERO,
+        without_store: FailMode::Closed,
         store_timeout: Duration::from_secs(5),
-        audit,
+        audit: Audit::Summary,
         challenge_page: Some("https://gateway.example/challenge".to_owned()),
     };
-    let connectors: BTreeMap<ConnectorName, Arc<dyn Authenticator>> =
-        [(ConnectorName::new("phone"), phone.clone() as Arc<dyn Authenticator>)].into();
+    choose(&mut options);
+    let codes = Arc::new(Codes::default());
+    let connectors: BTreeMap<ConnectorName, Arc<dyn Authenticator>> = [
+        (ConnectorName::new("phone"), phone.clone() as Arc<dyn Authenticator>),
+        (ConnectorName::new("codes"), codes.clone()),
+    ]
+    .into();
     let guard = Arc::new(Guard::new(rooms, options, connectors));
     guard.set_policies(policies);
-    Scene { world, phone, guard }
+    Scene { world, phone, codes, guard }
 }
 
 pub fn bind_from(address: &str) -> Asked {
@@ -326,6 +366,7 @@ pub fn bind_from(address: &str) -> Asked {
         entry: None,
         outcome: Outcome::Success,
         directory_result: Some(0),
+        code: None,
     }
 }
 

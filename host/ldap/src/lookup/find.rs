@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ldap3::{Scope, SearchEntry};
-use portcullis_core::directory::{DirectoryAccount, DirectoryError};
+use portcullis_core::directory::{DirectoryAccount, DirectoryError, MOST_WITH_VALUE};
 use portcullis_core::{Account, AccountFacts, AccountId, AccountKind, Group};
 use uuid::Uuid;
 
@@ -12,6 +12,7 @@ use super::domains::Known;
 use super::forms::{Form, forms};
 use super::link::{Link, Searched};
 use super::{CheckError, LookupOptions, Schema, cache, dn, groups};
+use crate::filter::escape;
 
 /// Octets of the longest name that is looked for. No directory has longer ones.
 pub(super) const LONGEST_NAME: usize = 4096;
@@ -76,6 +77,37 @@ pub(super) async fn find(
     let Some(entry) = entry(link, options, domains, name).await? else { return Ok(None) };
     let groups = groups::of(link, options, &entry).await?;
     Ok(Some(account(options, &entry, groups)))
+}
+
+/// Finds the accounts in which an attribute has a value. An attribute that the service account may not read, or that is none,
+/// finds nobody.
+pub(super) async fn with_value(
+    link: &Link,
+    options: &LookupOptions,
+    attribute: &str,
+    value: &str,
+) -> Result<Vec<DirectoryAccount>, DirectoryError> {
+    if attribute.is_empty() || !attribute.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b';'))
+    {
+        return Ok(Vec::new());
+    }
+    let mut wanted = options.schema.attributes().to_vec();
+    wanted.extend(options.attributes.iter().map(String::as_str));
+    let class = match options.schema {
+        Schema::Rfc2307 => "*",
+        Schema::ActiveDirectory => "user",
+    };
+    let mut filter = format!("(&(objectClass={class})({attribute}=");
+    escape(&mut filter, value.trim().as_bytes());
+    filter.push_str("))");
+    let most = i32::try_from(MOST_WITH_VALUE).unwrap_or(i32::MAX);
+    let found = link.search(&options.base, Scope::Subtree, &filter, &wanted, most).await?;
+    let Searched::Entries(entries) = found else { return Ok(Vec::new()) };
+    let mut accounts = Vec::with_capacity(entries.len());
+    for entry in &entries {
+        accounts.push(account(options, entry, groups::of(link, options, entry).await?));
+    }
+    Ok(accounts)
 }
 
 async fn entry(

@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use portcullis_core::directory::{Directory, DirectoryAccount, DirectoryError};
 use portcullis_core::{Secret, dn};
 use thiserror::Error;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use crate::upstreams::Upstreams;
@@ -189,6 +189,14 @@ impl Directory for Lookup {
         };
         pending.await
     }
+
+    async fn with_value(&self, attribute: &str, value: &str) -> Result<Vec<DirectoryAccount>, DirectoryError> {
+        if value.trim().is_empty() || value.len() > find::LONGEST_NAME {
+            return Ok(Vec::new());
+        }
+        let _turn = self.0.turn().await?;
+        find::with_value(&self.0.link, &self.0.options, attribute, value).await
+    }
 }
 
 impl Lookup {
@@ -204,11 +212,15 @@ impl Lookup {
 }
 
 impl Inner {
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, DirectoryError> {
+        match timeout(self.options.timeout, self.turns.acquire()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            _ => Err(DirectoryError::Unreachable("too many look-ups are waiting for it".to_owned())),
+        }
+    }
+
     async fn ask(&self, name: &str) -> Result<Option<DirectoryAccount>, DirectoryError> {
-        let turn = timeout(self.options.timeout, self.turns.acquire()).await;
-        let Ok(Ok(_turn)) = turn else {
-            return Err(DirectoryError::Unreachable("too many look-ups are waiting for it".to_owned()));
-        };
+        let _turn = self.turn().await?;
         find::find(&self.link, &self.options, &self.domains, name).await
     }
 }

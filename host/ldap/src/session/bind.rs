@@ -109,7 +109,10 @@ impl<G: Gate> Session<'_, G> {
             return Err(End::Protocol("a bind whose message id is in use".to_owned()));
         }
         let attempt = match BindAttempt::new(&frame) {
-            Ok(attempt) => attempt.after(self.sasl.take()),
+            Ok(attempt) => {
+                let delimiter = self.shared.listener().rules.appended_codes.as_deref();
+                attempt.without_code(delimiter).after(self.sasl.take())
+            }
             Err(error) => {
                 let code = match error {
                     BindError::Malformed => Code::ProtocolError,
@@ -161,6 +164,7 @@ impl<G: Gate> Session<'_, G> {
                 entry: None,
                 outcome: Outcome::Failure,
                 directory_result: None,
+                code: None,
             },
         };
         self.shared.metrics().request(op::BIND, Handling::Refused);

@@ -20,6 +20,7 @@ pub(super) fn bind_asked(
         entry: Some(bind.name.clone()).filter(|name| !name.is_empty()),
         outcome,
         directory_result,
+        code: bind.code.clone(),
     }
 }
 

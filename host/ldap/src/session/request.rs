@@ -114,6 +114,7 @@ impl<G: Gate> Session<'_, G> {
             entry,
             outcome: Outcome::Pending,
             directory_result: None,
+            code: None,
         }
     }
 

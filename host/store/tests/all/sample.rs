@@ -100,6 +100,7 @@ pub fn access(number: u128, account: &str) -> Event {
             remembered: false,
             waited_ms: 4_200,
         }],
+        foreign: None,
     }))
 }
 

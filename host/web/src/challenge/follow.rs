@@ -33,7 +33,7 @@ struct Message<'a> {
     state: &'a str,
     title: &'a str,
     /// For a screen reader.
-    say: &'a str,
+    say: String,
     html: String,
     /// Nothing more will come.
     done: bool,

@@ -51,21 +51,55 @@ impl Shown {
     pub(super) fn title(&self) -> &'static str {
         match self {
             Self::Nothing => "No sign-in to confirm",
-            Self::One(view) if view.state == ChallengeState::Open && view.number.is_some() => "Pick the number",
-            Self::One(view) => words::challenge_state(view.state).title,
+            Self::One(view) => match asks(view) {
+                Asks::Number(_) => "Pick the number",
+                Asks::Code(_) => "Type your code",
+                Asks::Nothing => words::challenge_state(view.state).title,
+            },
             Self::Several(_) => "Sign-ins from this machine",
         }
     }
 
-    pub(super) fn say(&self) -> &'static str {
-        match self {
+    pub(super) fn say(&self) -> String {
+        let said = match self {
             Self::Nothing => "There is no sign-in to confirm.",
-            Self::One(view) if view.state == ChallengeState::Open && view.number.is_some() => {
-                "Pick the number that is shown here on your phone."
-            }
-            Self::One(view) => words::challenge_state(view.state).advice,
+            Self::One(view) => match asks(view) {
+                Asks::Number(_) => "Pick the number that is shown here on your phone.",
+                Asks::Code(hint) => hint,
+                Asks::Nothing => words::challenge_state(view.state).advice,
+            },
             Self::Several(_) => "There is more than one sign-in from this machine.",
+        };
+        match self {
+            Self::One(view) if view.note.is_some() => format!("{} {said}", view.note.as_deref().unwrap_or_default()),
+            _ => said.to_owned(),
         }
+    }
+
+    /// Until when a code can be typed, where one can be.
+    pub(super) fn code_until(&self) -> Option<Timestamp> {
+        match self {
+            Self::One(view) => matches!(asks(view), Asks::Code(_)).then_some(view.expires_at),
+            Self::Nothing | Self::Several(_) => None,
+        }
+    }
+}
+
+/// What an open challenge wants on its page.
+enum Asks<'a> {
+    /// To be looked at: the number is picked on the phone.
+    Number(u8),
+    /// A code; the text says where it comes from.
+    Code(&'a str),
+    /// Nothing.
+    Nothing,
+}
+
+fn asks(view: &ChallengeView) -> Asks<'_> {
+    match (view.state, &view.code, view.number) {
+        (ChallengeState::Open, Some(hint), _) => Asks::Code(hint),
+        (ChallengeState::Open, None, Some(number)) => Asks::Number(number),
+        _ => Asks::Nothing,
     }
 }
 
@@ -103,20 +137,23 @@ fn nothing() -> Markup {
 fn one(view: &ChallengeView, now: Timestamp) -> Markup {
     let open = view.state == ChallengeState::Open;
     let words = words::challenge_state(view.state);
+    let address = |what: &str| format!("/challenge/{}/{what}", view.link.reveal());
     html! {
-        section.card.challenge data-state=(words.name) {
-            @match view.number.filter(|_| open) {
-                Some(number) => {
+        section.card.challenge data-state=(words.name) data-seen=[open.then(|| address("seen"))] {
+            @match asks(view) {
+                Asks::Number(number) => {
                     h1 { "Waiting for your phone" }
                     p.advice { "Pick this number on your phone:" }
                     p.number { (number) }
                 }
-                None => {
+                Asks::Code(hint) => (code_form(view, hint, &address("code"))),
+                Asks::Nothing => {
                     div.emblem aria-hidden="true" { (words.icon) }
                     h1 { (words.title) }
                     p.advice { (words.advice) }
                 }
             }
+            @if open && !view.choices.is_empty() { (ways(view, now, &address("choose"))) }
             dl.facts {
                 div { dt { "Application" } dd { (view.application) } }
                 div { dt { "Account" } dd { (view.login) } }
@@ -127,10 +164,49 @@ fn one(view: &ChallengeView, now: Timestamp) -> Markup {
                 }
             }
             @if open {
-                form.dismiss method="post" action={ "/challenge/" (view.link.reveal()) "/dismiss" } {
-                    button.button.danger id="dismiss" type="submit" { "This was not me – cancel" }
+                div.ends {
+                    form method="post" action=(address("dismiss")) {
+                        button.button.quiet id="dismiss" type="submit" { "Cancel" }
+                    }
+                    form method="post" action=(address("deny")) {
+                        button.button.danger id="deny" type="submit" { "This was not me" }
+                    }
                 }
                 p.hint { "Only confirm a sign-in that you have just begun yourself." }
+            }
+        }
+    }
+}
+
+/// Works without scripts; with them, the button waits until something is typed.
+fn code_form(view: &ChallengeView, hint: &str, address: &str) -> Markup {
+    html! {
+        h1 { "Type your code" }
+        p.advice id="code-hint" { (hint) }
+        form.code method="post" action=(address) {
+            label for="code" { "One-time code" }
+            input id="code" name="code" type="text" inputmode="numeric" autocomplete="one-time-code" autocapitalize="none"
+                spellcheck="false" required autofocus maxlength="64" aria-describedby="code-note code-hint";
+            p.note id="code-note" role="alert" { (view.note.as_deref().unwrap_or_default()) }
+            button.button id="ok" type="submit" { "OK" }
+        }
+    }
+}
+
+/// Other ways to be asked, and the same once more.
+fn ways(view: &ChallengeView, now: Timestamp, address: &str) -> Markup {
+    html! {
+        form.ways method="post" action=(address) {
+            h2 { @if view.code.is_some() { "No code?" } @else { "Another way" } }
+            @for choice in &view.choices {
+                @let wait = choice.from.since(now);
+                // Without scripts it can be pressed too early, and is then told how long to wait.
+                @let counts = choice.current && !wait.is_zero();
+                button.button.quiet type="submit" name="choice" value=(choice.id) id={ "way-" (choice.id) }
+                    data-wait-ms=[counts.then(|| wait.as_millis())] {
+                    @if choice.current { "Send again: " }
+                    (choice.label)
+                }
             }
         }
     }
@@ -155,6 +231,10 @@ fn machine(view: &ChallengeView) -> Markup {
     }
 }
 
+fn listed(view: &ChallengeView) -> Option<String> {
+    (view.state == ChallengeState::Open).then(|| format!("/challenge/{}/seen", view.link.reveal()))
+}
+
 fn several(views: &[ChallengeView]) -> Markup {
     html! {
         section.card.challenge data-state="several" {
@@ -164,7 +244,8 @@ fn several(views: &[ChallengeView]) -> Markup {
                 @for view in views {
                     @let words = words::challenge_state(view.state);
                     li {
-                        a id={ "choice-" (view.id) } href={ "/challenge/" (view.link.reveal()) } data-state=(words.name) {
+                        a id={ "choice-" (view.id) } href={ "/challenge/" (view.link.reveal()) } data-state=(words.name)
+                            data-listed=[listed(view)] {
                             span.what { strong { (view.application) } " · " (view.login) }
                             span.when { (time(view.opened_at, Show::Local)) }
                             span.how { span aria-hidden="true" { (words.icon) } " " (words.short) }

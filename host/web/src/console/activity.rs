@@ -46,7 +46,8 @@ async fn content(app: &App, before: Option<u64>) -> Result<Content, Failure> {
         events.pop();
     }
     let incidents = app.state.incidents.incidents(INCIDENTS).await?;
-    Ok(Content { events, older, before, incidents })
+    let sources = (app.state.sources)();
+    Ok(Content { events, older, before, incidents, sources })
 }
 
 /// `GET /activity?before=`.

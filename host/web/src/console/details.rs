@@ -1,9 +1,11 @@
 //! Everything that is on record about one access.
 
 use maud::{Markup, html};
+use portcullis_core::cloud::Foreign;
 use portcullis_core::event::{AccessEvent, RecordedChallenge, RecordedRuling};
 use portcullis_core::{Access, Account, ClientCertificate, Endpoint, Protection, Signal};
 
+use crate::time::{Show, time};
 use crate::words;
 
 pub(super) fn access(event: &AccessEvent) -> Markup {
@@ -11,6 +13,7 @@ pub(super) fn access(event: &AccessEvent) -> Markup {
     html! {
         div.details {
             (facts(event))
+            @if let Some(told) = &event.foreign { (foreign(told)) }
             (list("Signals", "Nothing was noticed.", &access.signals, signal))
             (list("Rulings", "No policy was asked.", &event.rulings, ruling))
             (list("Challenges", "No second factor was asked for.", &event.challenges, challenge))
@@ -43,6 +46,30 @@ fn facts(event: &AccessEvent) -> Markup {
                 }
                 div { dt { "Source" } dd { (access.source) } }
                 div { dt { "Event" } dd { code { (access.id) } } }
+            }
+        }
+    }
+}
+
+/// What a cloud service told.
+fn foreign(told: &Foreign) -> Markup {
+    html! {
+        section {
+            h4 { "At the service" }
+            dl.facts {
+                @if !told.detail.is_empty() { div { dt { "What" } dd { (told.detail) } } }
+                @if let Some(place) = &told.place { div { dt { "Place" } dd {
+                    (place)
+                    @if let Some(at) = &told.position { " (" (format!("{:.2}, {:.2}", at.latitude, at.longitude)) ")" }
+                } } }
+                @if let Some(client) = &told.user_agent { div { dt { "Client" } dd { (client) } } }
+                @if let Some(account) = &told.account { div { dt { "Account there" } dd { code { (account) } } } }
+                @for attribute in &told.attributes {
+                    div { dt { (attribute.name) } dd { (attribute.values.join(", ")) } }
+                }
+                div { dt { "Heard of" } dd { (time(told.received_at, Show::Full)) } }
+                @if let Some(event) = &told.follows { div { dt { "Follows from" } dd { code { (event) } } } }
+                div { dt { "Event there" } dd { code { (told.id) } } }
             }
         }
     }

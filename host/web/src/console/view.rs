@@ -1,6 +1,7 @@
 //! How the Activity page looks.
 
 use maud::{Markup, html};
+use portcullis_core::cloud::SourceStatus;
 use portcullis_core::event::{AccessEvent, AdministrationEvent, Event};
 use portcullis_core::incident::{Incident, IncidentState};
 use portcullis_core::store::StoredEvent;
@@ -20,6 +21,8 @@ pub(super) struct Content {
     pub(super) before: Option<u64>,
     /// Those that are not resolved first.
     pub(super) incidents: Vec<Incident>,
+    /// The cloud services that are read.
+    pub(super) sources: Vec<SourceStatus>,
 }
 
 pub(super) fn page(content: &Content, signed_in: &SignedIn) -> Markup {
@@ -43,6 +46,7 @@ pub(super) fn page(content: &Content, signed_in: &SignedIn) -> Markup {
 pub(super) fn part(content: &Content, signed_in: &SignedIn) -> Markup {
     html! {
         (incidents(&content.incidents, signed_in))
+        @if !content.sources.is_empty() { (sources(&content.sources)) }
         section aria-labelledby="events-title" {
             h2 id="events-title" { "Events" }
             (events(&content.events))
@@ -81,6 +85,32 @@ fn incidents(incidents: &[Incident], signed_in: &SignedIn) -> Markup {
                 }
             }
         }
+    }
+}
+
+fn sources(sources: &[SourceStatus]) -> Markup {
+    html! {
+        section aria-labelledby="sources-title" {
+            h2 id="sources-title" { "Cloud services" }
+            ul { @for one in sources { li { (source(one)) } } }
+        }
+    }
+}
+
+/// "okta ✓ Up to date, last read 10:00:01; 1,204 events since the start."
+fn source(status: &SourceStatus) -> Markup {
+    let state = match (&status.last_error, status.last_success, status.behind) {
+        (Some(_), ..) => Badge { name: "block", icon: "✕", word: "Cannot be read" },
+        (None, None, _) => Badge { name: "recorded", icon: "…", word: "Not read yet" },
+        (None, Some(_), true) => Badge { name: "refused", icon: "!", word: "Behind" },
+        (None, Some(_), false) => Badge { name: "allow", icon: "✓", word: "Up to date" },
+    };
+    html! {
+        strong { (status.source) } " " (badge(state, "decision"))
+        @if let Some(at) = status.last_success { " last read " (time(at, Show::Full)) }
+        @if let Some(to) = status.complete_to { ", complete up to " (time(to, Show::Full)) }
+        ", " (words::count(status.stored, "event", "events")) " since the start"
+        @if let Some((at, why)) = &status.last_error { br; span.fault { (time(*at, Show::Full)) ": " (why) } }
     }
 }
 
@@ -163,10 +193,23 @@ fn access(event: &AccessEvent) -> Markup {
                         },
                         None => span.none { "not known" },
                     }
+                    @if let Some(place) = event.foreign.as_ref().and_then(|foreign| foreign.place.as_ref()) {
+                        br; (place)
+                    }
                 }
                 td data-label="Application" { (access.target.application) }
-                td data-label="Operation" { (words::operation(&access.operation)) }
-                td data-label="Decision" { (badge(words::decision(event.decision), "decision")) }
+                td data-label="Operation" {
+                    (words::operation(&access.operation))
+                    @match &event.foreign {
+                        Some(foreign) if foreign.follows.is_some() => { br; "answered afterwards" }
+                        Some(foreign) if !foreign.detail.is_empty() => { br; (foreign.detail) }
+                        _ => {}
+                    }
+                }
+                td data-label="Decision" {
+                    @let word = if event.foreign.is_some() { words::foreign_decision } else { words::decision };
+                    (badge(word(event.decision), "decision"))
+                }
                 td data-label="Policy" {
                     @match &event.decided_by {
                         Some(policy) => (policy),

@@ -8,20 +8,50 @@
 
   // Times in the reader's own time zone, and countdowns, which run by this machine's clock from what the server said.
   const counters = new Map();
+  const waits = new Map();
   function dress() {
     for (const time of region.querySelectorAll("time[data-local]")) {
       const at = new Date(time.dateTime);
       if (!Number.isNaN(at.getTime())) time.textContent = at.toLocaleTimeString();
     }
     counters.clear();
+    waits.clear();
     for (const timer of region.querySelectorAll("[data-left-ms]")) {
       counters.set(timer, performance.now() + Number(timer.dataset.leftMs));
     }
-  }
-  function count() {
-    for (const [timer, end] of counters) {
-      timer.textContent = `${Math.max(0, Math.ceil((end - performance.now()) / 1000))} s`;
+    for (const button of region.querySelectorAll("[data-wait-ms]")) {
+      const rest = document.createElement("span");
+      button.append(" ", rest);
+      button.disabled = true;
+      waits.set(button, { end: performance.now() + Number(button.dataset.waitMs), rest });
     }
+    code();
+  }
+  const seconds = (end) => Math.max(0, Math.ceil((end - performance.now()) / 1000));
+  function count() {
+    for (const [timer, end] of counters) timer.textContent = `${seconds(end)} s`;
+    for (const [button, { end, rest }] of waits) {
+      const left = seconds(end);
+      rest.textContent = left ? `(in ${left} s)` : "";
+      if (left) continue;
+      button.disabled = false;
+      waits.delete(button);
+    }
+  }
+
+  // The button waits for a code, and is pressed once.
+  function code() {
+    const field = document.getElementById("code");
+    const ok = document.getElementById("ok");
+    if (!field || !ok) return;
+    const look = () => {
+      ok.disabled = !field.value.trim();
+    };
+    field.addEventListener("input", look);
+    field.form.addEventListener("submit", () => {
+      ok.disabled = true;
+    });
+    look();
   }
 
   // Replaces the live part; what was open stays open, what had the focus keeps it, what was on the screen stays there.
@@ -33,7 +63,11 @@
       : undefined;
     const id = anchor?.id;
     const top = anchor?.getBoundingClientRect().top ?? 0;
+    const typed = document.getElementById("code")?.value;
     region.innerHTML = html;
+    const field = document.getElementById("code");
+    if (field && typed) field.value = typed;
+    if (field && document.activeElement === document.body) field.focus({ preventScroll: true });
     for (const one of region.querySelectorAll("details[data-key]")) {
       one.open = open.includes(one.dataset.key);
     }
@@ -60,7 +94,37 @@
     window.addEventListener("pagehide", () => source.close(), { once: true });
   }
 
+  // Tells the gateway that the page of a challenge is open. A code can be typed nowhere else, so that who closes the page
+  // gives up. What is listed among others is neither open nor closed.
+  const page = crypto.getRandomValues(new Uint32Array(1))[0];
+  let open = "";
+  function tell(address, word) {
+    const body = `${page} ${word}`;
+    if (word === "gone") navigator.sendBeacon(address, body);
+    else fetch(address, { method: "POST", body, keepalive: true }).catch(() => {});
+  }
+  function beat() {
+    if (open) tell(open, document.hidden ? "hidden" : "visible");
+  }
+  function shown() {
+    const before = open;
+    open = region.querySelector("[data-seen]")?.dataset.seen ?? "";
+    if (before && before !== open) tell(before, "elsewhere");
+    for (const one of region.querySelectorAll("[data-listed]")) {
+      if (one.dataset.listed !== before) tell(one.dataset.listed, "elsewhere");
+    }
+    if (open && open !== before) beat();
+  }
+
   function challenge() {
+    shown();
+    setInterval(beat, 5000);
+    document.addEventListener("visibilitychange", beat);
+    window.addEventListener("pagehide", () => {
+      if (open) tell(open, "gone");
+      // Browsers also tell that a page is hidden now when it is gone.
+      open = "";
+    });
     const announce = document.getElementById("announce");
     listen(
       (data, source) => {
@@ -69,6 +133,7 @@
         if (message.mark === region.dataset.mark) return;
         region.dataset.mark = message.mark;
         replace(message.html);
+        shown();
         document.title = `${message.title} – Portcullis`;
         if (announce) announce.textContent = `${message.title}. ${message.say}`;
       },

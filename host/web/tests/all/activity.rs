@@ -1,6 +1,8 @@
+use portcullis_core::cloud::{Foreign, SourceStatus};
 use portcullis_core::event::{AdministrationEvent, Decision, Event};
 use portcullis_core::incident::IncidentState;
 use portcullis_core::policy::{ChallengeOutcome, Severity};
+use portcullis_core::source::{Attribute, Position};
 use portcullis_core::summary::{MOST_BASES, SessionSummary, Tally};
 use portcullis_core::{Ids as _, OperationKind, Timestamp};
 
@@ -47,6 +49,65 @@ async fn the_page_shows_events_with_what_was_decided_and_why() {
     }
     let position = |text: &str| page.find(text).unwrap();
     assert!(position("10:00:03") < position("10:00:02") && position("10:00:02") < position("10:00:01"));
+}
+
+#[tokio::test]
+async fn what_a_cloud_service_told_is_said_in_words_and_how_reading_it_goes() {
+    let stage = Stage::new().await;
+    let mut event = sample::allowed(1, "alice", at(1));
+    event.access.source = "okta".to_owned();
+    event.access.operation = portcullis_core::Operation::SignIn;
+    event.foreign = Some(Box::new(Foreign {
+        id: "e-1".to_owned(),
+        received_at: at(9),
+        account: Some("00u1".to_owned()),
+        detail: "User <login> to Okta".to_owned(),
+        place: Some("Berlin, Germany".to_owned()),
+        position: Some(Position { latitude: 52.52, longitude: 13.405 }),
+        user_agent: Some("Firefox".to_owned()),
+        attributes: vec![Attribute { name: "event type".to_owned(), values: vec!["user.session.start".to_owned()] }],
+        raw: "{}".to_owned(),
+        follows: None,
+    }));
+    let mut blocked = event.clone();
+    blocked.access.id = sample::allowed(2, "alice", at(2)).access.id;
+    blocked.decision = Decision::Block;
+    put(&stage, event);
+    put(&stage, blocked);
+    let mut status = SourceStatus {
+        source: portcullis_core::ConnectorName::new("okta"),
+        last_success: Some(at(9)),
+        last_error: None,
+        complete_to: Some(at(5)),
+        behind: false,
+        stored: 1_204,
+        again: 3,
+        polls: 2,
+        failures: 0,
+    };
+    let browser = stage.signed_in().await;
+    let mut page_with = async |status: &SourceStatus| {
+        *stage.world.sources.lock().unwrap() = vec![status.clone()];
+        browser.text("/activity").await
+    };
+    let page = page_with(&status).await;
+    for expected in [
+        "Berlin, Germany (52.52, 13.40",
+        "User &lt;login&gt; to Okta",
+        "user.session.start",
+        "Firefox",
+        "Acted against",
+        "Up to date",
+        "1,204 events",
+        "2026-11-24T10:00:05.000Z",
+    ] {
+        assert!(page.contains(expected), "{expected} is not on the page");
+    }
+    status.behind = true;
+    assert!(page_with(&status).await.contains("Behind"));
+    status.last_error = Some((at(8), "the credentials lack a right: okta.logs.read".to_owned()));
+    let page = page_with(&status).await;
+    assert!(page.contains("Cannot be read") && page.contains("okta.logs.read"));
 }
 
 fn put_summary(stage: &Stage, summary: SessionSummary) {

@@ -6,6 +6,7 @@ mod support;
 
 mod activity;
 mod challenge;
+mod codes;
 mod limits;
 mod notify;
 mod routes;

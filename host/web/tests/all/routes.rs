@@ -8,7 +8,7 @@ use portcullis_core::Timestamp;
 use portcullis_core::policy::Severity;
 
 /// What was decided on by hand.
-const EXPECTED: [(&str, &str, Authority); 21] = [
+const EXPECTED: [(&str, &str, Authority); 25] = [
     ("GET", "/", Authority::Anybody),
     ("GET", "/healthz", Authority::Anybody),
     ("GET", "/static/console.css", Authority::Anybody),
@@ -18,7 +18,11 @@ const EXPECTED: [(&str, &str, Authority); 21] = [
     ("GET", "/challenge/events", Authority::Anybody),
     ("GET", "/challenge/{token}", Authority::Link),
     ("GET", "/challenge/{token}/events", Authority::Link),
+    ("POST", "/challenge/{token}/code", Authority::LinkAndOwnForm),
+    ("POST", "/challenge/{token}/choose", Authority::LinkAndOwnForm),
+    ("POST", "/challenge/{token}/deny", Authority::LinkAndOwnForm),
     ("POST", "/challenge/{token}/dismiss", Authority::LinkAndOwnForm),
+    ("POST", "/challenge/{token}/seen", Authority::LinkAndOwnForm),
     ("GET", "/sign-in", Authority::Anybody),
     ("POST", "/sign-in", Authority::OwnForm),
     ("POST", "/sign-out", Authority::SessionForm),

@@ -9,11 +9,14 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use portcullis_core::cloud::SourceStatus;
 use portcullis_core::status::ConnectorStatus;
 use portcullis_core::{Clock, EventId, Ids, Timestamp};
 use portcullis_web::WebState;
 
 pub use desk::FakeDesk;
+#[allow(unused_imports, reason = "the preview does not look at what pages say")]
+pub use desk::Said;
 pub use store::FakeStore;
 
 /// 2026-11-24T10:00:00Z.
@@ -60,6 +63,7 @@ pub struct World {
     pub ids: Arc<FakeIds>,
     pub healthy: Arc<AtomicBool>,
     pub connectors: Arc<Mutex<Vec<ConnectorStatus>>>,
+    pub sources: Arc<Mutex<Vec<SourceStatus>>>,
 }
 
 impl World {
@@ -71,11 +75,13 @@ impl World {
             ids: Arc::default(),
             healthy: Arc::new(AtomicBool::new(true)),
             connectors: Arc::default(),
+            sources: Arc::default(),
         }
     }
 
     pub fn state(&self) -> WebState {
         let (healthy, connectors) = (Arc::clone(&self.healthy), Arc::clone(&self.connectors));
+        let sources = Arc::clone(&self.sources);
         WebState {
             desk: self.desk.clone(),
             events: self.store.clone(),
@@ -85,6 +91,7 @@ impl World {
             ids: self.ids.clone(),
             connectors: Arc::new(move || connectors.lock().unwrap().clone()),
             healthy: Arc::new(move || healthy.load(Ordering::SeqCst)),
+            sources: Arc::new(move || sources.lock().unwrap().clone()),
         }
     }
 }

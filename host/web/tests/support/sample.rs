@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use portcullis_core::access::{BindMethod, Search, SearchScope};
-use portcullis_core::challenge::{ChallengeState, ChallengeView, LinkToken};
+use portcullis_core::challenge::{ChallengeState, ChallengeView, ChoiceView, LinkToken};
 use portcullis_core::event::{AccessEvent, Decision, RecordedChallenge, RecordedRuling};
 use portcullis_core::incident::{Incident, IncidentState};
 use portcullis_core::policy::{ChallengeOutcome, ChallengeRequest, Effect, Mode, Severity, Verdict};
@@ -30,8 +30,30 @@ pub fn challenge(number: u8, address: IpAddr, at: Timestamp) -> ChallengeView {
         opened_at: at,
         expires_at: Timestamp(at.0 + 60_000),
         number: None,
+        code: None,
+        note: None,
+        choices: Vec::new(),
         state: ChallengeState::Open,
         version: 1,
+    }
+}
+
+/// A challenge by a code that was sent to a phone.
+pub fn code(number: u8, address: IpAddr, at: Timestamp) -> ChallengeView {
+    let choice = |id: &str, label: &str, current: bool, wait: u64| ChoiceView {
+        id: id.to_owned(),
+        label: label.to_owned(),
+        current,
+        from: Timestamp(at.0 + wait),
+    };
+    ChallengeView {
+        code: Some("Type the 6-digit code from the text message to the number ending in 78.".to_owned()),
+        choices: vec![
+            choice("ost2", "Code from Okta Verify", false, 0),
+            choice("mbl4", "Text message to the number ending in 78", true, 30_000),
+            choice("emf6", "Mail to a•••@example.com", false, 0),
+        ],
+        ..challenge(number, address, at)
     }
 }
 
@@ -96,6 +118,7 @@ pub fn allowed(number: u64, login: &str, at: Timestamp) -> AccessEvent {
         reason: "No policy had anything against it.".to_owned(),
         rulings: Vec::new(),
         challenges: Vec::new(),
+        foreign: None,
     }
 }
 

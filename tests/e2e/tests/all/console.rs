@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
-use portcullis_lab::process::Child;
+use anyhow::{Context as _, Result};
 
-use crate::stage::{PATIENCE, Setup, Stage, machine};
+use crate::browser::Browser;
+use crate::stage::{Setup, Stage, machine};
 
 /// A page as a browser on that machine would get it.
 async fn page_from(stage: &Stage, from: std::net::IpAddr, path: &str) -> Result<(u16, String)> {
@@ -94,48 +94,11 @@ async fn the_challenge_page_turns_to_approved_by_itself_in_a_browser() -> Result
     // The command line client and the browser come from the same machine.
     let mut browser = Browser::open(&format!("http://{}/challenge", stage.web)).await?;
     browser.wait_for_title("Pick the number").await?;
+    let number = stage.okta.pending()[0].number.context("the push has a number")?;
+    assert_eq!(browser.value("document.querySelector('.number').textContent").await?, number.to_string());
     assert!(!waiting.is_finished());
     stage.okta.approve("alice@example.com")?;
     browser.wait_for_title("Approved").await?;
     assert_eq!(waiting.await??.code, 0);
     Ok(())
-}
-
-/// Chromium with one page open. Its remote debugging port tells the page's title without anything being run in the page.
-struct Browser {
-    child: Child,
-    port: u16,
-    http: reqwest::Client,
-    _profile: tempfile::TempDir,
-}
-
-impl Browser {
-    async fn open(url: &str) -> Result<Self> {
-        let profile = tempfile::tempdir()?;
-        let mut command = std::process::Command::new("chromium");
-        command
-            .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"])
-            .args(["--disable-background-networking", "--disable-component-update", "--remote-debugging-port=0"])
-            .arg(format!("--user-data-dir={}", profile.path().display()))
-            .arg(url);
-        let mut child = Child::spawn("chromium (Debian package chromium)", command)?;
-        let line = child.wait_for_line("DevTools listening on ws://127.0.0.1:", PATIENCE).await?;
-        let port = line.split("127.0.0.1:").nth(1).and_then(|rest| rest.split('/').next()).context("no port")?;
-        let port = port.parse()?;
-        Ok(Self { child, port, http: reqwest::Client::new(), _profile: profile })
-    }
-
-    async fn wait_for_title(&mut self, wanted: &str) -> Result<()> {
-        let begun = std::time::Instant::now();
-        loop {
-            let list = self.http.get(format!("http://127.0.0.1:{}/json/list", self.port)).send().await?.text().await?;
-            let pages: Vec<serde_json::Value> = serde_json::from_str(&list)?;
-            if pages.iter().any(|page| page["title"].as_str().is_some_and(|title| title.starts_with(wanted))) {
-                return Ok(());
-            }
-            ensure!(begun.elapsed() < PATIENCE, "the page never said {wanted:?}: {list}");
-            ensure!(self.child.try_wait()?.is_none(), "chromium ended");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    }
 }

@@ -8,10 +8,14 @@
 )]
 
 mod active_directory;
+mod appended;
 mod applications;
 mod binds;
+mod browser;
 mod client_certificates;
 mod clients;
+mod cloud_events;
+mod codes;
 mod console;
 mod differential;
 mod directory_log;
@@ -23,6 +27,7 @@ mod memory;
 mod metrics;
 mod notify;
 mod okta_faults;
+mod okta_sso;
 mod outage;
 mod referrals;
 mod reload;

@@ -59,6 +59,8 @@ pub(crate) struct Setup {
     pub(crate) sections: String,
     pub(crate) learning_accesses: u32,
     pub(crate) okta: OktaOptions,
+    /// What stands under `[connector.cloud]` of a connector `okta`, which is there with it only.
+    pub(crate) cloud: Option<String>,
     /// Plugin folder; what `cargo xtask plugins` made unless given.
     pub(crate) plugins: Option<PathBuf>,
     /// What the directory has beyond the company.
@@ -75,6 +77,7 @@ impl Default for Setup {
             sections: String::new(),
             learning_accesses: 1,
             okta: OktaOptions::default(),
+            cloud: None,
             plugins: None,
             extras: Extras::default(),
         }
@@ -181,7 +184,28 @@ timeout-seconds = 20
             okta_ca = self.okta.ca_pem_path().display(),
             learning = setup.learning_accesses,
         );
-        text.push_str(&setup.sections);
+        if let Some(cloud) = &setup.cloud {
+            text.push_str(&format!(
+                r#"
+[[connector]]
+name = "okta"
+plugin = "okta-sso.wasm"
+domain = "acme.okta.com"
+base-url = "{}"
+ca-file = "{}"
+token = {{ file = "okta-token" }}
+[connector.cloud]
+{cloud}
+[connector.settings]
+poll-seconds = 2
+"#,
+                self.okta.base_url(),
+                self.okta.ca_pem_path().display()
+            ));
+        }
+        // Sections of the test's own can name the simulator, whose address nobody knows before.
+        let ca = self.okta.ca_pem_path().display().to_string();
+        text.push_str(&setup.sections.replace("@OKTA@", self.okta.base_url()).replace("@OKTA-CA@", &ca));
         text.push_str(&setup.policies);
         Ok(text)
     }

@@ -13,6 +13,8 @@ pub(super) enum Content {
     Json(Value),
     /// As some of Okta's older records have it: `application/json;charset=UTF-8`.
     JsonWithCharset(Value),
+    /// JSON that is a text already.
+    JsonText(String),
     Html(String),
     Empty,
 }
@@ -63,13 +65,13 @@ impl Answer {
     pub(super) fn body_mut(&mut self) -> Option<&mut Value> {
         match &mut self.content {
             Content::Json(body) | Content::JsonWithCharset(body) => Some(body),
-            Content::Html(_) | Content::Empty => None,
+            Content::JsonText(_) | Content::Html(_) | Content::Empty => None,
         }
     }
 
     pub(super) fn content_type(&self) -> Option<&'static str> {
         match self.content {
-            Content::Json(_) => Some("application/json"),
+            Content::Json(_) | Content::JsonText(_) => Some("application/json"),
             Content::JsonWithCharset(_) => Some("application/json;charset=UTF-8"),
             Content::Html(_) => Some("text/html"),
             Content::Empty => None,
@@ -79,7 +81,7 @@ impl Answer {
     pub(super) fn bytes(&self) -> Vec<u8> {
         match &self.content {
             Content::Json(body) | Content::JsonWithCharset(body) => body.to_string().into_bytes(),
-            Content::Html(page) => page.clone().into_bytes(),
+            Content::Html(text) | Content::JsonText(text) => text.clone().into_bytes(),
             Content::Empty => Vec::new(),
         }
     }

@@ -12,6 +12,7 @@ use super::limits::Budget;
 use super::oauth;
 use super::people::Kind;
 use super::push::Outcome;
+use super::sso;
 use super::state::State;
 
 /// A request as it came.
@@ -19,6 +20,8 @@ pub(super) struct Request {
     pub(super) method: String,
     /// The parts of the path, percent-decoded.
     pub(super) segments: Vec<String>,
+    /// The query, percent-decoded.
+    pub(super) query: Vec<(String, String)>,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
 }
@@ -145,11 +148,11 @@ fn route(state: &mut State, base: &str, request: &Request, links: Links) -> Answ
     if let ("GET", ["api", "v1", "org"]) = (method, segments.as_slice()) {
         return Answer::json(200, json!({ "companyName": "Acme", "subdomain": "acme", "status": "ACTIVE" }));
     }
-    if let ("GET", ["api", "v1", "users"]) = (method, segments.as_slice()) {
-        return Answer::json(200, json!([]));
-    }
     if let ("GET", ["api", "v1", "users", "00uLabTokenOwner0001", "roles"]) = (method, segments.as_slice()) {
         return owner_roles(state);
+    }
+    if let Some(answer) = sso::route(state, base, method, &segments, &request.query) {
+        return answer;
     }
     let ["api", "v1", "users", name, rest @ ..] = segments.as_slice() else {
         return Answer::error(404, "E0000008", "The requested path was not found");
@@ -231,22 +234,11 @@ fn verify(state: &mut State, base: &str, request: &Request, user_at: usize, id: 
                 |push| Answer::json(201, push.json(&factor_url)),
             )
         }
-        Some((Kind::Totp, true)) => check_code(&mut user.code, body.get("passCode").and_then(Value::as_str)),
+        Some((Kind::Totp | Kind::Google | Kind::Sms | Kind::Call | Kind::Email, true)) => {
+            state.verify_code(user_at, factor_at, &body)
+        }
         Some((Kind::FastPass, _)) => Answer::error(501, "E0000060", "Unsupported operation."),
         _ => Answer::error(410, "E0000154", "The factor is not active."),
-    }
-}
-
-fn check_code(expected: &mut Option<(String, bool)>, given: Option<&str>) -> Answer {
-    match expected {
-        Some((code, used)) if given == Some(code.as_str()) => {
-            if std::mem::replace(used, true) {
-                let summary = "Each code can only be used once. Please wait for a new code and try again.";
-                return Answer::error(403, "E0000082", summary);
-            }
-            Answer::json(200, serde_json::json!({ "factorResult": "SUCCESS" }))
-        }
-        _ => Answer::error(403, "E0000068", "Invalid Passcode/Answer"),
     }
 }
 

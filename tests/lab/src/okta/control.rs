@@ -12,6 +12,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::codes::CodeFactor;
 use super::fault::{Call, Fault};
 use super::push::{Behaviour, NumberChallenge, Outcome};
 use super::state::Shared;
@@ -30,10 +31,15 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/_lab/behaviour", post(behaviour))
         .route("/_lab/number-challenge", post(number_challenge))
         .route("/_lab/code", post(code))
+        .route("/_lab/factor", post(factor))
+        .route("/_lab/sent", get(sent))
         .route("/_lab/fault", post(set_fault).delete(clear_faults))
         .route("/_lab/fail-next", post(fail_next))
         .route("/_lab/rate-limit", post(rate_limit))
         .route("/_lab/revoke-token", post(revoke_token))
+        .route("/_lab/log-sign-ins", post(log_sign_ins))
+        .route("/_lab/log-events", post(log_events))
+        .route("/_lab/expire-cursors", post(expire_cursors))
         .layer(from_fn(no_browsers))
         .with_state(shared)
 }
@@ -58,6 +64,13 @@ struct Who {
 struct Typed {
     login: String,
     code: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Enrolment {
+    login: String,
+    kind: CodeFactor,
 }
 
 #[derive(Deserialize)]
@@ -171,8 +184,17 @@ async fn number_challenge(Extracted(shared): Shelf, Query(numbers): Query<Number
 }
 
 async fn code(Extracted(shared): Shelf, Query(typed): Query<Typed>) -> Reply {
-    shared.lock().known_user(&typed.login).map_err(not_found)?.code = Some((typed.code, false));
+    shared.lock().known_user(&typed.login).map_err(not_found)?.codes.shown = Some((typed.code, false));
     Ok(done())
+}
+
+async fn factor(Extracted(shared): Shelf, Query(enrolment): Query<Enrolment>) -> Reply {
+    let id = shared.lock().known_user(&enrolment.login).map_err(not_found)?.add_factor(enrolment.kind);
+    Ok(Json(json!({ "id": id })))
+}
+
+async fn sent(Extracted(shared): Shelf, Query(who): Query<Who>) -> Reply {
+    Ok(Json(json!(shared.lock().known_user(&who.login).map_err(not_found)?.codes.sent)))
 }
 
 async fn set_fault(Extracted(shared): Shelf, Json(fault): Json<Fault>) -> Json<Value> {
@@ -201,6 +223,35 @@ async fn rate_limit(Extracted(shared): Shelf, Query(limit): Query<Limit>) -> Jso
 
 async fn revoke_token(Extracted(shared): Shelf) -> Json<Value> {
     shared.lock().token = None;
+    done()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SignIns {
+    #[serde(default)]
+    first: usize,
+    count: usize,
+}
+
+async fn log_sign_ins(Extracted(shared): Shelf, Query(wanted): Query<SignIns>) -> Reply {
+    const MOST: usize = 1_000_000;
+    if wanted.count > MOST {
+        return Err((StatusCode::BAD_REQUEST, format!("at most {MOST} at once\n")));
+    }
+    let mut state = shared.lock();
+    let events = state.sign_ins(wanted.first, wanted.count);
+    state.log.push(events);
+    Ok(done())
+}
+
+async fn log_events(Extracted(shared): Shelf, Json(events): Json<Vec<Value>>) -> Json<Value> {
+    shared.lock().log.push(events);
+    done()
+}
+
+async fn expire_cursors(Extracted(shared): Shelf) -> Json<Value> {
+    shared.lock().log.expire_cursors();
     done()
 }
 

@@ -78,6 +78,8 @@ pub enum Call {
     Poll,
     /// `DELETE .../transactions/{id}`
     Cancel,
+    /// `GET /api/v1/logs`
+    Logs,
     /// Everything else.
     Other,
 }
@@ -91,6 +93,7 @@ impl Call {
             ("POST", ["api", "v1", "users", _, "factors", _, "verify"]) => Self::Verify,
             ("GET", ["api", "v1", "users", _, "factors", _, "transactions", _]) => Self::Poll,
             ("DELETE", ["api", "v1", "users", _, "factors", _, "transactions", _]) => Self::Cancel,
+            ("GET", ["api", "v1", "logs"]) => Self::Logs,
             _ => Self::Other,
         }
     }

@@ -1,11 +1,13 @@
-//! A simulator of the parts of Okta's API that the gateway's connectors use: users, factors, Okta Verify push.
+//! A simulator of the parts of Okta's API that the gateway's connectors use: users, factors, Okta Verify push, one-time codes.
 //!
 //! It behaves as Okta documents its API and as recorded exchanges show it, in the unpleasant parts too: transaction
 //! ids that change with every poll, 403 for a missing token, rate limits, answers that are no JSON. People's phones
-//! are played by [`Behaviour`] or by whoever calls [`Okta::approve`] and its like. Left out: DPoP, compressed answers, the System Log, codes by SMS, mail and phone, and lists of users.
+//! are played by [`Behaviour`] or by whoever calls [`Okta::approve`] and its like. Left out: DPoP, compressed answers, and
+//! filters of lists.
 
 mod answer;
 mod api;
+mod codes;
 mod control;
 mod fault;
 mod journal;
@@ -16,7 +18,9 @@ mod oauth;
 mod people;
 mod push;
 mod serve;
+mod sso;
 mod state;
+mod system_log;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -24,10 +28,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+pub use self::codes::{CodeFactor, SentCode};
 pub use self::fault::{Call, Fault, RateHeaders};
 pub use self::journal::Entry;
 use self::listener::{Scissors, TlsListener};
@@ -164,8 +170,9 @@ impl Okta {
     /// The URL of the control interface, such as `http://127.0.0.1:8123/_lab`. Below it:
     /// `GET pending`, `people`, `journal`; `POST approve?login=[&number=]`, `reject?login=`, `expire?login=`,
     /// `behaviour?login=&do=wait|approve|reject|expire[&after_ms=]`, `number-challenge?login=[&from_poll=]`,
-    /// `code?login=&code=`, `fault` and `fail-next?n=[&call=]` with a [`Fault`] as JSON,
-    /// `rate-limit?limit=[&call=]`, `revoke-token`; `DELETE fault`, `journal`.
+    /// `code?login=&code=`, `factor?login=&kind=google|sms|call|email`, `GET sent?login=`, `fault` and `fail-next?n=[&call=]` with a [`Fault`] as JSON,
+    /// `rate-limit?limit=[&call=]`, `revoke-token`, `log-sign-ins?first=&count=`, `log-events` with a list of events as JSON,
+    /// `expire-cursors`; `DELETE fault`, `journal`.
     #[must_use]
     pub fn control_url(&self) -> String {
         format!("http://{}/_lab", self.control_addr)
@@ -207,8 +214,53 @@ impl Okta {
     /// # Errors
     /// When there is no such user.
     pub fn set_code(&self, login: &str, code: &str) -> anyhow::Result<()> {
-        self.shared.lock().known_user(login)?.code = Some((code.to_owned(), false));
+        self.shared.lock().known_user(login)?.codes.shown = Some((code.to_owned(), false));
         Ok(())
+    }
+
+    /// Sets a code that is right and refused, because it is not for this time.
+    ///
+    /// # Errors
+    /// When there is no such user.
+    pub fn set_code_out_of_window(&self, login: &str, code: &str) -> anyhow::Result<()> {
+        self.shared.lock().known_user(login)?.codes.out_of_window = Some(code.to_owned());
+        Ok(())
+    }
+
+    /// Lets refused codes come as HTTP 200 with a `factorResult` that is none of success, as Okta documents it beside the
+    /// usual 403.
+    ///
+    /// # Errors
+    /// When there is no such user.
+    pub fn refuse_codes_in_200(&self, login: &str, on: bool) -> anyhow::Result<()> {
+        self.shared.lock().known_user(login)?.codes.refusals_in_200 = on;
+        Ok(())
+    }
+
+    /// Enrols one more factor of the person.
+    ///
+    /// # Errors
+    /// When there is no such user.
+    pub fn add_factor(&self, login: &str, factor: CodeFactor) -> anyhow::Result<()> {
+        self.shared.lock().known_user(login)?.add_factor(factor);
+        Ok(())
+    }
+
+    /// Takes all factors of the person but for those that are added later.
+    ///
+    /// # Errors
+    /// When there is no such user.
+    pub fn remove_factors(&self, login: &str) -> anyhow::Result<()> {
+        self.shared.lock().known_user(login)?.factors.clear();
+        Ok(())
+    }
+
+    /// The codes that were sent to the person, the oldest first.
+    ///
+    /// # Errors
+    /// When there is no such user.
+    pub fn sent_codes(&self, login: &str) -> anyhow::Result<Vec<SentCode>> {
+        Ok(self.shared.lock().known_user(login)?.codes.sent.clone())
     }
 
     /// Approves the person's open pushes; gives how many there were, as the methods below do.
@@ -318,6 +370,82 @@ impl Okta {
     /// Changes what the token may do.
     pub fn set_token_rights(&self, rights: TokenRights) {
         self.shared.lock().rights = rights;
+    }
+
+    /// Logs events, in this order and at this moment, whatever times they tell of themselves.
+    pub fn log_events(&self, events: impl IntoIterator<Item = Value>) {
+        self.shared.lock().log.push(events);
+    }
+
+    /// Logs so many sign-ins, numbered from `first` on, by all users in turn. Their times end now and lie a second apart.
+    pub fn log_sign_ins(&self, first: usize, count: usize) {
+        let mut state = self.shared.lock();
+        let events = state.sign_ins(first, count);
+        state.log.push(events);
+    }
+
+    /// Logs an event as if it had been stored at another moment.
+    pub fn log_event_as_of(&self, stored: jiff::Timestamp, event: Value) {
+        self.shared.lock().log.push_at(stored, event);
+    }
+
+    /// The sign-in with this number, as [`Okta::log_sign_ins`] makes it, for tests that spoil, repeat or delay it.
+    #[must_use]
+    pub fn sign_in(&self, number: usize) -> Value {
+        self.shared.lock().sign_ins(number, 1).pop().unwrap_or_default()
+    }
+
+    /// The id of the sign-in with this number.
+    #[must_use]
+    pub fn sign_in_id(number: usize) -> String {
+        system_log::uuid(number)
+    }
+
+    /// How many events have been logged.
+    #[must_use]
+    pub fn logged(&self) -> usize {
+        self.shared.lock().log.len()
+    }
+
+    /// Refuses all cursors that were given out so far.
+    pub fn expire_cursors(&self) {
+        self.shared.lock().log.expire_cursors();
+    }
+
+    /// Makes the log's pages no longer than this; Okta's own limit with `None`.
+    pub fn limit_pages(&self, most: Option<usize>) {
+        self.shared.lock().log.limit_pages(most);
+    }
+
+    /// The application that all active users are assigned to.
+    #[must_use]
+    pub fn application(&self) -> &'static str {
+        sso::APP
+    }
+
+    /// Takes the application away from a person, or gives it back.
+    ///
+    /// # Errors
+    /// When there is no such user.
+    pub fn assign(&self, login: &str, assigned: bool) -> anyhow::Result<()> {
+        let mut state = self.shared.lock();
+        let id = state.known_user(login)?.id.clone();
+        if assigned {
+            state.unassigned.remove(&id);
+        } else {
+            state.unassigned.insert(id);
+        }
+        Ok(())
+    }
+
+    /// The person's status, e.g. `ACTIVE`, and how often all sessions were ended.
+    ///
+    /// # Errors
+    /// When there is no such user.
+    pub fn status(&self, login: &str) -> anyhow::Result<(&'static str, usize)> {
+        let mut state = self.shared.lock();
+        let user = state.known_user(login)?;
+        Ok((user.status, user.sessions_ended))
     }
 
     /// All API requests since the start, oldest first, at most the last ten thousand.

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::codes::{CodeFactor, Codes};
 use super::push::{Behaviour, NumberChallenge};
 use crate::company::{Company, Person};
 
@@ -31,8 +32,9 @@ pub(super) struct User {
     pub(super) behaviour: Behaviour,
     pub(super) number_challenge: NumberChallenge,
     pub(super) pushes: usize,
-    /// The code that will be accepted, until it has been.
-    pub(super) code: Option<(String, bool)>,
+    pub(super) codes: Codes,
+    /// How often all sessions were ended.
+    pub(super) sessions_ended: usize,
     given_name: String,
     surname: String,
 }
@@ -41,6 +43,10 @@ pub(super) struct User {
 pub(super) enum Kind {
     Push,
     Totp,
+    Google,
+    Sms,
+    Call,
+    Email,
     FastPass,
 }
 
@@ -72,13 +78,8 @@ pub(super) fn enrol(company: &Company) -> (Vec<User>, Cast) {
 
 fn user(nth: usize, person: &Person, cast: &Cast) -> User {
     let factor = |kind, device: &str, active| {
-        let prefix = match kind {
-            Kind::Push => "opf",
-            Kind::Totp => "ost",
-            Kind::FastPass => "pfd",
-        };
         let number = if device.ends_with("tablet") { 2 } else { 1 };
-        Factor { id: format!("{prefix}lab{nth:05}DEVICE00{number}"), kind, active, device: device.to_owned() }
+        Factor { id: format!("{}lab{nth:05}DEVICE00{number}", prefix(kind)), kind, active, device: device.to_owned() }
     };
     let phone = format!("{}'s phone", person.given_name);
     let tablet = format!("{}'s tablet", person.given_name);
@@ -100,13 +101,45 @@ fn user(nth: usize, person: &Person, cast: &Cast) -> User {
         behaviour: Behaviour::Wait,
         number_challenge: NumberChallenge::OnRequest,
         pushes: 0,
-        code: None,
+        codes: Codes::default(),
+        sessions_ended: 0,
         given_name: person.given_name.clone(),
         surname: person.surname.clone(),
     }
 }
 
+/// What ids of such factors begin with. Okta's are not fixed, and nobody may rely on them.
+fn prefix(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Push => "opf",
+        Kind::Totp => "ost",
+        Kind::Google => "ufs",
+        Kind::Sms => "mbl",
+        Kind::Call => "clf",
+        Kind::Email => "emf",
+        Kind::FastPass => "pfd",
+    }
+}
+
 impl User {
+    /// Enrols one more factor, behind the others; gives its id. A factor of the kind that is there already stays.
+    pub(super) fn add_factor(&mut self, factor: CodeFactor) -> String {
+        let kind = Kind::from(factor);
+        if let Some(there) = self.factors.iter().find(|factor| factor.kind == kind) {
+            return there.id.clone();
+        }
+        let number = self.id.trim_start_matches("00ulab").get(..5).unwrap_or("00000");
+        let id = format!("{}lab{number}DEVICE001", prefix(kind));
+        self.factors.push(Factor { id: id.clone(), kind, active: true, device: String::new() });
+        id
+    }
+
+    /// The number of the person's phone. One of Okta's own examples writes them with hyphens, too.
+    pub(super) fn phone(&self) -> String {
+        let digits: String = self.id.chars().filter(char::is_ascii_digit).take(7).collect();
+        format!("+1-555-{digits}")
+    }
+
     pub(super) fn is_active(&self) -> bool {
         self.status == STATUS_ACTIVE
     }
@@ -149,19 +182,26 @@ impl User {
             "id": factor.id,
             "factorType": match factor.kind {
                 Kind::Push => "push",
-                Kind::Totp => "token:software:totp",
+                Kind::Totp | Kind::Google => "token:software:totp",
+                Kind::Sms => "sms",
+                Kind::Call => "call",
+                Kind::Email => "email",
                 Kind::FastPass => "signed_nonce",
             },
-            "provider": "OKTA",
-            "vendorName": "OKTA",
+            "provider": if factor.kind == Kind::Google { "GOOGLE" } else { "OKTA" },
+            "vendorName": if factor.kind == Kind::Google { "GOOGLE" } else { "OKTA" },
             "status": if factor.active { STATUS_ACTIVE } else { "PENDING_ACTIVATION" },
             "created": "2026-01-10T10:00:00.000Z",
             "lastUpdated": "2026-01-10T10:00:00.000Z",
             "labFutureProperty": "nobody knows this yet",
-            "profile": { "credentialId": self.login },
+            "profile": match factor.kind {
+                Kind::Sms | Kind::Call => json!({ "phoneNumber": self.phone() }),
+                Kind::Email => json!({ "email": self.login }),
+                Kind::Push | Kind::Totp | Kind::Google | Kind::FastPass => json!({ "credentialId": self.login }),
+            },
             "_links": { "self": { "href": href, "hints": { "allow": ["GET", "DELETE"] } } }
         });
-        if factor.kind != Kind::Totp
+        if matches!(factor.kind, Kind::Push | Kind::FastPass)
             && let Some(profile) = body.get_mut("profile").and_then(Value::as_object_mut)
         {
             profile.insert("deviceType".into(), "SmartPhone_Android".into());

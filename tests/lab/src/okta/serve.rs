@@ -55,6 +55,7 @@ pub(super) async fn handle(
     let request = Request {
         method: parts.method.as_str().to_owned(),
         segments: parts.uri.path().trim_matches('/').split('/').map(percent_decode).collect(),
+        query: query(parts.uri.query().unwrap_or_default()),
         headers: headers.map(|(name, value)| (name.as_str().to_owned(), text(value))).collect(),
         body: body.to_vec(),
     };
@@ -267,6 +268,12 @@ fn plain(status: StatusCode) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     response
+}
+
+fn query(text: &str) -> Vec<(String, String)> {
+    let pairs = text.split('&').filter(|pair| !pair.is_empty());
+    let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    pairs.map(|(name, value)| (percent_decode(name), percent_decode(&value.replace('+', " ")))).collect()
 }
 
 pub(super) fn percent_decode(text: &str) -> String {

@@ -1,16 +1,19 @@
 //! Everything the simulator remembers, behind one lock that is never held across a wait.
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use super::answer::Answer;
 use super::fault::Faults;
 use super::journal::Journal;
 use super::limits::Limits;
 use super::oauth::Tokens;
 use super::people::{User, enrol};
 use super::push::{NumberChallenge, Outcome, Pending, Push};
+use super::system_log::SystemLog;
 use super::{Cast, OktaOptions, TokenRights};
 use crate::company::Company;
 
@@ -36,6 +39,9 @@ pub(super) struct State {
     pub(super) limits: Limits,
     pub(super) faults: Faults,
     pub(super) journal: Journal,
+    pub(super) log: SystemLog,
+    /// Ids of users who are not assigned to the application.
+    pub(super) unassigned: BTreeSet<String>,
     push_lifetime: Duration,
     dice: u64,
 }
@@ -54,6 +60,8 @@ impl Shared {
             limits: Limits::new(options.rate_limit, options.rate_window),
             faults: Faults::default(),
             journal: Journal::default(),
+            log: SystemLog::default(),
+            unassigned: BTreeSet::new(),
             push_lifetime: options.push_lifetime,
             dice: 1,
         };
@@ -116,6 +124,15 @@ impl State {
         self.pushes.len().saturating_sub(1)
     }
 
+    /// Tries a code, or sends one.
+    pub(super) fn verify_code(&mut self, user_at: usize, factor_at: usize, body: &serde_json::Value) -> Answer {
+        let fresh = format!("{:06}", self.roll() % 1_000_000);
+        let Some(user) = self.users.get_mut(user_at) else { return Answer::not_found("", "User") };
+        let phone = user.phone();
+        let Some(factor) = user.factors.get(factor_at) else { return Answer::not_found("", "UserFactor") };
+        user.codes.verify(factor, &phone, body, fresh)
+    }
+
     /// Ends the open pushes of a user; gives how many there were.
     pub(super) fn decide(&mut self, name: &str, outcome: Outcome) -> anyhow::Result<usize> {
         self.decide_by(name, |_| outcome)
@@ -142,6 +159,20 @@ impl State {
         let now = Instant::now();
         self.pushes.iter_mut().for_each(|push| push.settle(now));
         self.pushes.iter().filter(|push| push.outcome.is_none()).map(|push| push.pending(now)).collect()
+    }
+
+    /// Sign-ins of all users in turn, a second apart, the last of them now.
+    pub(super) fn sign_ins(&self, first: usize, count: usize) -> Vec<serde_json::Value> {
+        let now = Timestamp::now().as_millisecond();
+        let event = |nth: usize| {
+            let number = first.saturating_add(nth);
+            let user = self.users.get(number % self.users.len().max(1));
+            let names = user.map_or(("unknown", "unknown"), |user| (user.id.as_str(), user.login.as_str()));
+            let ago = i64::try_from(count.saturating_sub(nth.saturating_add(1))).unwrap_or(0).saturating_mul(1_000);
+            let at = Timestamp::from_millisecond(now.saturating_sub(ago)).unwrap_or_default();
+            super::system_log::sign_in(number, names, at)
+        };
+        (0..count).map(event).collect()
     }
 
     /// A new id in the manner of Okta's. Ids only have to differ from each other here, and the same run gives the

@@ -3,5 +3,6 @@
 
 mod directories;
 mod okta;
+mod okta_codes;
 mod okta_faults;
 mod slapd;

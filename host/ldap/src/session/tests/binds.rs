@@ -405,3 +405,25 @@ async fn a_connection_stays_its_application_s_after_the_bind_of_somebody_else() 
     other.send(&search(1, "dc=a")).await;
     assert_eq!(bench.question().await.asked.connection.application, None);
 }
+
+#[tokio::test]
+async fn a_code_behind_the_password_goes_to_the_gate_and_the_password_to_the_directory() {
+    let set = |listener: &mut crate::listener::Listener| listener.rules.appended_codes = Some(",".to_owned());
+    let mut bench = Bench::with(&[], Mode::Plain { starttls: None }, set).await;
+    let mut client = bench.client().await;
+    client.send(&bind(1, ALICE, "secret,294871")).await;
+    let mut directory = bench.accept().await;
+    assert_eq!(directory.next().await, bind(1, ALICE, "secret"));
+    directory.send(&response(1, 1, 0)).await;
+    let question = bench.question().await;
+    assert_eq!(question.asked.code.as_ref().map(portcullis_core::Secret::reveal), Some("294871"));
+    question.permit();
+    assert_eq!(client.next().await, response(1, 1, 0));
+
+    client.send(&bind(2, ALICE, "secret,more")).await;
+    assert_eq!(directory.next().await, bind(2, ALICE, "secret,more"));
+    directory.send(&response(2, 1, 0)).await;
+    let question = bench.question().await;
+    assert_eq!(question.asked.code, None);
+    question.permit();
+}

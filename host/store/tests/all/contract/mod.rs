@@ -2,13 +2,16 @@
 //! list at the end.
 
 mod challenges;
+mod cloud_accounts;
 mod events;
 mod incidents;
 mod learned;
 mod plugin_state;
 mod settings;
+mod sources;
 
 use async_trait::async_trait;
+use portcullis_core::cloud::{CloudAccountStore, SourceStore};
 use portcullis_core::store::{
     ChallengeStore, EventStore, IncidentStore, LearnedStore, PluginStateStore, SettingsStore,
 };
@@ -23,6 +26,8 @@ pub trait Place: Sized + Send + Sync {
         + ChallengeStore
         + SettingsStore
         + PluginStateStore
+        + SourceStore
+        + CloudAccountStore
         + Clone
         + 'static;
 
@@ -68,5 +73,10 @@ contract! { sqlite: crate::sqlite::Folder =>
         settings_are_set_and_replaced, administrators_are_added_and_replaced, sessions_end_in_time,
         sessions_are_ended, settings_survive_reopening,
     }
+    sources {
+        each_foreign_event_is_stored_once, a_page_is_stored_whole_or_not_at_all,
+        what_has_to_follow_is_kept_until_it_is_done,
+    }
+    cloud_accounts { a_person_s_word_outlives_what_is_found }
     plugin_state { values_are_kept_per_plugin, the_quota_holds, any_text_is_a_key }
 }

@@ -1,10 +1,10 @@
-//! What an authenticator's instance can reach.
+//! What a connector's instance can reach.
 
 use std::sync::Arc;
 
 use portcullis_core::Clock;
 
-use crate::bindings::authenticator::portcullis::gateway::{clock, http, state};
+use crate::bindings::connector::portcullis::gateway::{clock, http, state};
 use crate::bindings::policy::portcullis::gateway::{log, types};
 use crate::http::HttpGate;
 use crate::limits::Watchman;

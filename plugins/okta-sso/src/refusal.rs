@@ -1,0 +1,20 @@
+//! Faults in the contract's words.
+
+use okta::Fault;
+
+use crate::contract::exports::portcullis::gateway::connector::ConnectorError;
+
+impl From<Fault> for ConnectorError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Unauthorized(text) => Self::Unauthorized(text),
+            Fault::Forbidden(text) => Self::Forbidden(text),
+            Fault::RateLimited(milliseconds) => Self::RateLimited(milliseconds),
+            Fault::Unreachable(text) | Fault::Uncertain(text) => Self::Unavailable(text),
+            Fault::Protocol(text) => Self::Protocol(text),
+            Fault::Misconfigured(text) => Self::Misconfigured(text),
+            Fault::NotFound => Self::Protocol("Okta does not know what was asked for (HTTP 404)".to_owned()),
+            Fault::Refused(code) => Self::Protocol(format!("Okta refused the request ({code})")),
+        }
+    }
+}
