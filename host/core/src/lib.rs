@@ -18,6 +18,7 @@ pub mod policy;
 pub mod protection;
 pub mod secret;
 pub mod source;
+pub mod status;
 pub mod store;
 pub mod summary;
 pub mod time;

@@ -104,7 +104,7 @@ impl<F: Face> Connector<F> {
             return Err(EngineError::WrongWorld { file: spec.file, expected, found });
         }
         let manifest = describe(&shared, &verified, &compiled)?;
-        let granted: BTreeSet<&str> = grants.secrets.keys().map(String::as_str).collect();
+        let granted: BTreeSet<&str> = grants.secrets.keys().chain(grants.tokens.keys()).map(String::as_str).collect();
         settled(&spec.name, secret_problems(&manifest.settings_schema, &spec.settings, &granted))?;
 
         let http = HttpGate::new(grants, &spec.limits, Arc::clone(&shared.clock)).map_err(wrong)?;

@@ -7,6 +7,8 @@ use portcullis_core::Secret;
 use reqwest::Url;
 use reqwest::header::HeaderValue;
 
+use crate::oauth::OAuthClient;
+
 /// A host on the network.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HostGrant {
@@ -25,6 +27,15 @@ pub struct SecretGrant {
     pub hosts: Vec<HostGrant>,
 }
 
+/// A secret that the gateway gets from a service each time the last one has run out, and where it may be sent.
+#[derive(Debug, Clone)]
+pub struct TokenGrant {
+    /// Who asks for it, and where.
+    pub client: OAuthClient,
+    /// Hosts that it may be sent to. A host of this list has to be granted as a host too.
+    pub hosts: Vec<HostGrant>,
+}
+
 /// All that a connector may do.
 #[derive(Debug, Clone, Default)]
 pub struct Grants {
@@ -32,6 +43,8 @@ pub struct Grants {
     pub hosts: Vec<HostGrant>,
     /// Secrets that the gateway fills in for it, by name.
     pub secrets: BTreeMap<String, SecretGrant>,
+    /// Access tokens that the gateway gets and fills in for it, by name. Secrets and tokens have different names.
+    pub tokens: BTreeMap<String, TokenGrant>,
     /// PEM file of certificate authorities that are trusted besides the system's, for this connector alone.
     pub ca_file: Option<PathBuf>,
 }
@@ -48,25 +61,54 @@ impl Grants {
         for (name, grant) in &self.secrets {
             let value = Secret::new(grant.value.reveal().trim());
             let problem = |what: String| format!("the secret `{name}` {what}");
-            if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
-                return Err(problem("has a name with other characters than letters, digits, `-`, `_` and `.`".into()));
-            }
+            check_name(name)?;
             if !(MIN_SECRET..=MAX_SECRET).contains(&value.reveal().len()) {
                 return Err(problem(format!("has to have {MIN_SECRET} to {MAX_SECRET} bytes")));
             }
             if HeaderValue::from_str(value.reveal()).is_err() {
                 return Err(problem("has characters that an HTTP header cannot carry".into()));
             }
-            let to = grant.hosts.iter().map(HostGrant::checked).collect::<Result<Vec<_>, _>>()?;
-            if let Some(stray) = to.iter().find(|host| !hosts.contains(host)) {
-                return Err(problem(format!(
-                    "may be sent to `{stray}`, but the connector may not: grant the host too"
-                )));
-            }
+            let to = receivers(name, &grant.hosts, &hosts)?;
             secrets.insert(name.clone(), SecretGrant { value, hosts: to });
         }
-        Ok(Self { hosts, secrets, ca_file: self.ca_file.clone() })
+        let mut tokens = BTreeMap::new();
+        for (name, grant) in &self.tokens {
+            check_name(name)?;
+            if secrets.contains_key(name) {
+                return Err(format!("the secret `{name}` is there twice"));
+            }
+            let to = receivers(name, &grant.hosts, &hosts)?;
+            let url = Url::parse(&grant.client.token_url).ok().filter(|url| url.scheme() == "https");
+            let host = url.as_ref().and_then(HostGrant::of);
+            if !host.is_some_and(|host| hosts.contains(&host)) {
+                let url = &grant.client.token_url;
+                return Err(format!(
+                    "the secret `{name}`: `{url}` is no https address on a host that the connector may use"
+                ));
+            }
+            tokens.insert(name.clone(), TokenGrant { client: grant.client.clone(), hosts: to });
+        }
+        Ok(Self { hosts, secrets, tokens, ca_file: self.ca_file.clone() })
     }
+}
+
+fn check_name(name: &str) -> Result<(), String> {
+    if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
+        let what = "has a name with other characters than letters, digits, `-`, `_` and `.`";
+        return Err(format!("the secret `{name}` {what}"));
+    }
+    Ok(())
+}
+
+/// Where a secret may be sent, each of them a host that the connector may use.
+fn receivers(name: &str, to: &[HostGrant], hosts: &[HostGrant]) -> Result<Vec<HostGrant>, String> {
+    let to = to.iter().map(HostGrant::checked).collect::<Result<Vec<_>, _>>()?;
+    if let Some(stray) = to.iter().find(|host| !hosts.contains(host)) {
+        return Err(format!(
+            "the secret `{name}` may be sent to `{stray}`, but the connector may not: grant the host too"
+        ));
+    }
+    Ok(to)
 }
 
 impl HostGrant {
@@ -142,7 +184,7 @@ mod tests {
         Grants {
             hosts: vec![host("a.example")],
             secrets: [("token".into(), SecretGrant { value: Secret::new(value), hosts: vec![host(to)] })].into(),
-            ca_file: None,
+            ..Grants::default()
         }
         .checked()
     }

@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use portcullis_behavior as behavior;
-use portcullis_core::plugin::{ConnectorError, Health};
 use portcullis_core::store::PluginStateStore;
-use portcullis_core::{ConnectorName, ListenerName, Secret};
+use portcullis_core::{ListenerName, Secret};
 use portcullis_guard::cloud::Cloud;
 use portcullis_guard::{ApplicationRule, ChallengeBudget, Guard, NamedNetwork, Options, Rooms, Surroundings};
 use portcullis_ldap::{
@@ -25,6 +24,7 @@ use tracing::{error, info};
 use crate::certificates::Certificates;
 use crate::config::{self, Config, ListenerTls, Loaded, Problem, TlsMin};
 use crate::plugins;
+use crate::statuses::Statuses;
 use crate::system::System;
 use crate::{config as configuration, events};
 
@@ -37,6 +37,7 @@ pub(crate) struct Gateway {
     pub(crate) web: WebOptions,
     pub(crate) web_state: WebState,
     pub(crate) certificates: Certificates,
+    pub(crate) statuses: Arc<Statuses>,
 }
 
 /// Makes the data folder, for the gateway alone, and opens the store in it.
@@ -72,13 +73,13 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
         clock: Arc::new(System),
         ids: Arc::new(System),
     };
-    let connectors = plugins.connectors.clone();
+    let statuses = Arc::new(Statuses::default());
+    statuses.replace(&plugins.connectors, &plugins.sources);
     let guard = Arc::new(Guard::new(rooms, options(config), plugins.connectors));
     guard.set_policies(plugins.policies);
     let cloud = Arc::new(Cloud::new(Arc::clone(&guard), store.clone()));
-    let sources = plugins.sources.clone();
     cloud.set_sources(plugins.sources);
-    let (health, reading) = (store.clone(), Arc::clone(&cloud));
+    let (health, reading, connectors) = (store.clone(), Arc::clone(&cloud), Arc::clone(&statuses));
     let web_state = WebState {
         desk: guard.desk(),
         events: store.clone(),
@@ -86,6 +87,7 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
         settings: store,
         clock: Arc::new(System),
         ids: Arc::new(System),
+        connectors: Arc::new(move || connectors.all()),
         healthy: Arc::new(move || health.health().last_error.is_none()),
         sources: Arc::new(move || reading.status()),
     };
@@ -100,35 +102,21 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
             Some(tls.map_err(|problem| loaded.problems(vec![problem]))?)
         }
     };
-    let web = WebOptions { tls: web_tls, public_url: config.web.public_url.clone() };
+    let token = config.web.notify_token.as_ref().map(config::secret).transpose();
+    let notify_token = token.map_err(|text| loaded.problems(vec![Problem::new(["web", "notify-token"], text)]))?;
+    let web = WebOptions { tls: web_tls, public_url: config.web.public_url.clone(), notify_token };
     let listeners = listeners(config, &mut certificates).map_err(|problem| loaded.problems(vec![problem]))?;
     tokio::spawn(async move {
         match lookup.check().await {
             Ok(()) => info!("directory: the service account can read it"),
             Err(error) => error!("directory: {error}"),
         }
-        for (name, connector) in connectors {
-            tell(&name, connector.check().await);
-        }
-        for source in sources {
-            tell(&source.name, source.provider.check().await);
-        }
     });
-    Ok(Gateway { listeners, upstreams, guard, cloud, web, web_state, certificates })
+    Ok(Gateway { listeners, upstreams, guard, cloud, web, web_state, certificates, statuses })
 }
 
-/// What a connector says of itself.
-fn tell(name: &ConnectorName, checked: Result<Health, ConnectorError>) {
-    match checked {
-        Ok(health) => {
-            info!("connector {name}: {}", health.detail);
-            health.warnings.iter().for_each(|warning| tracing::warn!("connector {name}: {warning}"));
-        }
-        Err(error) => error!("connector {name}: {error}"),
-    }
-}
-
-async fn load_plugins(loaded: &Loaded, store: &Store) -> Result<plugins::Plugins> {
+/// Loads everything that the configuration names.
+pub(crate) async fn load_plugins(loaded: &Loaded, store: &Store) -> Result<plugins::Plugins> {
     let config = loaded.config.clone();
     let state: Arc<dyn PluginStateStore> = Arc::new(store.clone());
     let cache = config.data_folder.join("compiled");

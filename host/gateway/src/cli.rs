@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::out::say;
-use crate::{accounts, check, events, plugin, run};
+use crate::{accounts, check, events, notify, plugin, run};
 
 #[derive(Parser)]
 #[command(name = "portcullis", version, about = "A security gateway for LDAP directories")]
@@ -33,6 +33,8 @@ enum Command {
         #[arg(long)]
         offline: bool,
     },
+    /// On a person's machine: tell of sign-ins that wait for a second factor.
+    Notify(notify::Arguments),
     /// Print a commented configuration to begin with.
     SampleConfig,
     /// Make keys, sign plugins, look at plugins.
@@ -50,6 +52,7 @@ pub(crate) fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run { config } => run::run(&config),
         Command::Check { file, offline } => check::check(&file, offline),
+        Command::Notify(arguments) => notify::run(arguments),
         Command::SampleConfig => {
             say(include_str!("../portcullis.toml").trim_end()).map(|()| ExitCode::SUCCESS).map_err(Into::into)
         }

@@ -7,7 +7,7 @@ mod validate;
 
 use std::path::{Path, PathBuf};
 
-pub(crate) use address::{DirectoryAddress, ListenAddress};
+pub(crate) use address::{DirectoryAddress, ListenAddress, ServiceAddress};
 pub(crate) use model::{
     Balance, ClientCertificates, Cloud, Config, Connector, Directory, Limits, Listener, ListenerTls, LogFormat,
     LogLevel, OnBlock, Policy, Schema, TlsMin,
@@ -38,6 +38,15 @@ impl Loaded {
         config.resolve_paths(&folder);
         let problems = validate::validate(&config);
         if problems.is_empty() { Ok(Self { config, source }) } else { Err(source.problems(problems)) }
+    }
+
+    /// Takes connectors and policies over from a later reading of the file. The rest stays as it is in force.
+    pub(crate) fn replace_plugins(&mut self, later: Self) {
+        self.config.plugins = later.config.plugins;
+        self.config.connectors = later.config.connectors;
+        self.config.policies = later.config.policies;
+        // Problems are looked for in the file as it now is.
+        self.source = later.source;
     }
 
     /// Problems that were found later, with their places in this file.

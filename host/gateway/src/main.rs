@@ -10,11 +10,14 @@ mod config;
 mod events;
 mod manager;
 mod metrics;
+mod notify;
 mod out;
 mod plugin;
 mod plugins;
+mod reload;
 mod run;
 mod sockets;
+mod statuses;
 mod system;
 
 fn main() -> std::process::ExitCode {

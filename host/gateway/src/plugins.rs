@@ -12,15 +12,18 @@ use portcullis_core::source::IdentityProvider;
 use portcullis_core::store::{PluginStateStore, StoreError};
 use portcullis_core::{ConnectorName, PolicyName};
 use portcullis_engine::{
-    ConnectorLimits, ConnectorSpec, Engine, EngineError, EngineOptions, Grants, HostGrant, LoadedPolicy, PluginInfo,
-    PolicyLimits, PolicySpec, SecretGrant, TrustedKeys,
+    ConnectorLimits, ConnectorSpec, Engine, EngineError, EngineOptions, Grants, HostGrant, LoadedPolicy, OAuthClient,
+    PluginInfo, PolicyLimits, PolicySpec, SecretGrant, TokenGrant, TrustedKeys,
 };
 use portcullis_guard::PolicyEntry;
 use portcullis_guard::cloud::{CloudSource, OnBlock, SharedAttribute, SourceOptions};
 
 use crate::broken::{BrokenAuthenticator, BrokenPolicy};
-use crate::config::{self, Config, Limits, Problem, pointer_path};
+use crate::config::{self, Config, Limits, Problem, ServiceAddress, pointer_path};
 use crate::system::System;
+
+/// The name by which a connector's plugin means its credentials.
+const TOKEN: &str = "api-token";
 
 /// Connectors and policies, each loaded or replaced by what stands in for it.
 pub(crate) struct Plugins {
@@ -159,16 +162,15 @@ fn source_options(cloud: &config::Cloud) -> SourceOptions {
 
 fn connector_spec(connector: &config::Connector, defaults: ConnectorLimits) -> Result<ConnectorSpec, Failure> {
     let service = connector.base_url().map_err(Failure::Configuration)?;
-    let token = config::secret(&connector.token).map_err(Failure::Configuration)?;
-    let host = HostGrant { host: service.host, port: service.port };
-    let grants = Grants {
-        hosts: vec![host.clone()],
-        secrets: [("api-token".to_owned(), SecretGrant { value: token, hosts: vec![host] })].into(),
-        ca_file: connector.ca_file.clone(),
-    };
+    let grants = grants(connector, &service)?;
     let mut settings = as_json(&connector.settings)?;
     if let Some(object) = settings.as_object_mut() {
         object.insert("base-url".to_owned(), service.base_url.into());
+        if let Err(client) = connector.token.source() {
+            // Not secret: with it, the plugin knows how to present the token, and whose it is when it is tried.
+            let client = serde_json::json!({ "client-id": client.client_id, "scopes": client.scopes });
+            object.insert("oauth".to_owned(), client);
+        }
     }
     let limits = ConnectorLimits {
         memory: memory(connector.limits, defaults.memory),
@@ -177,6 +179,32 @@ fn connector_spec(connector: &config::Connector, defaults: ConnectorLimits) -> R
         ..defaults
     };
     Ok(ConnectorSpec { name: connector.name.clone(), file: connector.plugin.clone(), settings, grants, limits })
+}
+
+/// The service's host, and the credentials for it.
+fn grants(connector: &config::Connector, service: &ServiceAddress) -> Result<Grants, Failure> {
+    let host = HostGrant { host: service.host.clone(), port: service.port };
+    let mut grants = Grants { hosts: vec![host.clone()], ca_file: connector.ca_file.clone(), ..Grants::default() };
+    match connector.token.source() {
+        Ok(source) => {
+            let value = config::secret(&source).map_err(Failure::Configuration)?;
+            grants.secrets.insert(TOKEN.to_owned(), SecretGrant { value, hosts: vec![host] });
+        }
+        Err(client) => {
+            let key = config::secret(&client.key).map_err(Failure::Configuration)?;
+            // Where Okta has it (Okta, "Implement OAuth for Okta with a service app").
+            let usual = || format!("{}/oauth2/v1/token", service.base_url);
+            let client = OAuthClient {
+                token_url: client.token_url.clone().unwrap_or_else(usual),
+                client_id: client.client_id.clone(),
+                key,
+                key_id: client.key_id.clone(),
+                scopes: client.scopes.clone(),
+            };
+            grants.tokens.insert(TOKEN.to_owned(), TokenGrant { client, hosts: vec![host] });
+        }
+    }
+    Ok(grants)
 }
 
 fn load_policy(policy: &config::Policy, engine: &Engine) -> Result<LoadedPolicy, Failure> {

@@ -16,12 +16,12 @@ use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
 use crate::assemble::{self, Gateway};
-use crate::certificates::Certificates;
 use crate::config::{Config, Loaded, LogFormat, LogLevel};
 use crate::out::say;
+use crate::reload::Reload;
 use crate::sockets::{Inherited, Sockets};
 use crate::system::System;
-use crate::{manager, metrics};
+use crate::{manager, metrics, statuses};
 
 pub(crate) fn run(config: &Path) -> Result<ExitCode> {
     let loaded = Loaded::read(config)?;
@@ -29,10 +29,10 @@ pub(crate) fn run(config: &Path) -> Result<ExitCode> {
     // Before there is a second thread.
     let inherited = Inherited::from_environment()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(loaded, inherited))
+    runtime.block_on(serve(config, loaded, inherited))
 }
 
-async fn serve(loaded: Loaded, inherited: Inherited) -> Result<ExitCode> {
+async fn serve(path: &Path, loaded: Loaded, inherited: Inherited) -> Result<ExitCode> {
     // From the first moment on: without anybody who listens to it, the signal ends a process.
     let hang_ups = signal(SignalKind::hangup())?;
     let config = &loaded.config;
@@ -66,8 +66,12 @@ async fn serve(loaded: Loaded, inherited: Inherited) -> Result<ExitCode> {
     clouds.spawn(Arc::clone(&gateway.cloud).run(no_more_events.clone()));
     let upstreams = gateway.upstreams.clone();
     let looking_after = tokio::spawn(async move { upstreams.look_after().await });
+    let (guard, cloud, statuses) =
+        (Arc::clone(&gateway.guard), Arc::clone(&gateway.cloud), Arc::clone(&gateway.statuses));
+    let trying = tokio::spawn(statuses::look_after(Arc::clone(&statuses)));
     let mut tasks = start(gateway, sockets, store.clone(), &shutdown);
-    let reloading = tokio::spawn(reload_when_asked(hang_ups, certificates, loaded, store.clone()));
+    let reload = Reload { path: path.to_owned(), loaded, certificates, guard, cloud, statuses, store: store.clone() };
+    let reloading = tokio::spawn(reload.at_each(hang_ups));
     say("portcullis is ready")?;
     manager::ready();
     let ended_early = tokio::select! {
@@ -80,6 +84,7 @@ async fn serve(loaded: Loaded, inherited: Inherited) -> Result<ExitCode> {
     shutdown.cancel();
     no_more_events.cancel();
     reloading.abort();
+    trying.abort();
     let over = tokio::select! {
         () = drained(&mut tasks) => true,
         signal = end.next() => { warn!(signal, "ending at once, whatever is under way"); false }
@@ -129,34 +134,6 @@ fn start(gateway: Gateway, sockets: Sockets, store: Store, shutdown: &Cancellati
     tasks
 }
 
-/// Reads the certificates again at each SIGHUP. Connections that are there keep what they began with.
-async fn reload_when_asked(mut hang_ups: Signal, certificates: Arc<Certificates>, loaded: Loaded, store: Store) {
-    while hang_ups.recv().await.is_some() {
-        manager::reloading();
-        let certificates = Arc::clone(&certificates);
-        let why = match tokio::task::spawn_blocking(move || certificates.reload()).await {
-            Ok(Ok(count)) => {
-                info!(count, "the certificates were read again");
-                None
-            }
-            Ok(Err(problems)) => Some(loaded.problems(problems).to_string()),
-            Err(error) => Some(error.to_string()),
-        };
-        let (action, detail) = match &why {
-            None => ("certificates-reloaded", "The certificates were read again.".to_owned()),
-            Some(why) => {
-                why.lines().for_each(|line| error!("{line}"));
-                error!("the certificates were not replaced, the old ones stay");
-                ("certificates-not-reloaded", format!("The old certificates stay: {why}"))
-            }
-        };
-        if let Err(error) = note(&store, action, &detail).await {
-            warn!(%error, "that certificates were read again could not be recorded");
-        }
-        manager::ready();
-    }
-}
-
 async fn drained(tasks: &mut JoinSet<()>) {
     while tasks.join_next().await.is_some() {}
 }
@@ -181,7 +158,7 @@ impl EndSignals {
 }
 
 /// Records something that the gateway itself did.
-async fn note(store: &Store, action: &str, detail: &str) -> Result<()> {
+pub(crate) async fn note(store: &Store, action: &str, detail: &str) -> Result<()> {
     let at = System.now();
     let event = Event::Administration(AdministrationEvent {
         id: System.event_id(at),

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::desk::{Answered, Question};
 use crate::gate::is_always_recorded;
-use crate::{Guard, PolicyEntry};
+use crate::{Guard, InForce, PolicyEntry};
 
 /// How often one policy is evaluated for one access at most.
 const ROUNDS: usize = 4;
@@ -104,7 +104,8 @@ impl<'a> Draft<'a> {
     /// Asks the policies.
     pub(crate) async fn evaluate(&mut self, facts: &Result<Arc<AccountFacts>, String>) {
         let Some(kind) = self.event.as_ref().map(|event| event.access.operation.kind()) else { return };
-        let policies = self.guard.policies();
+        let in_force = self.guard.in_force();
+        let policies = &in_force.policies;
         let first = match &self.asking {
             // Taken out of the list meanwhile, it has nothing to say, and those behind it are not known any more.
             Asking::Again(policy) => policies.iter().position(|entry| entry.name == *policy).unwrap_or(0),
@@ -115,7 +116,7 @@ impl<'a> Draft<'a> {
                 continue;
             }
             let turn = match entry.mode {
-                Mode::Enforce => self.enforce(entry, facts).await,
+                Mode::Enforce => self.enforce(&in_force, entry, facts).await,
                 Mode::Off | Mode::Monitor => {
                     self.monitor(entry, facts);
                     Turn::Next
@@ -142,7 +143,12 @@ impl<'a> Draft<'a> {
         self.note_ruling(entry, ruling);
     }
 
-    async fn enforce(&mut self, entry: &PolicyEntry, facts: &Result<Arc<AccountFacts>, String>) -> Turn {
+    async fn enforce(
+        &mut self,
+        in_force: &InForce,
+        entry: &PolicyEntry,
+        facts: &Result<Arc<AccountFacts>, String>,
+    ) -> Turn {
         let mut evidence = Vec::new();
         for _ in 0..ROUNDS {
             let answer = self.ask_policy(entry, facts, &evidence);
@@ -164,7 +170,7 @@ impl<'a> Draft<'a> {
                     return Turn::Final(Decision::Block);
                 }
                 Verdict::Challenge(_) if self.asking == Asking::Later => return Turn::Unanswered,
-                Verdict::Challenge(request) => match self.challenge(entry, &request).await {
+                Verdict::Challenge(request) => match self.challenge(in_force, entry, &request).await {
                     Some(result) => evidence.push(Evidence::Challenge(result)),
                     None => return Turn::Final(Decision::Block),
                 },
@@ -214,7 +220,12 @@ impl<'a> Draft<'a> {
     }
 
     /// Asks the person. None when the draft is closed, which cannot happen while it is being evaluated.
-    async fn challenge(&mut self, entry: &PolicyEntry, request: &ChallengeRequest) -> Option<ChallengeResult> {
+    async fn challenge(
+        &mut self,
+        in_force: &InForce,
+        entry: &PolicyEntry,
+        request: &ChallengeRequest,
+    ) -> Option<ChallengeResult> {
         let code = self.code.take();
         let access = &self.event.as_ref()?.access;
         let began = self.guard.rooms.clock.now();
@@ -231,7 +242,7 @@ impl<'a> Draft<'a> {
                     timeout: self.guard.challenge_timeout(request.timeout_seconds),
                     code,
                 };
-                self.guard.desk.ask(question).await
+                self.guard.desk.ask(question, in_force.connectors.get(&request.connector)).await
             }
         };
         let now = self.guard.rooms.clock.now();

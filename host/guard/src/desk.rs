@@ -7,7 +7,7 @@ mod live;
 mod orders;
 mod pages;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -93,7 +93,6 @@ struct Shared {
     store: Arc<dyn ChallengeStore>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
-    connectors: BTreeMap<ConnectorName, Arc<dyn Authenticator>>,
     fatigue: Fatigue,
     /// For how long a challenge goes on when all clients have given up, and its answer is good for one that comes back.
     late: Duration,
@@ -108,6 +107,8 @@ struct Table {
     open: HashMap<Key, Arc<Live>>,
     /// Those that can be looked at.
     by_link: HashMap<LinkToken, Arc<Live>>,
+    /// Connectors that there are.
+    connectors: BTreeSet<ConnectorName>,
     /// Answers that came when nobody waited any more.
     late: HashMap<Key, Ending>,
 }
@@ -117,17 +118,26 @@ impl Desk {
         store: Arc<dyn ChallengeStore>,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
-        connectors: BTreeMap<ConnectorName, Arc<dyn Authenticator>>,
+        connectors: BTreeSet<ConnectorName>,
         budget: ChallengeBudget,
         late: Duration,
     ) -> Self {
-        let (fatigue, table) = (Fatigue::new(budget), Mutex::default());
-        Self { shared: Arc::new(Shared { store, clock, ids, connectors, fatigue, late, table }) }
+        let fatigue = Fatigue::new(budget);
+        let table = Mutex::new(Table { connectors, ..Table::default() });
+        Self { shared: Arc::new(Shared { store, clock, ids, fatigue, late, table }) }
+    }
+
+    /// Says which connectors there are from now on. Open challenges of others end as unavailable.
+    pub(crate) fn set_connectors(&self, names: BTreeSet<ConnectorName>) {
+        let mut table = self.shared.table();
+        table.connectors = names;
+        let gone = table.open.values().filter(|live| !table.connectors.contains(&live.key.remember.connector));
+        gone.for_each(|live| live.removed.cancel());
     }
 
     /// Asks, or joins whoever is asking the same, and waits for the answer. Dropping the future gives up; when everybody
-    /// has given up, the challenge is cancelled.
-    pub(crate) async fn ask(&self, question: Question) -> Answered {
+    /// has given up, the challenge is cancelled. `connector` is what the asking policy means by the name in the question.
+    pub(crate) async fn ask(&self, question: Question, connector: Option<&Arc<dyn Authenticator>>) -> Answered {
         let now = self.shared.clock.now();
         let key = question.key();
         if let Some(ending) =
@@ -157,7 +167,8 @@ impl Desk {
                 Err(error) => tracing::warn!(%error, "earlier approvals could not be read"),
             }
         }
-        let Some(connector) = self.shared.connectors.get(&question.connector) else {
+        let is_there = self.shared.table().connectors.contains(&question.connector);
+        let Some(connector) = connector.filter(|_| is_there) else {
             let detail = format!("There is no connector named {}.", question.connector);
             return Answered::without_asking(ChallengeOutcome::Unavailable, detail, now);
         };
@@ -182,6 +193,10 @@ impl Desk {
         table.forget_old(now);
         table.open.insert(key, Arc::clone(&live));
         table.by_link.insert(link, Arc::clone(&live));
+        if !table.connectors.contains(&live.key.remember.connector) {
+            // It was taken out a moment ago.
+            live.removed.cancel();
+        }
         let waiter = Waiter::join(&self.shared, &live);
         drop(table);
         tokio::spawn(follow::follow(Arc::clone(&self.shared), live, question, connector, orders));

@@ -73,7 +73,10 @@ impl Guard {
     }
 
     fn is_subscribed(&self, kind: OperationKind) -> bool {
-        self.policies().iter().any(|entry| entry.mode != Mode::Off && entry.policy.needs().operations.contains(&kind))
+        self.in_force()
+            .policies
+            .iter()
+            .any(|entry| entry.mode != Mode::Off && entry.policy.needs().operations.contains(&kind))
     }
 
     /// A refused bind without a challenge looks like a wrong password: whoever tries passwords learns nothing from it. Where

@@ -14,6 +14,7 @@ mod permitted;
 mod summaries;
 mod surroundings;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -44,6 +45,16 @@ pub struct PolicyEntry {
     pub fail: FailMode,
     /// The loaded component.
     pub policy: Arc<dyn Policy>,
+}
+
+/// Connectors by the names that policies know them by.
+pub type Connectors = BTreeMap<ConnectorName, Arc<dyn Authenticator>>;
+
+/// Policies, and the connectors that they were made for. One decision knows one of these from its beginning to its end.
+#[derive(Default)]
+pub(crate) struct InForce {
+    pub(crate) policies: Vec<PolicyEntry>,
+    pub(crate) connectors: Connectors,
 }
 
 /// What the guard needs from the other rooms.
@@ -96,7 +107,7 @@ pub struct Options {
 pub struct Guard {
     rooms: Rooms,
     options: Options,
-    policies: RwLock<Arc<Vec<PolicyEntry>>>,
+    in_force: RwLock<Arc<InForce>>,
     desk: Arc<Desk>,
     ledger: Ledger,
     counts: Counts,
@@ -106,23 +117,19 @@ pub struct Guard {
 impl Guard {
     /// A guard with these connectors and no policies yet.
     #[must_use]
-    pub fn new(
-        rooms: Rooms,
-        options: Options,
-        connectors: std::collections::BTreeMap<ConnectorName, Arc<dyn Authenticator>>,
-    ) -> Self {
+    pub fn new(rooms: Rooms, options: Options, connectors: Connectors) -> Self {
         let desk = Arc::new(Desk::new(
             Arc::clone(&rooms.challenges),
             Arc::clone(&rooms.clock),
             Arc::clone(&rooms.ids),
-            connectors,
+            connectors.keys().cloned().collect(),
             options.challenge_budget,
             options.late_answer,
         ));
         Self {
             rooms,
             options,
-            policies: RwLock::default(),
+            in_force: RwLock::new(Arc::new(InForce { policies: Vec::new(), connectors })),
             desk,
             ledger: Ledger::default(),
             counts: Counts::default(),
@@ -130,9 +137,22 @@ impl Guard {
         }
     }
 
-    /// Puts these policies into force, in this order. A decision that is under way goes on with the list it began with.
+    /// Puts these policies into force, in this order, with the connectors that are there. A decision that is under way goes
+    /// on with the list it began with.
     pub fn set_policies(&self, policies: Vec<PolicyEntry>) {
-        *self.policies.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policies);
+        let mut in_force = self.in_force.write().unwrap_or_else(PoisonError::into_inner);
+        let connectors = in_force.connectors.clone();
+        *in_force = Arc::new(InForce { policies, connectors });
+    }
+
+    /// Puts these connectors and policies into force at once. A decision that is under way goes on with the policies and the
+    /// connectors it began with, and so does an open challenge, unless its connector is there no more: then it ends as
+    /// unavailable.
+    pub fn replace(&self, connectors: Connectors, policies: Vec<PolicyEntry>) {
+        let names = connectors.keys().cloned().collect();
+        *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(InForce { policies, connectors });
+        // Afterwards, so that nobody who finds the new connectors is told that they are not there.
+        self.desk.set_connectors(names);
     }
 
     /// The challenges, for the challenge page.
@@ -147,7 +167,7 @@ impl Guard {
         &self.counts
     }
 
-    fn policies(&self) -> Arc<Vec<PolicyEntry>> {
-        Arc::clone(&self.policies.read().unwrap_or_else(PoisonError::into_inner))
+    fn in_force(&self) -> Arc<InForce> {
+        Arc::clone(&self.in_force.read().unwrap_or_else(PoisonError::into_inner))
     }
 }

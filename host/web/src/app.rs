@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
-use portcullis_core::Timestamp;
 use portcullis_core::event::{AdministrationEvent, Event, Record};
 use portcullis_core::store::StoreError;
+use portcullis_core::{Secret, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use crate::connection::canonical;
@@ -22,6 +22,11 @@ use crate::{WebError, WebState};
 /// its place.
 const CHALLENGE_STREAMS: usize = 512;
 const CHALLENGE_STREAMS_PER_ADDRESS: usize = 16;
+/// Machines that listen for their challenges. No more than half of all connections, so that the pages stay reachable however
+/// many listen.
+const NOTIFY_STREAMS: usize = 1_000;
+/// Several people can be signed in to one machine.
+const NOTIFY_STREAMS_PER_ADDRESS: usize = 8;
 const CONSOLE_STREAMS: usize = 128;
 const CONSOLE_STREAMS_PER_ADDRESS: usize = 16;
 
@@ -39,6 +44,8 @@ pub(crate) struct Inner {
     pub(crate) throttle: Throttle,
     pub(crate) challenge_streams: Arc<Seats>,
     pub(crate) console_streams: Arc<Seats>,
+    pub(crate) notify_streams: Arc<Seats>,
+    pub(crate) notify_token: Option<Secret>,
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -55,6 +62,7 @@ impl App {
         state: WebState,
         secure: bool,
         public_url: Option<String>,
+        notify_token: Option<Secret>,
         shutdown: CancellationToken,
     ) -> Result<Self, WebError> {
         let passwords = Passwords::new(state.ids.as_ref()).await?;
@@ -66,6 +74,8 @@ impl App {
             throttle: Throttle::default(),
             challenge_streams: Seats::new(CHALLENGE_STREAMS, CHALLENGE_STREAMS_PER_ADDRESS),
             console_streams: Seats::new(CONSOLE_STREAMS, CONSOLE_STREAMS_PER_ADDRESS),
+            notify_streams: Seats::new(NOTIFY_STREAMS, NOTIFY_STREAMS_PER_ADDRESS),
+            notify_token,
             shutdown,
         })))
     }

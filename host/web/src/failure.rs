@@ -19,6 +19,8 @@ pub(crate) enum Failure {
     SignInFirst,
     /// A request of a program without a session.
     NoSession,
+    /// Somebody who listens for challenges without the token for that.
+    NoToken,
     /// A form without the session's own secret.
     NotConfirmed,
     /// A form of another site.
@@ -53,6 +55,11 @@ impl Failure {
             Self::SignInFirst | Self::NoSession => {
                 (StatusCode::UNAUTHORIZED, "Sign in first", "This needs a session of the console.")
             }
+            Self::NoToken => (
+                StatusCode::UNAUTHORIZED,
+                "A token is needed",
+                "Ask your administrator for the token for notifications.",
+            ),
             Self::NotConfirmed => (
                 StatusCode::FORBIDDEN,
                 "This form has expired",
@@ -86,6 +93,7 @@ impl Failure {
         let (name, value) = match self {
             // RFC 9110, section 15.5.2, wants a challenge; this scheme is none that a browser would ask a password for.
             Self::NoSession => (header::WWW_AUTHENTICATE, "Session realm=\"portcullis\""),
+            Self::NoToken => (header::WWW_AUTHENTICATE, "Bearer realm=\"portcullis\""),
             Self::Busy => (header::RETRY_AFTER, "5"),
             _ => return response,
         };

@@ -17,6 +17,7 @@ mod failure;
 mod first;
 mod headers;
 mod metrics;
+mod notify;
 mod origin;
 mod page;
 mod password;

@@ -10,7 +10,7 @@ use axum::routing::{MethodRouter, get, post};
 use crate::app::App;
 use crate::console::{activity, api};
 use crate::failure::Failure;
-use crate::{assets, challenge, headers, session, sign_in};
+use crate::{assets, challenge, headers, notify, session, sign_in};
 
 /// The largest body of a request, in bytes.
 const BODY_LIMIT: usize = 16 * 1024;
@@ -20,6 +20,8 @@ const BODY_LIMIT: usize = 16 * 1024;
 pub enum Authority {
     /// Nothing. What is shown depends at most on the address that it is asked from.
     Anybody,
+    /// The address that is listened for, and, where the administrator demands it, the token of those who listen.
+    Machine,
     /// A form that does not come from another site.
     OwnForm,
     /// The unguessable link of a challenge.
@@ -64,7 +66,7 @@ pub(crate) fn router(app: App) -> Router {
 }
 
 fn table() -> Vec<(Route, MethodRouter<App>)> {
-    use Authority::{Anybody, ClientSession, Link, LinkAndOwnForm, OwnForm, Session, SessionForm};
+    use Authority::{Anybody, ClientSession, Link, LinkAndOwnForm, Machine, OwnForm, Session, SessionForm};
     let read = |path, authority, handler| (Route { method: "GET", path, authority }, handler);
     let write = |path, authority, handler| (Route { method: "POST", path, authority }, handler);
     vec![
@@ -91,6 +93,8 @@ fn table() -> Vec<(Route, MethodRouter<App>)> {
         write("/incidents/{id}/resolve", SessionForm, post(activity::resolve)),
         read("/api/v1/events", ClientSession, get(api::events)),
         read("/api/v1/incidents", ClientSession, get(api::incidents)),
+        read("/api/v1/connectors", ClientSession, get(api::connectors)),
+        read("/notify/events", Machine, get(notify::listen)),
     ]
 }
 

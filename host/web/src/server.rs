@@ -11,8 +11,9 @@ use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use axum_server::{Handle, Server};
 use portcullis_core::challenge::ChallengeDesk;
 use portcullis_core::cloud::SourceStatus;
+use portcullis_core::status::ConnectorStatus;
 use portcullis_core::store::{EventStore, IncidentStore, SettingsStore};
-use portcullis_core::{Clock, Ids};
+use portcullis_core::{Clock, Ids, Secret};
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -44,6 +45,8 @@ pub struct WebOptions {
     /// The address by which people reach the pages, e.g. `https://portcullis.example.com`, where a proxy in front makes it
     /// another one than that of the socket. When it begins with `https://`, cookies are marked as secure.
     pub public_url: Option<String>,
+    /// What `portcullis notify` has to show; none lets every machine listen for its own challenges without.
+    pub notify_token: Option<Secret>,
 }
 
 impl fmt::Debug for WebOptions {
@@ -67,6 +70,8 @@ pub struct WebState {
     pub clock: Arc<dyn Clock>,
     /// Identifiers, cookies and salts.
     pub ids: Arc<dyn Ids>,
+    /// How the connectors stand. Must not block.
+    pub connectors: Arc<dyn Fn() -> Vec<ConnectorStatus> + Send + Sync>,
     /// Whether everything that the gateway needs works. Must not block.
     pub healthy: Arc<dyn Fn() -> bool + Send + Sync>,
     /// How reading the cloud services goes.
@@ -90,7 +95,7 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> Result<(), WebError> {
     let secure = options.tls.is_some() || options.public_url.as_deref().is_some_and(|url| url.starts_with("https://"));
-    let router = router(App::new(state, secure, options.public_url, shutdown.clone()).await?);
+    let router = router(App::new(state, secure, options.public_url, options.notify_token, shutdown.clone()).await?);
     let handle: Handle<SocketAddr> = Handle::new();
     let mut server = Server::from_listener(listener);
     server.http_builder().http1().header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_LIMIT);

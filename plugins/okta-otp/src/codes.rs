@@ -37,7 +37,7 @@ const BUSY: &str = "Okta wants fewer requests at the moment. Try again in a minu
 pub fn start(host: &impl Host, settings: &Settings, context: &Context) -> Result<Step, StartError> {
     let address = context.endpoint.as_ref().filter(|_| settings.forward_client_address);
     let address = address.and_then(|endpoint| endpoint.address.parse::<IpAddr>().ok()).map(|it| it.to_string());
-    let client = Client::new(host, &settings.base).on_behalf_of(address.clone());
+    let client = settings.client(host).on_behalf_of(address.clone());
     let user = User::of_account(&client, &context.account, settings.login)?;
     let ended = |progress| {
         let over = Handle::new(Vec::new(), None, host.now());
@@ -104,7 +104,7 @@ pub fn verify(host: &impl Host, settings: &Settings, handle: &str, code: &str) -
         return waiting(&handle, format!("A code has {} digits and nothing else.", settings.digits));
     }
     let Some(factor) = handle.factor(&handle.current).cloned() else { return waiting(&handle, GONE.to_owned()) };
-    let client = Client::new(host, &settings.base).on_behalf_of(handle.address.clone());
+    let client = settings.client(host).on_behalf_of(handle.address.clone());
     // A text and not a number: codes begin with zeros, too.
     let body = json!({ "passCode": code }).to_string().into_bytes();
     let tried = okta_api::tried(client.follow(Method::Post, &factor.verify, body)).map_err(|fault| {
@@ -147,7 +147,7 @@ pub fn choose(host: &impl Host, settings: &Settings, handle: &str, choice: &str)
         let note = format!("Another code can be sent in {wait} s. The one that was sent before is still good.");
         return waiting(&handle, Some(note));
     }
-    let client = Client::new(host, &settings.base).on_behalf_of(handle.address.clone());
+    let client = settings.client(host).on_behalf_of(handle.address.clone());
     match ask(host, &client, &mut handle, &factor)? {
         Asked::Yes(note) => waiting(&handle, note.map(str::to_owned)),
         Asked::NotByThis(note) if !handle.factors.is_empty() => waiting(&handle, Some(note.to_owned())),

@@ -1,7 +1,7 @@
 //! What the administrator sets.
 
-use okta::BaseUrl;
 use okta::person::Login;
+use okta::{Authorization, BaseUrl, Client, Host};
 use settings::{Node, Problem, Problems};
 
 pub use crate::factor::Kind;
@@ -10,7 +10,8 @@ pub use crate::factor::Kind;
 pub const SCHEMA: &str = include_str!("settings.json");
 
 /// Keys of the settings. The token is among them because the schema asks for it; its value never comes here.
-const KEYS: [&str; 6] = ["base-url", "api-token", "factors", "digits", "login", "forward-client-address"];
+const KEYS: [&str; 7] =
+    ["base-url", "api-token", Authorization::KEY, "factors", "digits", "login", "forward-client-address"];
 
 /// Okta's codes have six digits unless an administrator of Okta wants more.
 const DIGITS: usize = 6;
@@ -20,6 +21,8 @@ const DIGITS: usize = 6;
 pub struct Settings {
     /// The organisation.
     pub base: BaseUrl,
+    /// As whom.
+    pub authorization: Authorization,
     /// Where codes may come from, what is tried first in front.
     pub factors: Vec<Kind>,
     /// How many digits a code has.
@@ -38,6 +41,11 @@ impl Settings {
     pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
         settings::parse(text, read)
     }
+
+    /// Sends requests with the connector's credentials.
+    pub(crate) fn client<'a, H: Host>(&'a self, host: &'a H) -> Client<'a, H> {
+        Client::new(host, &self.base).authorized(&self.authorization)
+    }
 }
 
 fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Settings> {
@@ -46,6 +54,7 @@ fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Settings> {
         let text = node.text(problems)?;
         BaseUrl::parse(&text).map_err(|message| problems.add(&node, message)).ok()
     });
+    let authorization = Authorization::read(&table, problems);
     let factors = match table.get("factors") {
         Some(node) => kinds(&node, problems),
         None => Some(Kind::ALL.iter().map(|(_, kind)| *kind).collect()),
@@ -56,7 +65,14 @@ fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Settings> {
     let logins = [("mail", Login::Mail), ("login", Login::Login), ("mail-or-login", Login::MailOrLogin)];
     let login = table.get("login").map_or(Some(Login::MailOrLogin), |node| node.word(&logins, problems));
     let forward = table.get("forward-client-address").map_or(Some(false), |node| node.boolean(problems));
-    Some(Settings { base: base?, factors: factors?, digits: digits?, login: login?, forward_client_address: forward? })
+    Some(Settings {
+        base: base?,
+        authorization: authorization?,
+        factors: factors?,
+        digits: digits?,
+        login: login?,
+        forward_client_address: forward?,
+    })
 }
 
 fn kinds(node: &Node<'_>, problems: &mut Problems) -> Option<Vec<Kind>> {

@@ -24,7 +24,7 @@ pub fn find(
     settings: &Settings,
     identities: &[String],
 ) -> Result<Option<CloudAccount>, ConnectorError> {
-    let client = Client::new(host, &settings.base);
+    let client = settings.client(host);
     let names: Vec<&str> =
         identities.iter().map(|name| name.trim()).filter(|name| !name.is_empty()).take(MOST_NAMES).collect();
     let lookups: [Lookup<_>; 2] = [by_name, by_mail];

@@ -2,12 +2,13 @@
 
 use okta::contract::portcullis::gateway::http::Method;
 use okta::contract::portcullis::gateway::log::Level;
+use okta::person::is_id;
 use okta::{Client, Fault, Host};
 
 use crate::contract::exports::portcullis::gateway::connector::ConnectorError;
 use crate::contract::exports::portcullis::gateway::enforcement::Action;
 use crate::settings::Settings;
-use crate::user::{User, is_id};
+use crate::user::User;
 
 /// Does it, and makes sure of it where the answer leaves doubts.
 ///
@@ -17,7 +18,7 @@ pub fn enforce(host: &impl Host, settings: &Settings, user: &str, action: Action
     if !is_id(user) {
         return Err(ConnectorError::Protocol("an Okta user is acted on by the id, which this is not".to_owned()));
     }
-    let client = Client::new(host, &settings.base);
+    let client = settings.client(host);
     let send = |method, path: &str| {
         client.follow(method, &format!("{}/api/v1/users/{user}/{path}", settings.base), Vec::new()).map(|_| ())
     };

@@ -27,7 +27,7 @@ const KEPT_DAYS: u64 = 90;
 /// # Errors
 /// Okta, the network or the settings do not let us; the same cursor can be tried again.
 pub fn poll(host: &impl Host, settings: &Settings, cursor: Option<&str>) -> Result<Batch, ConnectorError> {
-    let client = Client::new(host, &settings.base);
+    let client = settings.client(host);
     let known = cursor.and_then(Cursor::read);
     if cursor.is_some() && known.is_none() {
         host.log(Level::Warn, "the stored place in the log is not one of this connector; reading from the beginning");

@@ -2,17 +2,24 @@
 
 use std::ops::RangeInclusive;
 
-use okta::BaseUrl;
+use okta::person::is_id;
+use okta::{Authorization, BaseUrl, Client, Host};
 use settings::{Node, Problem, Problems};
-
-use crate::user::is_id;
 
 /// JSON Schema of the settings.
 pub const SCHEMA: &str = include_str!("settings.json");
 
 /// Keys of the settings. The token is among them because the schema asks for it; its value never comes here.
-const KEYS: [&str; 7] =
-    ["base-url", "api-token", "history-days", "poll-seconds", "overlap-minutes", "log-share", "application"];
+const KEYS: [&str; 8] = [
+    "base-url",
+    "api-token",
+    Authorization::KEY,
+    "history-days",
+    "poll-seconds",
+    "overlap-minutes",
+    "log-share",
+    "application",
+];
 
 /// Okta keeps its log for 90 days and silently leaves out what is older (Okta, "System Log query").
 const HISTORY_DAYS: RangeInclusive<u32> = 0..=90;
@@ -25,6 +32,8 @@ const LOG_SHARE: RangeInclusive<u32> = 5..=95;
 pub struct Settings {
     /// The organisation.
     pub base: BaseUrl,
+    /// As whom.
+    pub authorization: Authorization,
     /// How many days the first run goes back.
     pub history_days: u32,
     /// Seconds between two looks at the log once it has been read to its end.
@@ -45,6 +54,11 @@ impl Settings {
     pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
         settings::parse(text, read)
     }
+
+    /// Sends requests with the connector's credentials.
+    pub(crate) fn client<'a, H: Host>(&'a self, host: &'a H) -> Client<'a, H> {
+        Client::new(host, &self.base).authorized(&self.authorization)
+    }
 }
 
 fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Settings> {
@@ -53,6 +67,7 @@ fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Settings> {
         let text = node.text(problems)?;
         BaseUrl::parse(&text).map_err(|message| problems.add(&node, message)).ok()
     });
+    let authorization = Authorization::read(&table, problems);
     let number = |key, range: RangeInclusive<u32>, default, problems: &mut Problems| {
         table.get(key).map_or(Some(default), |node| node.number(&range, problems)).unwrap_or(default)
     };
@@ -68,7 +83,15 @@ fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Settings> {
         }
         Some(text)
     });
-    Some(Settings { base: base?, history_days, poll_seconds, overlap_minutes, log_share, application })
+    Some(Settings {
+        base: base?,
+        authorization: authorization?,
+        history_days,
+        poll_seconds,
+        overlap_minutes,
+        log_share,
+        application,
+    })
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! A user, as Okta's API tells of one (Okta API: Users).
 
+use okta::person::is_id;
 use okta::{Client, Fault, Host};
 use serde::Deserialize;
 
@@ -51,11 +52,6 @@ impl User<'_> {
         let id = self.id.get().filter(|id| is_id(id));
         id.ok_or_else(|| Fault::Protocol("Okta's answer holds a user without an id that can be one".to_owned()))
     }
-}
-
-/// Whether a text can be an identifier of Okta's, and so part of a path.
-pub(crate) fn is_id(text: &str) -> bool {
-    !text.is_empty() && text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 /// Pages of one list that are read at most.

@@ -57,6 +57,10 @@ impl Handle {
     }
 }
 
+fn client<'a, H: Host>(host: &'a H, settings: &'a Settings) -> Client<'a, H> {
+    Client::new(host, &settings.base).authorized(&settings.authorization)
+}
+
 /// Finds the person and sends the push. Never sends a second one when the answer to the first is lost.
 ///
 /// # Errors
@@ -64,7 +68,7 @@ impl Handle {
 pub fn start(host: &impl Host, settings: &Settings, context: &Context) -> Result<Step, StartError> {
     let address = context.endpoint.as_ref().filter(|_| settings.forward_client_address);
     let address = address.and_then(|endpoint| endpoint.address.parse::<IpAddr>().ok());
-    let client = Client::new(host, &settings.base).on_behalf_of(address.map(|address| address.to_string()));
+    let client = client(host, settings).on_behalf_of(address.map(|address| address.to_string()));
     let user = User::of_account(&client, &context.account, settings.login)?;
     if !user.can_answer()? {
         return out_of_action(host, user.id);
@@ -125,7 +129,7 @@ pub fn poll(host: &impl Host, settings: &Settings, handle: &str) -> Result<Step,
     if now >= handle.deadline {
         return handle.step(Progress::Expired, now, 0);
     }
-    let client = Client::new(host, &settings.base);
+    let client = client(host, settings);
     let answer = match client.follow(Method::Get, &handle.poll, Vec::new()) {
         Ok(answer) => answer,
         Err(fault) => {
@@ -164,7 +168,7 @@ pub fn poll(host: &impl Host, settings: &Settings, handle: &str) -> Result<Step,
 pub fn cancel(host: &impl Host, settings: &Settings, handle: &str) -> Result<(), ConnectorError> {
     let handle = Handle::read(handle)?;
     let Some(link) = handle.cancel else { return Ok(()) };
-    match Client::new(host, &settings.base).follow(Method::Delete, &link, Vec::new()) {
+    match client(host, settings).follow(Method::Delete, &link, Vec::new()) {
         // Not found: it has ended already.
         Ok(_) | Err(Fault::NotFound) => Ok(()),
         Err(fault) => Err(fault.into()),

@@ -1,14 +1,15 @@
 //! What the administrator sets.
 
-use okta::BaseUrl;
 use okta::person::Login;
+use okta::{Authorization, BaseUrl};
 use settings::{Node, Problem, Problems};
 
 /// JSON Schema of the settings.
 pub const SCHEMA: &str = include_str!("settings.json");
 
 /// Keys of the settings. The token is among them because the schema asks for it; its value never comes here.
-const KEYS: [&str; 6] = ["base-url", "api-token", "number-challenge", "device", "login", "forward-client-address"];
+const KEYS: [&str; 7] =
+    ["base-url", "api-token", Authorization::KEY, "number-challenge", "device", "login", "forward-client-address"];
 
 /// Which phone is asked, where several are enrolled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub enum Device {
 pub struct Settings {
     /// The organisation.
     pub base: BaseUrl,
+    /// As whom.
+    pub authorization: Authorization,
     /// A number has to be picked on the phone.
     pub number_challenge: bool,
     /// Which phone.
@@ -50,6 +53,7 @@ fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Settings> {
         let text = node.text(problems)?;
         BaseUrl::parse(&text).map_err(|message| problems.add(&node, message)).ok()
     });
+    let authorization = Authorization::read(&table, problems);
     let boolean = |key, default, problems: &mut Problems| {
         table.get(key).map_or(Some(default), |node| node.boolean(problems)).unwrap_or(default)
     };
@@ -59,7 +63,14 @@ fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Settings> {
     let device = table.get("device").map_or(Some(Device::Latest), |node| node.word(&devices, problems));
     let logins = [("mail", Login::Mail), ("login", Login::Login), ("mail-or-login", Login::MailOrLogin)];
     let login = table.get("login").map_or(Some(Login::MailOrLogin), |node| node.word(&logins, problems));
-    Some(Settings { base: base?, number_challenge, device: device?, login: login?, forward_client_address })
+    Some(Settings {
+        base: base?,
+        authorization: authorization?,
+        number_challenge,
+        device: device?,
+        login: login?,
+        forward_client_address,
+    })
 }
 
 #[cfg(test)]

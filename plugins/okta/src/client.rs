@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 
 use crate::contract::portcullis::gateway::http::{Header, HttpError, Method, Request, Response};
 use crate::contract::portcullis::gateway::log::Level;
-use crate::{BaseUrl, Budget, Fault, dates, rate};
+use crate::{Authorization, BaseUrl, Budget, Fault, dates, rate};
 
 /// What a connector needs of the gateway.
 pub trait Host {
@@ -89,6 +89,7 @@ impl Answer {
 pub struct Client<'a, H: Host> {
     host: &'a H,
     base: &'a BaseUrl,
+    authorization: Authorization,
     /// Okta shows it to the person and logs it.
     user_agent: String,
     /// Whom the request is made for, where the administrator wants Okta to know.
@@ -96,10 +97,17 @@ pub struct Client<'a, H: Host> {
 }
 
 impl<'a, H: Host> Client<'a, H> {
-    /// A client for one organisation.
+    /// A client for one organisation, with an API token.
     pub fn new(host: &'a H, base: &'a BaseUrl) -> Self {
         let user_agent = concat!("Portcullis/", env!("CARGO_PKG_VERSION")).to_owned();
-        Self { host, base, user_agent, forwarded_for: None }
+        Self { host, base, authorization: Authorization::ApiToken, user_agent, forwarded_for: None }
+    }
+
+    /// Presents the credentials as what they are.
+    #[must_use]
+    pub fn authorized(mut self, authorization: &Authorization) -> Self {
+        self.authorization = authorization.clone();
+        self
     }
 
     /// Tells Okta the address that the access comes from.
@@ -115,6 +123,14 @@ impl<'a, H: Host> Client<'a, H> {
     /// No answer, or one whose status is no success.
     pub fn get(&self, path: &str) -> Result<Answer, Fault> {
         self.send(Method::Get, format!("{}{path}", self.base), Vec::new())
+    }
+
+    /// Sends a request without a body to a path below the organisation's address; it begins with a slash.
+    ///
+    /// # Errors
+    /// No answer, or one whose status is no success.
+    pub fn send_to(&self, method: Method, path: &str) -> Result<Answer, Fault> {
+        self.send(method, format!("{}{path}", self.base), Vec::new())
     }
 
     /// Follows a link of an earlier answer, with the credentials, hence only inside the organisation.
@@ -134,7 +150,7 @@ impl<'a, H: Host> Client<'a, H> {
     fn send(&self, method: Method, url: String, body: Vec<u8>) -> Result<Answer, Fault> {
         let header = |name: &str, value: &str| Header { name: name.to_owned(), value: value.to_owned() };
         let mut headers = vec![
-            header("authorization", "SSWS {{secret:api-token}}"),
+            header("authorization", self.authorization.header()),
             header("accept", "application/json"),
             header("user-agent", &self.user_agent),
         ];

@@ -48,9 +48,9 @@ impl Fault {
         match (answer.status(), code.as_deref()) {
             (401, Some("E0000015")) => Self::Forbidden(format!("the organisation lacks this feature ({named})")),
             (401, Some("E0000004")) => Self::Refused("E0000004".to_owned()),
-            (401, _) => Self::Unauthorized(format!("Okta does not accept the API token ({named})")),
-            (403, Some("E0000005")) => Self::Unauthorized(format!("Okta saw no valid API token ({named})")),
-            (403, Some("E0000006")) => Self::Forbidden(format!("the API token lacks the right to do this ({named})")),
+            (401, _) => Self::Unauthorized(format!("Okta does not accept the token ({named})")),
+            (403, Some("E0000005")) => Self::Unauthorized(format!("Okta saw no valid token ({named})")),
+            (403, Some("E0000006")) => Self::Forbidden(format!("the token lacks the right to do this ({named})")),
             (403, None) => Self::Forbidden(format!("{} ({named})", missing_scope(answer))),
             (403 | 410 | 423, Some(code)) => Self::Refused(code.to_owned()),
             (404, _) => Self::NotFound,

@@ -5,6 +5,7 @@
 
 pub mod contract;
 
+mod authorization;
 mod base_url;
 mod client;
 pub mod dates;
@@ -19,6 +20,7 @@ mod rate;
 #[cfg(not(target_family = "wasm"))]
 pub mod script;
 
+pub use authorization::Authorization;
 pub use base_url::BaseUrl;
 pub use client::{Answer, Client, Host};
 pub use encode::{filter_text, path_segment};

@@ -131,6 +131,7 @@ pub fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
 }
 
 /// Whether a text can be an identifier of Okta's, and so part of a path.
-fn is_id(text: &str) -> bool {
+#[must_use]
+pub fn is_id(text: &str) -> bool {
     !text.is_empty() && text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }

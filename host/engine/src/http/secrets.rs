@@ -10,34 +10,51 @@ const CLOSE: &str = "}}";
 /// What a plugin sees where a service repeated a secret.
 const MASK: &[u8] = b"[secret]";
 
-/// Replaces each `{{secret:NAME}}` by the secret, if it may go to the host.
+/// Names of the secrets in a header's value, each of which may go to the host.
 ///
 /// # Errors
-/// The reason, which names the secret and does not show it.
-pub(super) fn fill(value: &str, host: &HostGrant, grants: &Grants) -> Result<HeaderValue, String> {
+/// The reason, which names the secret.
+pub(super) fn named<'a>(value: &'a str, host: &HostGrant, grants: &Grants) -> Result<Vec<&'a str>, String> {
+    let mut names = Vec::new();
+    let mut rest = value;
+    while let Some((_, after)) = rest.split_once(OPEN) {
+        let (name, after) = after.split_once(CLOSE).ok_or("a `{{secret:` is not closed by `}}`")?;
+        let secret = grants.secrets.get(name).map(|grant| &grant.hosts);
+        let hosts = secret.or_else(|| grants.tokens.get(name).map(|grant| &grant.hosts));
+        if !hosts.ok_or_else(|| format!("there is no secret `{name}`"))?.contains(host) {
+            return Err(format!("the secret `{name}` may not be sent to {host}"));
+        }
+        names.push(name);
+        rest = after;
+    }
+    Ok(names)
+}
+
+/// Replaces each `{{secret:NAME}}` by the secret that the function knows.
+///
+/// # Errors
+/// The reason, which shows no secret.
+pub(super) fn fill(value: &str, secret: impl Fn(&str) -> Option<Secret>) -> Result<HeaderValue, String> {
     // Wiped when it is dropped; what the HTTP client makes of it is not, and is marked as sensitive.
     let mut filled = Secret::new("");
     let mut rest = value;
-    let mut secret = false;
+    let mut sensitive = false;
     while let Some((before, after)) = rest.split_once(OPEN) {
         let (name, after) = after.split_once(CLOSE).ok_or("a `{{secret:` is not closed by `}}`")?;
-        let grant = grants.secrets.get(name).ok_or_else(|| format!("there is no secret `{name}`"))?;
-        if !grant.hosts.contains(host) {
-            return Err(format!("the secret `{name}` may not be sent to {host}"));
-        }
-        filled = Secret::new([filled.reveal(), before, grant.value.reveal()].concat());
-        (rest, secret) = (after, true);
+        let secret = secret(name).ok_or_else(|| format!("there is no secret `{name}`"))?;
+        filled = Secret::new([filled.reveal(), before, secret.reveal()].concat());
+        (rest, sensitive) = (after, true);
     }
     filled = Secret::new([filled.reveal(), rest].concat());
     let mut header = HeaderValue::from_str(filled.reveal()).map_err(|_| "a header value has forbidden characters")?;
-    header.set_sensitive(secret);
+    header.set_sensitive(sensitive);
     Ok(header)
 }
 
 /// Replaces every secret of the connector by a mask, so that a service that repeats a credential, in an error message for
 /// instance, does not carry it into the sandbox.
-pub(super) fn mask(bytes: Vec<u8>, grants: &Grants) -> Vec<u8> {
-    let mut secrets: Vec<&[u8]> = grants.secrets.values().map(|grant| grant.value.reveal().as_bytes()).collect();
+pub(super) fn mask(bytes: Vec<u8>, secrets: &[Secret]) -> Vec<u8> {
+    let mut secrets: Vec<&[u8]> = secrets.iter().map(|secret| secret.reveal().as_bytes()).collect();
     // The longest first: one secret can be the beginning of another.
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     let found = |rest: &[u8]| secrets.iter().find(|secret| rest.starts_with(secret)).map(|secret| secret.len());
@@ -61,7 +78,9 @@ pub(super) fn mask(bytes: Vec<u8>, grants: &Grants) -> Vec<u8> {
 mod tests {
     use portcullis_core::Secret;
 
-    use super::{fill, mask};
+    use reqwest::header::HeaderValue;
+
+    use super::{mask, named};
     use crate::grants::{Grants, HostGrant, SecretGrant};
 
     fn host(name: &str) -> HostGrant {
@@ -78,8 +97,13 @@ mod tests {
                 ("other".into(), secret("otherother", "b.example")),
             ]
             .into(),
-            ca_file: None,
+            ..Grants::default()
         }
+    }
+
+    fn fill(value: &str, host: &HostGrant, grants: &Grants) -> Result<HeaderValue, String> {
+        named(value, host, grants)?;
+        super::fill(value, |name| grants.secrets.get(name).map(|grant| grant.value.clone()))
     }
 
     #[test]
@@ -112,7 +136,7 @@ mod tests {
 
     #[test]
     fn repeated_secrets_are_masked_wherever_they_stand() {
-        let grants = grants();
+        let grants: Vec<_> = grants().secrets.into_values().map(|grant| grant.value).collect();
         let masked = mask(b"a 00tokentoken-and-more b 00tokentoken00tokentoken otherother \xff".to_vec(), &grants);
         assert_eq!(masked, b"a [secret] b [secret][secret] [secret] \xff");
         assert_eq!(mask(b"00tokentoke".to_vec(), &grants), b"00tokentoke");

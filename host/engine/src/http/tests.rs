@@ -1,5 +1,6 @@
 //! The connectors' way to the network, against a real TLS server.
 
+mod oauth;
 mod server;
 
 use std::sync::Arc;
@@ -48,7 +49,7 @@ fn grants(server: &Server) -> Grants {
     // Granted as a host, but not for the secret.
     let other = HostGrant { host: "localhost".into(), port: server.port };
     let secrets = [("api-token".to_owned(), secret)].into();
-    Grants { hosts: vec![host, other], secrets, ca_file: Some(server.authority.clone()) }
+    Grants { hosts: vec![host, other], secrets, ca_file: Some(server.authority.clone()), ..Grants::default() }
 }
 
 fn gate(server: &Server) -> HttpGate {
@@ -236,6 +237,21 @@ async fn it_is_told_whether_the_request_was_sent() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_ended_or_is_for_another_host_gets_no_secret() {
+    for (names, expired, says) in
+        [(&["127.0.0.1"][..], true, "xpired"), (&["okta.example"][..], false, "not valid for name")]
+    {
+        let server = Server::certified(names, expired).await;
+        let request = with_header(get(server.url("/")), "authorization", "SSWS {{secret:api-token}}");
+        let answer = gate(&server).send(request).await;
+        assert!(matches!(&answer, Err(HttpError::Unreachable(text)) if text.contains(says)), "{answer:?}");
+        assert!(server.requests().is_empty());
+    }
+    let server = Server::certified(&["127.0.0.1"], false).await;
+    assert_eq!(gate(&server).send(get(server.url("/"))).await.unwrap().status, 200);
+}
+
+#[tokio::test]
 async fn so_many_requests_a_minute_and_no_more() {
     let server = Server::answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
     let limits = ConnectorLimits { requests: 2, ..limits() };
@@ -263,6 +279,7 @@ async fn nothing_that_can_be_printed_shows_a_secret() {
     let server = Server::answering(b"").await;
     let grants = grants(&server);
     assert!(!format!("{grants:?}").contains(TOKEN));
-    let filled = super::secrets::fill("{{secret:api-token}}", &grants.hosts[0], &grants).unwrap();
+    let secret = |name: &str| grants.secrets.get(name).map(|grant| grant.value.clone());
+    let filled = super::secrets::fill("{{secret:api-token}}", secret).unwrap();
     assert!(!format!("{filled:?}").contains(TOKEN));
 }

@@ -132,18 +132,34 @@ impl Connector {
             Some((scheme, _)) => return Err(format!("begins with {scheme}://; only https:// is spoken")),
         };
         let rest = rest.trim_end_matches('/');
-        if rest.contains(['/', '?', '#', '@']) {
-            return Err(format!("`{typed}` has more than a host name; type it like company.okta.com"));
+        if rest.contains(['?', '#', '@', '/']) {
+            let host = rest.split(['?', '#', '/']).next().unwrap_or_default();
+            let host = host.rsplit('@').next().unwrap_or_default();
+            let right = if host_and_port(host).is_ok() { host } else { "company.okta.com" };
+            let right = api_host(right).unwrap_or_else(|| right.to_owned());
+            return Err(format!("`{typed}` has more than a host name; type it like {right}"));
         }
         let (host, port) = host_and_port(rest)?;
-        let host = host.to_lowercase();
-        if let Some(organisation) = host.split_once('.').and_then(|(first, _)| first.strip_suffix("-admin")) {
-            let right = host.replacen(&format!("{organisation}-admin"), organisation, 1);
+        let host = host.trim_end_matches('.').to_lowercase();
+        if let Some(right) = api_host(&host) {
             return Err(format!("`{host}` is the address of the admin console; the API is at {right}"));
+        }
+        let is_address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok();
+        if self.base_url.is_none() && !host.contains('.') && !is_address {
+            return Err(format!("`{host}` is no whole host name; did you mean {host}.okta.com?"));
         }
         let base_url = port.map_or_else(|| format!("https://{host}"), |port| format!("https://{host}:{port}"));
         Ok(ServiceAddress { base_url, host, port: port.unwrap_or(443) })
     }
+}
+
+/// The API's host, where this one is Okta's console for administrators (Okta, "Core Okta API"). In an organisation's own
+/// domain, a name that ends like that can be anything.
+fn api_host(host: &str) -> Option<String> {
+    [".okta.com", ".oktapreview.com", ".okta-emea.com"].into_iter().find_map(|domain| {
+        let organisation = host.to_lowercase().strip_suffix(domain)?.strip_suffix("-admin")?.to_owned();
+        Some(format!("{organisation}{domain}"))
+    })
 }
 
 fn host_and_port(text: &str) -> Result<(String, Option<u16>), String> {

@@ -188,6 +188,40 @@ pub(crate) enum SecretSource {
     PlainText(hidden::PlainText),
 }
 
+/// What a connector shows to its service: a token as it stands, or one that the gateway gets anew each time the last has run
+/// out.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) enum Credential {
+    File(PathBuf),
+    Environment(String),
+    PlainText(hidden::PlainText),
+    Oauth(OAuth),
+}
+
+/// A client of an OAuth 2.0 service that authenticates with a key of its own.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct OAuth {
+    pub(crate) client_id: String,
+    pub(crate) key: SecretSource,
+    pub(crate) key_id: Option<String>,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) token_url: Option<String>,
+}
+
+impl Credential {
+    /// The token that is used as it stands, or the client by which one is got.
+    pub(crate) fn source(&self) -> Result<SecretSource, &OAuth> {
+        match self {
+            Self::File(path) => Ok(SecretSource::File(path.clone())),
+            Self::Environment(name) => Ok(SecretSource::Environment(name.clone())),
+            Self::PlainText(text) => Ok(SecretSource::PlainText(text.clone())),
+            Self::Oauth(client) => Err(client),
+        }
+    }
+}
+
 /// Keeps `Debug` of the configuration from showing secrets.
 pub(crate) mod hidden {
     use portcullis_core::Secret;
@@ -310,6 +344,7 @@ pub(crate) struct Web {
     pub(crate) public_url: Option<String>,
     pub(crate) certificate: Option<PathBuf>,
     pub(crate) key: Option<PathBuf>,
+    pub(crate) notify_token: Option<SecretSource>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -333,7 +368,7 @@ pub(crate) struct Connector {
     pub(crate) domain: String,
     pub(crate) base_url: Option<String>,
     pub(crate) ca_file: Option<PathBuf>,
-    pub(crate) token: SecretSource,
+    pub(crate) token: Credential,
     /// Only with a plugin for a cloud identity provider.
     pub(crate) cloud: Option<Cloud>,
     #[serde(default)]
@@ -499,11 +534,16 @@ impl Config {
         }
         self.web.certificate.as_mut().map(resolve);
         self.web.key.as_mut().map(resolve);
+        self.web.notify_token.as_mut().map(secret);
         resolve(&mut self.plugins.folder);
         self.plugins.trusted_keys.iter_mut().for_each(resolve);
         for connector in &mut self.connectors {
             connector.ca_file.as_mut().map(resolve);
-            secret(&mut connector.token);
+            match &mut connector.token {
+                Credential::File(path) => resolve(path),
+                Credential::Oauth(client) => secret(&mut client.key),
+                Credential::Environment(_) | Credential::PlainText(_) => {}
+            }
         }
     }
 }

@@ -56,7 +56,9 @@ fn everything_that_the_sample_explains_can_be_switched_on() {
         })
     };
     let mut text = String::new();
-    for line in sample().lines() {
+    // One of two ways to give a connector's credentials, where the sample takes the other.
+    let sample = sample().replace("token = { file = \"secrets/okta-token\" }", "");
+    for line in sample.lines() {
         let switched = if is_setting(line) { line.trim_start_matches("# ") } else { line };
         text.push_str(switched);
         text.push('\n');
@@ -102,7 +104,7 @@ fn each_mistake_is_named_with_line_setting_and_advice() {
         ("\"ldaps://dc1.example.com\"", "636", "url = ", "or several in brackets"),
         ("tls/gateway.pem", "tls/missing.pem", "certificate = ", "tls/missing.pem cannot be opened"),
         ("tls = \"ldaps\"", "tls = \"none\"", "tls = \"ldaps\"", "is \"none\", yet there is a certificate"),
-        ("secrets/okta-token", "secrets/none", "token = ", "secrets/none cannot be read"),
+        ("secrets/okta-token", "secrets/none", "secrets/okta-token", "secrets/none cannot be read"),
         ("\"company.okta.com\"", "\"company-admin.okta.com\"", "domain = \"company", "the API is at company.okta.com"),
         ("\"company.okta.com\"", "\"http://company.okta.com\"", "domain = \"company", "only https:// is spoken"),
         (
@@ -211,13 +213,61 @@ fn a_file_that_is_not_there_says_where_to_begin() {
 #[test]
 fn the_domain_is_understood_however_it_is_typed() {
     let folder = folder();
-    for typed in
-        ["company.okta.com", "https://company.okta.com", " HTTPS://Company.Okta.com/ ", "https://company.okta.com/"]
-    {
+    for typed in [
+        "company.okta.com",
+        "https://company.okta.com",
+        " HTTPS://Company.Okta.com/ ",
+        "https://company.okta.com/",
+        "\\tcompany.okta.com.\\n",
+    ] {
         let path = folder.path().join("portcullis.toml");
         std::fs::write(&path, sample().replace("\"company.okta.com\"", &format!("\"{typed}\""))).unwrap();
         let loaded = Loaded::read(&path).unwrap_or_else(|problems| panic!("{typed}: {problems}"));
         assert_eq!(loaded.config.connectors[0].base_url().unwrap().base_url, "https://company.okta.com");
+    }
+}
+
+#[test]
+fn a_domain_that_is_not_understood_is_answered_with_the_right_one() {
+    for (typed, says) in [
+        ("https://company-admin.okta.com/admin/dashboard", "type it like company.okta.com"),
+        ("https://Company.okta.com/app/UserHome", "type it like Company.okta.com"),
+        ("COMPANY-ADMIN.oktapreview.com", "the API is at company.oktapreview.com"),
+        ("user@company.okta.com", "type it like company.okta.com"),
+        ("company", "did you mean company.okta.com?"),
+        ("company okta com", "is no host name"),
+        ("ldap://company.okta.com", "only https:// is spoken"),
+        ("", "is no host name"),
+    ] {
+        let said = complaint("\"company.okta.com\"", &format!("\"{typed}\""));
+        assert!(said.contains(says), "{typed}: {said}");
+    }
+    let folder = folder();
+    let path = folder.path().join("portcullis.toml");
+    std::fs::write(&path, sample().replace("\"company.okta.com\"", "\"sso-admin.company.example\"")).unwrap();
+    assert!(Loaded::read(&path).is_ok(), "a domain of one's own may be called anything");
+}
+
+#[test]
+fn a_connector_has_a_token_or_a_service_app() {
+    let token = "token = { file = \"secrets/okta-token\" }";
+    let app = |key: &str, scopes: &str| {
+        format!("token = {{ oauth = {{ client-id = \"0oa9\", key = {{ file = \"{key}\" }}, scopes = [{scopes}] }} }}")
+    };
+    let folder = folder();
+    let path = folder.path().join("portcullis.toml");
+    std::fs::write(&path, sample().replace(token, &app("secrets/okta-token", "\"okta.users.read\""))).unwrap();
+    let loaded = Loaded::read(&path).unwrap_or_else(|problems| panic!("{problems}"));
+    let client = loaded.config.connectors[0].token.source().unwrap_err();
+    assert_eq!(secret(&client.key).unwrap().reveal(), "something", "the file is looked for beside the configuration");
+    for (text, says) in [
+        (app("secrets/none", "\"okta.users.read\""), "secrets/none cannot be read"),
+        (app("secrets/okta-token", ""), "scopes: is empty"),
+        ("token = { oauth = { client-id = \"0oa9\" } }".to_owned(), "missing field `key`"),
+        (format!("{token}\n[connector.settings.oauth]\nclient-id = \"x\""), "is made from `token`"),
+    ] {
+        let said = complaint(token, &text);
+        assert!(said.contains(says), "{said}");
     }
 }
 

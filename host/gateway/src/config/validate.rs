@@ -300,6 +300,9 @@ fn web(problems: &mut Vec<Problem>, web: &Web) {
         (None, None) => {}
         _ => problems.push(Problem::new(["web"], "`certificate` and `key` go together")),
     }
+    if let Some(token) = &web.notify_token {
+        secret_source(problems, &["web", "notify-token"], token);
+    }
     if let Some(url) = &web.public_url
         && !(url.starts_with("https://") || url.starts_with("http://"))
     {
@@ -319,7 +322,21 @@ fn connector(problems: &mut Vec<Problem>, position: &str, connector: &Connector)
     if let Some(path) = &connector.ca_file {
         file(problems, &["connector", position, "ca-file"], path);
     }
-    secret_source(problems, &["connector", position, "token"], &connector.token);
+    match connector.token.source() {
+        Ok(source) => secret_source(problems, &["connector", position, "token"], &source),
+        Err(client) => {
+            secret_source(problems, &["connector", position, "token", "oauth", "key"], &client.key);
+            if client.scopes.is_empty() {
+                let text =
+                    "is empty; name what the connector needs (`portcullis plugin inspect` lists it), and no more";
+                problems.push(Problem::new(["connector", position, "token", "oauth", "scopes"], text));
+            }
+        }
+    }
+    if connector.settings.contains_key("oauth") {
+        let text = "is made from `token` of the connector: write token = { oauth = { … } } there";
+        problems.push(Problem::new(["connector", position, "settings", "oauth"], text));
+    }
     if connector.cloud.is_some() && matches!(connector.name.as_str(), "ldap" | "name" | "dn" | "address") {
         let text = "would be taken for something else in events and accounts: choose another name";
         problems.push(Problem::new(["connector", position, "name"], text));

@@ -130,6 +130,7 @@ pub(super) enum Interrupted {
     Abandoned,
     Denied,
     Dismissed,
+    Removed,
     Left,
     TooLate,
 }
@@ -265,6 +266,7 @@ impl<'a> Follower<'a> {
             () = self.shared.forsaken(self.live) => Err(Interrupted::Abandoned),
             () = self.live.denied.cancelled() => Err(Interrupted::Denied),
             () = self.live.dismissed.cancelled() => Err(Interrupted::Dismissed),
+            () = self.live.removed.cancelled() => Err(Interrupted::Removed),
             done = work => Ok(done),
             () = self.live.pages.left(), if needs_page => Err(Interrupted::Left),
             () = tokio::time::sleep_until(self.deadline) => Err(Interrupted::TooLate),
@@ -288,6 +290,9 @@ impl<'a> Follower<'a> {
                 (ChallengeOutcome::Denied, "Denied on the challenge page: it was not the person who asked.".to_owned())
             }
             (Interrupted::Dismissed, _) => closed("Dismissed on the challenge page."),
+            (Interrupted::Removed, _) => {
+                (ChallengeOutcome::Unavailable, "Its connector was taken out of the configuration.".to_owned())
+            }
             (Interrupted::Left, _) => closed("The challenge page was closed."),
             (Interrupted::TooLate, None) => (ChallengeOutcome::Expired, "Nobody answered in time.".to_owned()),
             (Interrupted::TooLate, Some(trouble)) => (ChallengeOutcome::Unavailable, trouble.to_string()),

@@ -45,6 +45,8 @@ pub(super) struct Live {
     pub(super) abandoned: CancellationToken,
     /// The person dismissed it on its page.
     pub(super) dismissed: CancellationToken,
+    /// Its connector is there no more.
+    pub(super) removed: CancellationToken,
     /// Somebody said on its page that it was not them.
     pub(super) denied: CancellationToken,
     /// The pages that show it.
@@ -88,6 +90,7 @@ impl Live {
             waiting: watch::Sender::new(Waiting { count: 0, since: Instant::now() }),
             abandoned: CancellationToken::new(),
             dismissed: CancellationToken::new(),
+            removed: CancellationToken::new(),
             denied: CancellationToken::new(),
             pages: Pages::new(),
             orders,

@@ -377,10 +377,7 @@ impl Scene {
     }
 
     pub async fn decide(&self, asked: Asked) -> Result<&'static str, String> {
-        match self.guard.decide(asked, "held").await {
-            Answer::Permitted(permitted) | Answer::Passed(permitted) => Ok(permitted.redeem()),
-            Answer::Refused(refusal) => Err(refusal.diagnostic),
-        }
+        decide_with(&self.guard, asked).await
     }
 
     pub fn events(&self) -> Vec<AccessEvent> {
@@ -405,5 +402,13 @@ impl Scene {
 
     pub fn last(&self) -> AccessEvent {
         self.events().pop().expect("an event was recorded")
+    }
+}
+
+/// A decision, and what the client is told where it is refused.
+pub async fn decide_with(guard: &Guard, asked: Asked) -> Result<&'static str, String> {
+    match guard.decide(asked, "held").await {
+        Answer::Permitted(permitted) | Answer::Passed(permitted) => Ok(permitted.redeem()),
+        Answer::Refused(refusal) => Err(refusal.diagnostic),
     }
 }

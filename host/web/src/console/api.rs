@@ -5,7 +5,9 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use portcullis_core::event::Event;
 use portcullis_core::incident::Incident;
+use portcullis_core::status::ConnectorStatus;
 use portcullis_core::store::Sequence;
+use portcullis_core::{ConnectorName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
@@ -78,4 +80,47 @@ pub(crate) async fn incidents(
     let Query(page) = query.map_err(|_| Failure::Malformed)?;
     let incidents = app.state.incidents.incidents(page.limit()?).await?;
     Ok(Json(Incidents { incidents }))
+}
+
+/// The answer to `GET /api/v1/connectors`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Connectors {
+    /// By name.
+    connectors: Vec<Connector>,
+}
+
+#[derive(Debug, Serialize)]
+struct Connector {
+    name: ConnectorName,
+    state: ConnectorState,
+    /// Which organisation and whose credentials, or why it does not work.
+    detail: String,
+    /// What works and should be looked at nevertheless.
+    warnings: Vec<String>,
+    /// When it was tried last: milliseconds since 1970.
+    tried_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum ConnectorState {
+    Working,
+    Failing,
+    NotTried,
+}
+
+impl From<ConnectorStatus> for Connector {
+    fn from(status: ConnectorStatus) -> Self {
+        let (state, detail, warnings, tried_at) = match status.tried {
+            None => (ConnectorState::NotTried, String::new(), Vec::new(), None),
+            Some((at, Ok(health))) => (ConnectorState::Working, health.detail, health.warnings, Some(at)),
+            Some((at, Err(why))) => (ConnectorState::Failing, why, Vec::new(), Some(at)),
+        };
+        Self { name: status.name, state, detail, warnings, tried_at }
+    }
+}
+
+/// `GET /api/v1/connectors`.
+pub(crate) async fn connectors(State(app): State<App>, _: SignedInClient) -> Json<Connectors> {
+    Json(Connectors { connectors: (app.state.connectors)().into_iter().map(Into::into).collect() })
 }

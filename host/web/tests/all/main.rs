@@ -8,6 +8,7 @@ mod activity;
 mod challenge;
 mod codes;
 mod limits;
+mod notify;
 mod routes;
 mod sign_in;
 mod stage;

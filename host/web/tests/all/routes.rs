@@ -8,7 +8,7 @@ use portcullis_core::Timestamp;
 use portcullis_core::policy::Severity;
 
 /// What was decided on by hand.
-const EXPECTED: [(&str, &str, Authority); 23] = [
+const EXPECTED: [(&str, &str, Authority); 25] = [
     ("GET", "/", Authority::Anybody),
     ("GET", "/healthz", Authority::Anybody),
     ("GET", "/static/console.css", Authority::Anybody),
@@ -32,6 +32,8 @@ const EXPECTED: [(&str, &str, Authority); 23] = [
     ("POST", "/incidents/{id}/resolve", Authority::SessionForm),
     ("GET", "/api/v1/events", Authority::ClientSession),
     ("GET", "/api/v1/incidents", Authority::ClientSession),
+    ("GET", "/api/v1/connectors", Authority::ClientSession),
+    ("GET", "/notify/events", Authority::Machine),
 ];
 
 #[test]
@@ -74,6 +76,8 @@ async fn every_route_refuses_whoever_lacks_its_authority() {
                 let status = bare(&nobody, route, &path).await;
                 assert!(status == 200 || status == 303, "{path} gave {status}");
             }
+            // With a token: tests of their own.
+            Authority::Machine => assert_eq!(bare(&nobody, route, &path).await, 200, "{path}"),
             Authority::OwnForm => {
                 let answer = nobody.post_from(&path, "", &[("sec-fetch-site", "cross-site")]).await;
                 assert_eq!(answer.status(), 403, "{path}");

@@ -26,7 +26,7 @@ fn files() -> Files {
 async fn over_tls_cookies_are_secure_and_browsers_are_told_to_come_back_by_tls() {
     let files = files();
     let tls = Some(watch::channel(server_config(&files.server).unwrap()).1);
-    let stage = Stage::with(WebOptions { tls, public_url: None }).await;
+    let stage = Stage::with(WebOptions { tls, ..WebOptions::default() }).await;
     let mut browser = stage.browser();
     browser.http = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
@@ -50,7 +50,7 @@ async fn over_tls_cookies_are_secure_and_browsers_are_told_to_come_back_by_tls()
 #[tokio::test]
 async fn behind_a_proxy_the_public_address_counts() {
     let public_url = Some("https://portcullis.example.com/".to_owned());
-    let stage = Stage::with(WebOptions { tls: None, public_url }).await;
+    let stage = Stage::with(WebOptions { public_url, ..WebOptions::default() }).await;
     let body = format!("login=admin&password={}", stage.password);
     let from = |origin| [("origin", origin)];
     let answer = stage.browser().post_from("/sign-in", &body, &from("https://portcullis.example.com")).await;
@@ -64,7 +64,7 @@ async fn behind_a_proxy_the_public_address_counts() {
 async fn a_replaced_certificate_is_shown_to_whoever_comes_next() {
     let (first, second) = (files(), files());
     let (sender, tls) = watch::channel(server_config(&first.server).unwrap());
-    let stage = Stage::with(WebOptions { tls: Some(tls), public_url: None }).await;
+    let stage = Stage::with(WebOptions { tls: Some(tls), ..WebOptions::default() }).await;
     let trusting = |files: &Files| {
         let only = [Certificate::from_pem(files.pem.as_bytes()).unwrap()];
         reqwest::Client::builder().tls_certs_only(only).build().unwrap()

@@ -6,10 +6,11 @@ pub mod sample;
 mod store;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use portcullis_core::cloud::SourceStatus;
+use portcullis_core::status::ConnectorStatus;
 use portcullis_core::{Clock, EventId, Ids, Timestamp};
 use portcullis_web::WebState;
 
@@ -61,6 +62,7 @@ pub struct World {
     pub clock: Arc<FakeClock>,
     pub ids: Arc<FakeIds>,
     pub healthy: Arc<AtomicBool>,
+    pub connectors: Arc<Mutex<Vec<ConnectorStatus>>>,
     pub sources: Arc<Mutex<Vec<SourceStatus>>>,
 }
 
@@ -72,12 +74,13 @@ impl World {
             clock: Arc::new(FakeClock(AtomicU64::new(BEGIN))),
             ids: Arc::default(),
             healthy: Arc::new(AtomicBool::new(true)),
+            connectors: Arc::default(),
             sources: Arc::default(),
         }
     }
 
     pub fn state(&self) -> WebState {
-        let healthy = Arc::clone(&self.healthy);
+        let (healthy, connectors) = (Arc::clone(&self.healthy), Arc::clone(&self.connectors));
         let sources = Arc::clone(&self.sources);
         WebState {
             desk: self.desk.clone(),
@@ -86,6 +89,7 @@ impl World {
             settings: self.store.clone(),
             clock: self.clock.clone(),
             ids: self.ids.clone(),
+            connectors: Arc::new(move || connectors.lock().unwrap().clone()),
             healthy: Arc::new(move || healthy.load(Ordering::SeqCst)),
             sources: Arc::new(move || sources.lock().unwrap().clone()),
         }

@@ -52,8 +52,26 @@ fn no_code_and_nothing_of_a_factor_is_remembered_or_logged() {
 
 #[test]
 fn health_names_the_organisation_and_the_tokens_owner() {
+    let refused = || Ok(error(403, "E0000006"));
+    let (found, unknown) = (Ok(reply(200, &[], "[]")), Ok(error(404, "E0000007")));
     let org = Ok(reply(200, &[], r#"{"id":"00o1","companyName":"Acme"}"#));
-    let script = script([user("ACTIVE"), org]);
+    let script = script([user("ACTIVE"), refused(), refused(), found, unknown, org]);
     let health = health::check(&script, &settings("")).unwrap();
     assert_eq!(health.detail, "acme.okta.com (Acme), with the API token of mona.reyes@acme.example.");
+    assert_eq!(health.warnings, Vec::<String>::new());
+    let requests = script.requests();
+    assert!(requests[4].url.ends_with("/verify"), "{}", requests[4].url);
+}
+
+#[test]
+fn a_service_app_shows_an_access_token() {
+    const APP: &str = r#","oauth":{"client-id":"0oa9","scopes":["okta.users.read","okta.users.manage"]}"#;
+    let script = script([user("ACTIVE"), Ok(error(403, "E0000006"))]);
+    let context = mona();
+    assert!(codes::start(&script, &settings(APP), &context).is_err());
+    for request in script.requests() {
+        let shown = request.headers.iter().find(|header| header.name == "authorization").unwrap();
+        assert_eq!(shown.value, "Bearer {{secret:api-token}}");
+    }
+    assert_eq!(script.requests().len(), 2);
 }

@@ -87,6 +87,8 @@ async fn nobody_answers_and_the_bind_expires() -> Result<()> {
 #[tokio::test]
 async fn a_wrong_password_never_rings_a_phone() -> Result<()> {
     let stage = with_alice_elsewhere(Setup::default()).await?;
+    // The connector is tried in the background.
+    stage.wait_for_log("connector okta-verify: ").await?;
     stage.okta.clear_journal();
     let through = stage.tools("alice", "wrong").whoami().await?;
     let direct = portcullis_lab::tools::Tools::new(stage.slapd.uri()).bind(stage.dn("alice"), "wrong").whoami().await?;
@@ -220,6 +222,8 @@ async fn a_service_account_is_never_asked() -> Result<()> {
         }
     };
     assert_eq!(bind(machine()).await?, 0);
+    // The connector is tried in the background.
+    stage.wait_for_log("connector okta-verify: ").await?;
     stage.okta.clear_journal();
     assert_eq!(bind(TOOLS).await?, 49);
     assert!(stage.okta.journal().is_empty());

@@ -9,6 +9,7 @@ use super::TokenRights;
 use super::answer::Answer;
 use super::fault::Call;
 use super::limits::Budget;
+use super::oauth;
 use super::people::Kind;
 use super::push::Outcome;
 use super::sso;
@@ -45,6 +46,10 @@ pub(super) fn answer(state: &mut State, base: &str, request: &Request, call: Cal
     if let Some(refused) = front_door(request) {
         return refused;
     }
+    if is_token_request(request) {
+        let random = state.next_id("");
+        return state.tokens.answer(base, &request.body, &random);
+    }
     let now = Timestamp::now();
     let (answer, budget) = match check_token(state, request) {
         Some(refused) => (refused, state.limits.peek(call, now)),
@@ -67,6 +72,10 @@ pub(super) fn with_budget(answer: Answer, budget: Budget) -> Answer {
         .with_header("x-rate-limit-reset", budget.reset.to_string())
 }
 
+fn is_token_request(request: &Request) -> bool {
+    request.method == "POST" && request.segments.iter().eq(["oauth2", "v1", "token"])
+}
+
 /// What the front-end server refuses before Okta sees it.
 fn front_door(request: &Request) -> Option<Answer> {
     let sized = request.header("content-length").is_some() || request.header("transfer-encoding").is_some();
@@ -81,7 +90,7 @@ fn front_door(request: &Request) -> Option<Answer> {
         return Some(Answer::error(400, "E0000001", "Api validation failed: User-Agent"));
     }
     let json = request.header("content-type").is_some_and(|kind| kind.starts_with("application/json"));
-    if !request.body.is_empty() && !json {
+    if !request.body.is_empty() && !json && !is_token_request(request) {
         return Some(Answer::error(400, "E0000021", "Bad request. Accept and/or Content-Type headers are not valid."));
     }
     None
@@ -100,8 +109,8 @@ fn check_token(state: &State, request: &Request) -> Option<Answer> {
             Some(Answer::error(403, "E0000006", summary))
         }
         "SSWS" => None,
-        // The organization has no OAuth service app, so no access token can be good.
-        "Bearer" | "DPoP" => {
+        "Bearer" => state.tokens.refuse(token, oauth::scope(&request.method, &request.segments)),
+        "DPoP" => {
             let challenge = format!(r#"{scheme} authorization_uri="/oauth2/v1/authorize", error="invalid_token""#);
             Some(Answer::empty(401).with_header("www-authenticate", challenge))
         }
@@ -125,11 +134,22 @@ fn token_owner() -> Value {
     })
 }
 
+fn owner_roles(state: &State) -> Answer {
+    if state.owner_roles.is_empty() {
+        return Answer::error(403, "E0000006", "You do not have permission to perform the requested action");
+    }
+    let role = |kind: &String| json!({ "id": format!("ra1{kind}"), "type": kind, "status": "ACTIVE" });
+    Answer::json(200, Value::Array(state.owner_roles.iter().map(role).collect()))
+}
+
 fn route(state: &mut State, base: &str, request: &Request, links: Links) -> Answer {
     let segments: Vec<&str> = request.segments.iter().map(String::as_str).collect();
     let method = request.method.as_str();
     if let ("GET", ["api", "v1", "org"]) = (method, segments.as_slice()) {
         return Answer::json(200, json!({ "companyName": "Acme", "subdomain": "acme", "status": "ACTIVE" }));
+    }
+    if let ("GET", ["api", "v1", "users", "00uLabTokenOwner0001", "roles"]) = (method, segments.as_slice()) {
+        return owner_roles(state);
     }
     if let Some(answer) = sso::route(state, base, method, &segments, &request.query) {
         return answer;

@@ -38,6 +38,18 @@ pub enum Fault {
     ForeignPollLink(String),
     /// The request is done, and the answer has this `factorResult`, if it has one.
     UnknownFactorResult(String),
+    /// A small body that unpacks to a hundred megabytes; nothing is done.
+    GzipBomb,
+    /// The request is done, and the answer comes byte by byte, with this time between two.
+    Drip(#[serde(with = "super::millis")] Duration),
+    /// A redirection to the same path of this base URL; nothing is done.
+    Redirect(String),
+    /// The request is done, and what these JSON Pointers lead to in the answer is null.
+    Null(Vec<String>),
+    /// The request is done, and what these JSON Pointers lead to is not in the answer.
+    Missing(Vec<String>),
+    /// The request is done, and by the answer Okta's clock is so many seconds ahead of the true time, or behind.
+    Clock(i64),
 }
 
 /// What a 429 says about the limit.

@@ -2,8 +2,8 @@
 //!
 //! It behaves as Okta documents its API and as recorded exchanges show it, in the unpleasant parts too: transaction
 //! ids that change with every poll, 403 for a missing token, rate limits, answers that are no JSON. People's phones
-//! are played by [`Behaviour`] or by whoever calls [`Okta::approve`] and its like. Left out: OAuth access tokens
-//! (every one is refused), compressed answers, and filters of lists.
+//! are played by [`Behaviour`] or by whoever calls [`Okta::approve`] and its like. Left out: DPoP, compressed answers, and
+//! filters of lists.
 
 mod answer;
 mod api;
@@ -14,6 +14,7 @@ mod journal;
 mod limits;
 mod listener;
 mod millis;
+mod oauth;
 mod people;
 mod push;
 mod serve;
@@ -36,6 +37,7 @@ pub use self::codes::{CodeFactor, SentCode};
 pub use self::fault::{Call, Fault, RateHeaders};
 pub use self::journal::Entry;
 use self::listener::{Scissors, TlsListener};
+pub use self::oauth::ServiceApp;
 pub use self::people::Cast;
 use self::push::Outcome;
 pub use self::push::{Behaviour, NumberChallenge, Pending};
@@ -340,6 +342,29 @@ impl Okta {
     /// Makes another token the only good one.
     pub fn set_token(&self, token: &str) {
         self.shared.lock().token = Some(token.to_owned());
+    }
+
+    /// Gives the organization a service app, or takes it away, and its tokens with it.
+    pub fn set_service_app(&self, app: Option<ServiceApp>) {
+        let mut state = self.shared.lock();
+        state.tokens.revoke();
+        state.tokens.app = app;
+    }
+
+    /// Makes the access tokens so far worthless, as an administrator would.
+    pub fn revoke_access_tokens(&self) {
+        self.shared.lock().tokens.revoke();
+    }
+
+    /// How often an access token was asked for.
+    #[must_use]
+    pub fn access_tokens_asked(&self) -> usize {
+        self.shared.lock().tokens.asked
+    }
+
+    /// Which roles the token's owner has.
+    pub fn set_owner_roles(&self, roles: &[&str]) {
+        self.shared.lock().owner_roles = roles.iter().map(|role| (*role).to_owned()).collect();
     }
 
     /// Changes what the token may do.

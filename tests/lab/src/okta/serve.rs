@@ -33,6 +33,9 @@ enum Way {
     /// As it should, but with this text for a body.
     Spoiled(Answer, &'static str),
     Huge(usize),
+    Bomb,
+    /// With a pause between any two bytes.
+    Drip(Answer, Duration),
     Reset,
 }
 
@@ -68,7 +71,8 @@ pub(super) async fn handle(
     let way = decide(&shared, &request).await;
     entry.status = match &way {
         Way::Whole(answer) | Way::Half(answer) | Way::Spoiled(answer, _) => answer.status,
-        Way::Huge(_) => 200,
+        Way::Drip(answer, _) => answer.status,
+        Way::Huge(_) | Way::Bomb => 200,
         Way::Reset => 0,
     };
     entry.took = began.elapsed();
@@ -120,6 +124,28 @@ async fn decide(shared: &Shared, request: &Request) -> Way {
             lead_away(&mut answer, &shared.base_url, &base);
             Way::Whole(answer)
         }
+        Some(Fault::GzipBomb) => Way::Bomb,
+        Some(Fault::Drip(pause)) => Way::Drip(really(Links::Keep), pause),
+        Some(Fault::Redirect(base)) => {
+            let path = request.segments.join("/");
+            Way::Whole(Answer::empty(302).with_header("location", format!("{base}/{path}")))
+        }
+        Some(Fault::Null(pointers)) => {
+            let mut answer = really(Links::Keep);
+            pointers.iter().for_each(|pointer| set(&mut answer, pointer, Some(Value::Null)));
+            Way::Whole(answer)
+        }
+        Some(Fault::Missing(pointers)) => {
+            let mut answer = really(Links::Keep);
+            pointers.iter().for_each(|pointer| set(&mut answer, pointer, None));
+            Way::Whole(answer)
+        }
+        Some(Fault::Clock(ahead)) => {
+            let answer = really(Links::Change);
+            let shown = Timestamp::now().checked_add(jiff::SignedDuration::from_secs(ahead)).unwrap_or(Timestamp::MAX);
+            // RFC 9110, section 5.6.7.
+            Way::Whole(answer.with_header("date", shown.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()))
+        }
         Some(Fault::UnknownFactorResult(result)) => {
             let mut answer = really(Links::Change);
             if let Some(told) = answer.body_mut().and_then(|body| body.get_mut("factorResult")) {
@@ -127,6 +153,24 @@ async fn decide(shared: &Shared, request: &Request) -> Way {
             }
             Way::Whole(answer)
         }
+    }
+}
+
+/// Replaces a member of the answer's body, or takes it out. Of a list's elements, the member of each.
+fn set(answer: &mut Answer, pointer: &str, value: Option<Value>) {
+    let Some(body) = answer.body_mut() else { return };
+    let Some((parent, member)) = pointer.rsplit_once('/') else { return };
+    let change = |parent: Option<&mut Value>| {
+        if let Some(Value::Object(object)) = parent {
+            match &value {
+                Some(value) => drop(object.insert(member.to_owned(), value.clone())),
+                None => drop(object.remove(member)),
+            }
+        }
+    };
+    match body {
+        Value::Array(elements) => elements.iter_mut().for_each(|element| change(element.pointer_mut(parent))),
+        body => change(body.pointer_mut(parent)),
     }
 }
 
@@ -162,8 +206,28 @@ fn respond(way: Way, request_id: &str, scissors: &Scissors) -> Response {
             }));
             build(&answer, request_id, Body::from_stream(pieces))
         }
+        Way::Bomb => {
+            let answer = Answer::json(200, Value::Null).with_header("content-encoding", "gzip".to_owned());
+            build(&answer, request_id, Body::from(bomb()))
+        }
+        Way::Drip(answer, pause) => {
+            let bytes = stream::iter(answer.bytes()).then(move |byte| async move {
+                tokio::time::sleep(pause).await;
+                Ok::<_, Infallible>(Bytes::copy_from_slice(&[byte]))
+            });
+            build(&answer, request_id, Body::from_stream(bytes))
+        }
         Way::Huge(bytes) => build(&Answer::json(200, Value::Null), request_id, huge(bytes)),
     }
+}
+
+/// A thousand times 100,000 zero bytes, each a member of its own (RFC 1952, section 2.2).
+fn bomb() -> Vec<u8> {
+    const HEAD: &[u8] =
+        b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xed\xc1\x31\x01\x00\x00\x00\xc2\xa0\xf5\x4f\x6d\x0d\x0f\xa0";
+    const TAIL: &[u8] = b"\x80\x57\x03\x7d\x95\x11\xd4\xa0\x86\x01\x00";
+    const ZEROS: usize = 96;
+    [HEAD, &[0; ZEROS], TAIL].concat().repeat(1_000)
 }
 
 fn build(answer: &Answer, request_id: &str, body: Body) -> Response {
@@ -212,7 +276,7 @@ fn query(text: &str) -> Vec<(String, String)> {
     pairs.map(|(name, value)| (percent_decode(name), percent_decode(&value.replace('+', " ")))).collect()
 }
 
-fn percent_decode(text: &str) -> String {
+pub(super) fn percent_decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('%') {

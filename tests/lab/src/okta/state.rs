@@ -10,6 +10,7 @@ use super::answer::Answer;
 use super::fault::Faults;
 use super::journal::Journal;
 use super::limits::Limits;
+use super::oauth::Tokens;
 use super::people::{User, enrol};
 use super::push::{NumberChallenge, Outcome, Pending, Push};
 use super::system_log::SystemLog;
@@ -32,6 +33,9 @@ pub(super) struct State {
     pub(super) pushes: Vec<Push>,
     pub(super) token: Option<String>,
     pub(super) rights: TokenRights,
+    pub(super) tokens: Tokens,
+    /// Roles of the token's owner; none when it may not read them.
+    pub(super) owner_roles: Vec<String>,
     pub(super) limits: Limits,
     pub(super) faults: Faults,
     pub(super) journal: Journal,
@@ -51,6 +55,8 @@ impl Shared {
             pushes: Vec::new(),
             token: Some(options.token.clone()),
             rights: TokenRights::Full,
+            tokens: Tokens::default(),
+            owner_roles: Vec::new(),
             limits: Limits::new(options.rate_limit, options.rate_window),
             faults: Faults::default(),
             journal: Journal::default(),

@@ -30,19 +30,31 @@ enum Then {
 }
 
 impl Server {
+    /// Answers each request with what the function makes of it.
+    pub(super) async fn with(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
+        Self::start(move |request| answer(request).into_bytes(), Then::ReadOn).await
+    }
+
     /// Answers and waits for the next request on the same connection.
     pub(super) async fn answering(answer: &[u8]) -> Self {
-        Self::start(answer, Then::ReadOn).await
+        Self::start(always(answer), Then::ReadOn).await
     }
 
     /// Answers and closes the connection.
     pub(super) async fn answering_once(answer: &[u8]) -> Self {
-        Self::start(answer, Then::Close).await
+        Self::start(always(answer), Then::Close).await
     }
 
     /// Answers and then keeps the connection open without another word.
     pub(super) async fn silent_after(answer: &[u8]) -> Self {
-        Self::start(answer, Then::SaySilent).await
+        Self::start(always(answer), Then::SaySilent).await
+    }
+
+    /// Answers with 200, behind a certificate for these names that ended when `expired`.
+    pub(super) async fn certified(names: &[&str], expired: bool) -> Self {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        let answer = always(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        Self::start_with(certificates(names, expired), answer, Then::ReadOn).await
     }
 
     pub(super) fn url(&self, path: &str) -> String {
@@ -53,24 +65,33 @@ impl Server {
         self.requests.lock().unwrap().clone()
     }
 
-    async fn start(answer: &[u8], then: Then) -> Self {
+    async fn start(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static, then: Then) -> Self {
+        let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
+        Self::start_with(certificates(names, false), answer, then).await
+    }
+
+    async fn start_with(
+        (config, pem): (ServerConfig, String),
+        answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static,
+        then: Then,
+    ) -> Self {
         let folder = TempDir::new().unwrap();
         let authority = folder.path().join("ca.pem");
-        let (config, pem) = certificates();
         std::fs::write(&authority, pem).unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let requests = Arc::new(Mutex::new(Vec::new()));
-        let (seen, answer) = (Arc::clone(&requests), Arc::<[u8]>::from(answer));
+        let (seen, answer) = (Arc::clone(&requests), Arc::new(answer));
         let task = tokio::spawn(async move {
             while let Ok((connection, _)) = listener.accept().await {
                 let (acceptor, seen, answer) = (acceptor.clone(), Arc::clone(&seen), Arc::clone(&answer));
                 tokio::spawn(async move {
                     let Ok(mut stream) = acceptor.accept(connection).await else { return };
                     while let Some(request) = read_request(&mut stream).await {
+                        let bytes = answer(&request);
                         seen.lock().unwrap().push(request);
-                        let _ = stream.write_all(&answer).await;
+                        let _ = stream.write_all(&bytes).await;
                         let _ = stream.flush().await;
                         match then {
                             Then::ReadOn => {}
@@ -86,6 +107,11 @@ impl Server {
         });
         Self { port, authority, requests, task, _folder: folder }
     }
+}
+
+fn always(answer: &[u8]) -> impl Fn(&str) -> Vec<u8> + Send + Sync + 'static {
+    let answer = answer.to_vec();
+    move |_| answer.clone()
 }
 
 impl Drop for Server {
@@ -108,15 +134,19 @@ async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
     Some(text)
 }
 
-fn certificates() -> (ServerConfig, String) {
+fn certificates(names: Vec<String>, expired: bool) -> (ServerConfig, String) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().unwrap();
     let authority = params.self_signed(&key).unwrap();
     let issuer = Issuer::new(params, key);
     let server_key = KeyPair::generate().unwrap();
-    let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
-    let certificate = CertificateParams::new(names).unwrap().signed_by(&server_key, &issuer).unwrap();
+    let mut params = CertificateParams::new(names).unwrap();
+    if expired {
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+    }
+    let certificate = params.signed_by(&server_key, &issuer).unwrap();
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(server_key.serialize_der()));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
