@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::server::Server;
 use super::{StoppedClock, denied, get, limits, with_header};
-use crate::bindings::authenticator::portcullis::gateway::http::{HttpError, Request};
+use crate::bindings::connector::portcullis::gateway::http::{HttpError, Request};
 use crate::grants::{Grants, HostGrant, TokenGrant};
 use crate::http::HttpGate;
 use crate::oauth::OAuthClient;
