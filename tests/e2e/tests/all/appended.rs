@@ -57,7 +57,12 @@ async fn the_directory_gets_the_password_and_okta_the_code_each_once() -> Result
     Ok(())
 }
 
-/// How many codes were tried at Okta.
+/// How many codes were tried at Okta, but for what the connector does to find out its rights, which names nobody.
 fn verified(stage: &Stage) -> usize {
-    stage.okta.journal().iter().filter(|entry| entry.path.ends_with("/verify")).count()
+    stage
+        .okta
+        .journal()
+        .iter()
+        .filter(|entry| entry.path.ends_with("/verify") && !entry.path.contains("Nobody"))
+        .count()
 }

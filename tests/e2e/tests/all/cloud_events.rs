@@ -103,6 +103,9 @@ async fn a_challenge_rings_the_phone_and_its_answer_is_judged() -> Result<()> {
         let login = format!("{uid}@example.com");
         stage.okta.log_events([sign_in(&stage, if uid == "bob" { 10_000 } else { 0 }, &login, "198.51.200.9")?]);
         stage.wait_for_pushes(&login, 1).await?;
+        if uid == "alice" {
+            stage.okta.approve(&login)?;
+        }
         let answered =
             |event: &Value| event["foreign"]["follows"].is_string() && event["access"]["account"]["login"] == uid;
         let answer = wait_for(&stage, "an answer", answered).await?;
