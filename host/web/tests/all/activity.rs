@@ -86,7 +86,7 @@ async fn what_a_cloud_service_told_is_said_in_words_and_how_reading_it_goes() {
         failures: 0,
     };
     let browser = stage.signed_in().await;
-    let mut page_with = async |status: &SourceStatus| {
+    let page_with = async |status: &SourceStatus| {
         *stage.world.sources.lock().unwrap() = vec![status.clone()];
         browser.text("/activity").await
     };
