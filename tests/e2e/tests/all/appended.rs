@@ -57,7 +57,8 @@ async fn the_directory_gets_the_password_and_okta_the_code_each_once() -> Result
     Ok(())
 }
 
-/// How many codes were tried at Okta.
+/// How many codes were tried at Okta. The health check tries its right on a user who does not exist.
 fn verified(stage: &Stage) -> usize {
-    stage.okta.journal().iter().filter(|entry| entry.path.ends_with("/verify")).count()
+    let is_try = |path: &str| path.ends_with("/verify") && !path.contains("Nobody");
+    stage.okta.journal().iter().filter(|entry| is_try(&entry.path)).count()
 }
