@@ -57,7 +57,7 @@ fn everything_that_the_sample_explains_can_be_switched_on() {
     };
     let mut text = String::new();
     // One of two ways to give a connector's credentials, where the sample takes the other.
-    let sample = sample().replace("token = { file = \"secrets/okta-token\" }", "");
+    let sample = sample().replacen("\ntoken = { file = \"secrets/okta-token\" }", "\n", 1);
     for line in sample.lines() {
         let switched = if is_setting(line) { line.trim_start_matches("# ") } else { line };
         text.push_str(switched);

@@ -143,20 +143,30 @@ fn log_step(okta: &Okta, step: usize) {
 
 /// Ids of all foreign events in the store's file, each as often as it is there.
 async fn stored(stage: &Stage) -> Result<Vec<String>> {
-    let script = "import sqlite3, sys, json\n\
-                  rows = sqlite3.connect('file:' + sys.argv[1] + '?mode=ro', uri=True).execute(\
-                  \"SELECT json_extract(json, '$.foreign.id') FROM events\")\n\
-                  [print(row[0]) for row in rows if row[0]]";
+    let sql = "SELECT id FROM (SELECT json_extract(json, '$.foreign.id') AS id FROM events) WHERE id IS NOT NULL";
+    Ok(ask_store(stage, sql).await?.lines().map(str::to_owned).collect())
+}
+
+/// How many foreign events the store has taken, by its list of their ids.
+async fn count_stored(stage: &Stage) -> Result<usize> {
+    Ok(ask_store(stage, "SELECT COUNT(*) FROM foreign_events").await?.trim().parse()?)
+}
+
+/// The first column of what the store's file says, a line each.
+async fn ask_store(stage: &Stage, sql: &str) -> Result<String> {
+    let script = "import sqlite3, sys\n\
+                  rows = sqlite3.connect('file:' + sys.argv[1] + '?mode=ro', uri=True).execute(sys.argv[2])\n\
+                  [print(row[0]) for row in rows]";
     let file = stage.folder.path().join("data/portcullis.db");
-    let output = tokio::process::Command::new("python3").args(["-c", script]).arg(file).output().await?;
+    let output = tokio::process::Command::new("python3").args(["-c", script]).arg(file).arg(sql).output().await?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Ok(String::from_utf8(output.stdout)?.lines().map(str::to_owned).collect())
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 async fn wait_for_stored(stage: &Stage, wanted: usize) -> Result<()> {
     let begun = Instant::now();
     loop {
-        let count = stored(stage).await?.len();
+        let count = count_stored(stage).await?;
         if count >= wanted {
             return Ok(());
         }
