@@ -16,9 +16,7 @@ ca-file = "@OKTA-CA@"
 token = { file = "okta-token" }
 settings = { factors = ["okta-verify"] }
 "#;
-    let policies = UNUSUAL_ENDPOINT
-        .replace("okta-verify", "okta-otp")
-        .replace("timeout-seconds", "remember-seconds = 60\ntimeout-seconds");
+    let policies = UNUSUAL_ENDPOINT.replace("okta-verify", "okta-otp");
     let listener = "tls = \"none\"\nappended-codes = \",\"".to_owned();
     Setup { sections: sections.to_owned(), policies, listener, ..Setup::default() }
 }
