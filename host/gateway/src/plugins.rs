@@ -137,11 +137,11 @@ enum Failure {
 }
 
 fn load_connector(connector: &config::Connector, engine: &Engine) -> Result<Arc<dyn Authenticator>, Failure> {
-    Ok(Arc::new(engine.load_authenticator(connector_spec(connector, ConnectorLimits::default())?)?))
+    Ok(Arc::new(engine.load_authenticator(connector_spec(connector, &ConnectorLimits::default())?)?))
 }
 
 fn load_provider(connector: &config::Connector, engine: &Engine) -> Result<Arc<dyn IdentityProvider>, Failure> {
-    let spec = connector_spec(connector, ConnectorLimits::identity_provider())?;
+    let spec = connector_spec(connector, &ConnectorLimits::identity_provider())?;
     Ok(Arc::new(engine.load_identity_provider(spec)?))
 }
 
@@ -160,7 +160,7 @@ fn source_options(cloud: &config::Cloud) -> SourceOptions {
     }
 }
 
-fn connector_spec(connector: &config::Connector, defaults: ConnectorLimits) -> Result<ConnectorSpec, Failure> {
+fn connector_spec(connector: &config::Connector, defaults: &ConnectorLimits) -> Result<ConnectorSpec, Failure> {
     let service = connector.base_url().map_err(Failure::Configuration)?;
     let grants = grants(connector, &service)?;
     let mut settings = as_json(&connector.settings)?;
@@ -176,7 +176,7 @@ fn connector_spec(connector: &config::Connector, defaults: ConnectorLimits) -> R
         memory: memory(connector.limits, defaults.memory),
         call_timeout: call_timeout(connector.limits, defaults.call_timeout),
         concurrency: connector.limits.concurrent_calls.unwrap_or(defaults.concurrency),
-        ..defaults
+        ..defaults.clone()
     };
     Ok(ConnectorSpec { name: connector.name.clone(), file: connector.plugin.clone(), settings, grants, limits })
 }

@@ -73,7 +73,7 @@ fn foreign_event(event: events::ForeignEvent, now: Timestamp) -> Option<ForeignE
     Some(ForeignEvent {
         id: event.id,
         at,
-        identities: words(event.identities, MAX_LIST),
+        identities: words(&event.identities, MAX_LIST),
         address: address.map(|address| address.to_canonical()),
         user_agent: event.user_agent.map(|text| printable(&text, MAX_SENTENCE)),
         position: event.position.and_then(position),
@@ -117,12 +117,12 @@ fn word(text: &str) -> String {
     printable(text, MAX_WORD)
 }
 
-fn words(texts: Vec<String>, most: usize) -> Vec<String> {
+fn words(texts: &[String], most: usize) -> Vec<String> {
     texts.iter().filter(|text| !text.is_empty()).take(most).map(|text| word(text)).collect()
 }
 
 fn attributes(attributes: Vec<wit::Attribute>) -> Vec<Attribute> {
-    let attribute = |it: wit::Attribute| Attribute { name: word(&it.name), values: words(it.values, MAX_LIST) };
+    let attribute = |it: wit::Attribute| Attribute { name: word(&it.name), values: words(&it.values, MAX_LIST) };
     attributes.into_iter().take(MAX_LIST).map(attribute).collect()
 }
 
@@ -142,11 +142,11 @@ fn operation(operation: wit::Operation) -> Operation {
                 wit::SearchScope::Subtree => SearchScope::Subtree,
             },
             filter: printable(&search.filter, MAX_SENTENCE),
-            attributes: words(search.attributes, MAX_LIST),
+            attributes: words(&search.attributes, MAX_LIST),
         })),
         wit::Operation::Compare => Operation::Compare,
         wit::Operation::Add => Operation::Add,
-        wit::Operation::Modify(attributes) => Operation::Modify(words(attributes, MAX_LIST)),
+        wit::Operation::Modify(attributes) => Operation::Modify(words(&attributes, MAX_LIST)),
         wit::Operation::Delete => Operation::Delete,
         wit::Operation::Rename => Operation::Rename,
         wit::Operation::PasswordChange => Operation::PasswordChange,
@@ -170,7 +170,7 @@ pub(crate) fn cloud_account(account: accounts::CloudAccount) -> Result<CloudAcco
         mail: account.mail.filter(|mail| !mail.is_empty()).map(|mail| word(&mail)),
         status: word(&account.status),
         enabled: account.enabled,
-        applications: words(account.applications, MAX_APPLICATIONS),
+        applications: words(&account.applications, MAX_APPLICATIONS),
         factors: account.factors.into_iter().take(MAX_LIST).map(factor).collect(),
         attributes: attributes(account.attributes),
     })

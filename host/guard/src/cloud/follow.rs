@@ -73,6 +73,7 @@ struct Again {
 }
 
 impl Again {
+    #[expect(clippy::needless_pass_by_value, reason = "errors are passed as they come")]
     fn later(why: impl ToString) -> Self {
         Self { why: why.to_string(), passes_by_itself: true }
     }

@@ -26,6 +26,7 @@ pub(super) struct Trouble {
 }
 
 impl Trouble {
+    #[expect(clippy::needless_pass_by_value, reason = "errors are passed as they come")]
     pub(super) fn of(why: impl ToString) -> Self {
         Self { why: why.to_string(), wait: None }
     }

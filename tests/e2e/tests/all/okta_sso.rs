@@ -48,7 +48,7 @@ fn dist(path: &str) -> PathBuf {
 }
 
 /// The component with these settings beside the address; `cargo xtask plugins` has built and signed it.
-fn load(okta: &Okta, more: Value) -> LoadedIdentityProvider {
+fn load(okta: &Okta, more: &Value) -> LoadedIdentityProvider {
     let engine = Engine::new(EngineOptions {
         plugin_folder: dist("plugins"),
         trusted_keys: TrustedKeys::from_files(&[dist("keys/dev.pub")]).expect("`cargo xtask plugins` makes the key"),
@@ -107,7 +107,7 @@ async fn the_log_is_read_to_its_end_with_late_repeated_and_odd_events() {
     let okta = okta().await;
     okta.log_sign_ins(0, 2_500);
     okta.log_events([okta.sign_in(7), json!({"nobody": "knows"}), json!(null), json!({"uuid": "odd", "client": 5})]);
-    let provider = load(&okta, json!({}));
+    let provider = load(&okta, &json!({}));
     let batches = read(&provider, None).await;
     assert_eq!(batches.iter().map(|batch| batch.events.len()).collect::<Vec<_>>(), [1_000, 1_000, 502]);
     let mut all = expected(0..2_500);
@@ -135,7 +135,7 @@ async fn the_log_is_read_to_its_end_with_late_repeated_and_odd_events() {
 async fn every_fault_has_its_error_and_the_same_cursor_goes_on() {
     let okta = okta().await;
     okta.log_sign_ins(0, 3);
-    let provider = load(&okta, json!({}));
+    let provider = load(&okta, &json!({}));
     let cursor = provider.poll(None).await.unwrap().cursor;
     type Is = fn(&ConnectorError) -> bool;
     let cases: [(Fault, Is); 12] = [
@@ -165,20 +165,20 @@ async fn every_fault_has_its_error_and_the_same_cursor_goes_on() {
 async fn accounts_are_found_and_acted_on() {
     let okta = okta().await;
     let cast = okta.cast();
-    let provider = load(&okta, json!({ "application": okta.application() }));
+    let provider = load(&okta, &json!({ "application": okta.application() }));
     assert!(provider.check().await.unwrap().detail.contains("(Acme)"));
     let login = cast.two_devices.as_str();
     let account = provider.find(&["nobody@example.com".into(), login.to_owned()]).await.unwrap().unwrap();
     assert_eq!((account.status.as_str(), account.enabled), ("ACTIVE", true));
     assert_eq!(account.applications, ["Acme Gateway"], "two links on two pages, one application");
     assert_eq!(account.factors.iter().filter(|factor| factor.kind == "push" && factor.active).count(), 2);
-    assert_eq!(provider.find(&[cast.absent.clone()]).await.unwrap(), None);
-    let suspended = provider.find(&[cast.suspended.clone()]).await.unwrap().unwrap();
+    assert_eq!(provider.find(std::slice::from_ref(&cast.absent)).await.unwrap(), None);
+    let suspended = provider.find(std::slice::from_ref(&cast.suspended)).await.unwrap().unwrap();
     assert_eq!((suspended.status.as_str(), suspended.enabled), ("SUSPENDED", false));
     okta.assign(login, false).unwrap();
-    assert!(!provider.find(&[account.id.clone()]).await.unwrap().unwrap().enabled);
+    assert!(!provider.find(std::slice::from_ref(&account.id)).await.unwrap().unwrap().enabled);
     okta.fail_next(1, &Fault::Status(500, "E0000009".into()));
-    assert!(matches!(provider.find(&[account.id.clone()]).await, Err(ConnectorError::Unavailable(_))));
+    assert!(matches!(provider.find(std::slice::from_ref(&account.id)).await, Err(ConnectorError::Unavailable(_))));
 
     provider.enforce(&account.id, Enforcement::EndSessions).await.unwrap();
     for _ in 0..2 {
@@ -195,7 +195,7 @@ async fn accounts_are_found_and_acted_on() {
 async fn a_link_that_leads_away_takes_no_token_along() {
     let (okta, evil) = (okta().await, okta().await);
     okta.log_sign_ins(0, 1);
-    let provider = load(&okta, json!({}));
+    let provider = load(&okta, &json!({}));
     okta.fail_next_call(Call::Logs, 1, &Fault::ForeignNextLink(evil.base_url().to_owned()));
     // The simulator adds this link behind its own, which is the one that is followed.
     let cursor = provider.poll(None).await.unwrap().cursor;

@@ -385,7 +385,7 @@ impl Okta {
     }
 
     /// Logs an event as if it had been stored at another moment.
-    pub fn log_event_as_of(&self, stored: jiff::Timestamp, event: Value) {
+    pub fn log_event_as_of(&self, stored: jiff::Timestamp, event: &Value) {
         self.shared.lock().log.push_at(stored, event);
     }
 

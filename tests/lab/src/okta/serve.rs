@@ -132,7 +132,7 @@ async fn decide(shared: &Shared, request: &Request) -> Way {
         }
         Some(Fault::Null(pointers)) => {
             let mut answer = really(Links::Keep);
-            pointers.iter().for_each(|pointer| set(&mut answer, pointer, Some(Value::Null)));
+            pointers.iter().for_each(|pointer| set(&mut answer, pointer, Some(&Value::Null)));
             Way::Whole(answer)
         }
         Some(Fault::Missing(pointers)) => {
@@ -157,12 +157,12 @@ async fn decide(shared: &Shared, request: &Request) -> Way {
 }
 
 /// Replaces a member of the answer's body, or takes it out. Of a list's elements, the member of each.
-fn set(answer: &mut Answer, pointer: &str, value: Option<Value>) {
+fn set(answer: &mut Answer, pointer: &str, value: Option<&Value>) {
     let Some(body) = answer.body_mut() else { return };
     let Some((parent, member)) = pointer.rsplit_once('/') else { return };
     let change = |parent: Option<&mut Value>| {
         if let Some(Value::Object(object)) = parent {
-            match &value {
+            match value {
                 Some(value) => drop(object.insert(member.to_owned(), value.clone())),
                 None => drop(object.remove(member)),
             }

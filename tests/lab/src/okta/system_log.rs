@@ -40,7 +40,7 @@ impl SystemLog {
     }
 
     /// Stores one event as if it had been stored at another time, behind all others.
-    pub(super) fn push_at(&mut self, at: Timestamp, event: Value) {
+    pub(super) fn push_at(&mut self, at: Timestamp, event: &Value) {
         self.events.push(Stored { at, event: event.to_string() });
     }
 
@@ -263,7 +263,7 @@ mod tests {
         let mut log = SystemLog::default();
         let days_ago =
             |days: i64| Timestamp::from_second(Timestamp::now().as_second() - days * SECONDS_PER_DAY).unwrap();
-        log.push_at(days_ago(100), sign_in(1, ("00u1", "mona@example.com"), days_ago(100)));
+        log.push_at(days_ago(100), &sign_in(1, ("00u1", "mona@example.com"), days_ago(100)));
         assert_eq!(ids(&ask(&log, &[("since", &days_ago(170).to_string())])).len(), 0);
         assert_eq!(ask(&log, &[("since", &days_ago(181).to_string())]).status, 400);
         assert_eq!((log.len(), ask(&log, &[("limit", "1001")]).status), (1, 400));
