@@ -374,6 +374,8 @@ impl Okta {
 
     /// Logs events, in this order and at this moment, whatever times they tell of themselves.
     pub fn log_events(&self, events: impl IntoIterator<Item = Value>) {
+        // All of them first: what makes them may ask the simulator.
+        let events: Vec<_> = events.into_iter().collect();
         self.shared.lock().log.push(events);
     }
 
