@@ -12,7 +12,7 @@ use portcullis_notify::Options;
 /// Where to listen, and what to do then.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// The gateway's address for people, such as https://portcullis.example.com.
+    /// The gateway's address for people, such as `https://portcullis.example.com`.
     #[arg(long, value_name = "URL")]
     gateway: String,
     /// Certificate authorities that are trusted besides the system's (PEM).

@@ -69,7 +69,9 @@ async fn a_flood_of_events_is_a_fault_and_events_without_an_id_are_left_out() {
 
 #[tokio::test]
 async fn an_answer_that_is_too_large_is_not_copied() {
-    let large = "(drop (memory.grow (i32.const 200))) (i32.store (i32.const 276) (i32.const 10000000))";
+    // Zeros, which are text, behind everything that the guest has.
+    let large = "(i32.store (i32.const 272) (i32.mul (memory.grow (i32.const 200)) (i32.const 65536)))
+                 (i32.store (i32.const 276) (i32.const 10000000))";
     let small = ConnectorLimits { answer: 1 << 20, ..ConnectorLimits::identity_provider() };
     let refused = fault(large, small).await;
     assert!(matches!(&refused, PluginFault::Limit(text) if text.contains("fuel")), "{refused}");

@@ -1,8 +1,8 @@
 //! What happens at cloud identity providers: their logs are read, each event becomes an access that behaviour and policies look
 //! at, and what the policies want follows afterwards, because such an access cannot be held.
 //!
-//! One [`reader`](Reader) for each source, all of them looked after by [`Cloud::run`]. A page of a log is stored in one
-//! transaction with the cursor behind it, and with what has to follow ([`follow`]). So whenever the process ends, nothing is
+//! One reader for each source, all of them looked after by [`Cloud::run`]. A page of a log is stored in one
+//! transaction with the cursor behind it, and with what has to follow (`follow`). So whenever the process ends, nothing is
 //! missing, nothing is there twice, and nothing that was decided is forgotten.
 
 mod accounts;
