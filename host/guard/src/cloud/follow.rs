@@ -165,11 +165,14 @@ impl Cloud {
             return self.give_up(&open, &policy, "it is too long ago to ask for a second factor").await;
         }
         let guard = &self.guard;
-        let mut facts = Arc::<AccountFacts>::default();
+        let mut facts = Ok(Arc::<AccountFacts>::default());
         let mut access = open.event.access.clone();
-        if let Some(dn) = access.account.as_ref().and_then(|account| account.dn.as_deref()) {
+        if let Some((account, dn)) = access.account.as_ref().and_then(|account| Some((account, account.dn.as_deref()?)))
+        {
             let found = guard.rooms.directory.find(dn).await.map_err(Again::later)?;
-            facts = found.map(|found| found.facts).unwrap_or_default();
+            // An account without groups would be another one to the policies.
+            let same = found.filter(|found| found.account.id == account.id);
+            facts = same.map(|found| found.facts).ok_or_else(|| format!("the directory shows {dn} no more"));
         }
         let Some(told) = open.event.foreign.as_deref() else {
             return self.give_up(&open, &policy, "its event is none of a cloud service").await;
@@ -178,7 +181,7 @@ impl Cloud {
         (access.id, access.at) = (guard.rooms.ids.event_id(now), now);
         let foreign = Foreign { follows: Some(open.event.access.id), ..told.clone() };
         let mut draft = Draft::foreign(guard, access, foreign, Asking::Again(policy));
-        draft.evaluate(&Ok(facts)).await;
+        draft.evaluate(&facts).await;
         let Some(finished) = draft.finish() else { return Err(Again::later("its access was closed early")) };
         let mut event = finished.event;
         event.access.at = guard.rooms.clock.now();

@@ -1,5 +1,6 @@
 //! What follows from an event: a question, or something that is done to the account.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use portcullis_core::event::Decision;
@@ -64,6 +65,23 @@ async fn a_service_that_cannot_be_told_is_told_later_and_a_lack_of_rights_is_an_
     let records = cloud.scene.world.records.lock().unwrap();
     let raised = records.last().unwrap().incidents.first().unwrap();
     assert!(matches!(raised, IncidentChange::Raise { account, .. } if account.as_str() == "alice-id"), "{raised:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_that_has_gone_meanwhile_is_not_judged_as_one_without_groups() {
+    let cloud = cloud(vec![ask_then_judge()], OnBlock::Suspend);
+    // Whose it is, is remembered for a minute.
+    cloud.service.tell("c1", vec![sign_in("e1", cloud.now().0, "198.51.100.7")]);
+    cloud.scene.phone.answer(Progress::Approved);
+    cloud.settle().await;
+    cloud.scene.world.entries_gone.store(true, Ordering::SeqCst);
+    cloud.service.tell("c2", vec![sign_in("e2", cloud.now().0, "198.51.100.8")]);
+    cloud.settle().await;
+    let answer = cloud.scene.last();
+    assert_eq!((answer.decision, cloud.rings()), (Decision::Block, 1));
+    let fault = answer.rulings[0].fault.as_deref().unwrap_or_default();
+    assert!(fault.contains("shows uid=alice,ou=people,dc=example,dc=com no more"), "{fault}");
+    assert_eq!(cloud.done(), [], "a fault suspends nobody");
 }
 
 #[tokio::test(start_paused = true)]

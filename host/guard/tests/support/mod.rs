@@ -34,6 +34,8 @@ pub struct World {
     /// The store refuses the events that these logins have to do with.
     pub refused_logins: Mutex<Vec<String>>,
     pub directory_down: AtomicBool,
+    /// Nobody's entry is there any more.
+    pub entries_gone: AtomicBool,
     pub kind: Mutex<Option<AccountKind>>,
     /// Somebody else has alice's mail address.
     pub two_alices: AtomicBool,
@@ -76,7 +78,8 @@ impl Directory for World {
             cloud_enabled: None,
             risk: 0,
         };
-        Ok(name.starts_with("uid=alice").then(|| DirectoryAccount { account, facts: Arc::default() }))
+        let is_there = name.starts_with("uid=alice") && !self.entries_gone.load(Ordering::SeqCst);
+        Ok(is_there.then(|| DirectoryAccount { account, facts: Arc::default() }))
     }
     async fn with_value(&self, attribute: &str, value: &str) -> Result<Vec<DirectoryAccount>, DirectoryError> {
         let alice = self.find("uid=alice,ou=people,dc=example,dc=com").await?;
