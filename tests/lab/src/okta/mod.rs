@@ -246,15 +246,6 @@ impl Okta {
         Ok(())
     }
 
-    /// Takes all factors of the person but for those that are added later.
-    ///
-    /// # Errors
-    /// When there is no such user.
-    pub fn remove_factors(&self, login: &str) -> anyhow::Result<()> {
-        self.shared.lock().known_user(login)?.factors.clear();
-        Ok(())
-    }
-
     /// The codes that were sent to the person, the oldest first.
     ///
     /// # Errors
@@ -386,11 +377,6 @@ impl Okta {
         state.log.push(events);
     }
 
-    /// Logs an event as if it had been stored at another moment.
-    pub fn log_event_as_of(&self, stored: jiff::Timestamp, event: &Value) {
-        self.shared.lock().log.push_at(stored, event);
-    }
-
     /// The sign-in with this number, as [`Okta::log_sign_ins`] makes it, for tests that spoil, repeat or delay it.
     #[must_use]
     pub fn sign_in(&self, number: usize) -> Value {
@@ -401,12 +387,6 @@ impl Okta {
     #[must_use]
     pub fn sign_in_id(number: usize) -> String {
         system_log::uuid(number)
-    }
-
-    /// How many events have been logged.
-    #[must_use]
-    pub fn logged(&self) -> usize {
-        self.shared.lock().log.len()
     }
 
     /// Refuses all cursors that were given out so far.

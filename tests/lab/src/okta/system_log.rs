@@ -40,12 +40,9 @@ impl SystemLog {
     }
 
     /// Stores one event as if it had been stored at another time, behind all others.
+    #[cfg(test)]
     pub(super) fn push_at(&mut self, at: Timestamp, event: &Value) {
         self.events.push(Stored { at, event: event.to_string() });
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.events.len()
     }
 
     pub(super) fn expire_cursors(&mut self) {
