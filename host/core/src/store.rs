@@ -1,5 +1,6 @@
 //! What the rooms ask of the store.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use async_trait::async_trait;
@@ -73,6 +74,9 @@ pub trait LearnedStore: Send + Sync {
     async fn account_history(&self, account: &AccountId) -> Result<AccountHistory, StoreError>;
     /// What is known of an endpoint.
     async fn endpoint_history(&self, address: IpAddr) -> Result<EndpointHistory, StoreError>;
+    /// The same for many endpoints at once: those of a page of cloud events, where each question for itself would take
+    /// longer than everything else.
+    async fn endpoint_histories(&self, addresses: &[IpAddr]) -> Result<HashMap<IpAddr, EndpointHistory>, StoreError>;
 }
 
 /// Challenges.

@@ -136,6 +136,11 @@ impl<F: Face> Connector<F> {
         &self.manifest
     }
 
+    /// Its way to the network.
+    pub(crate) fn http(&self) -> &HttpGate {
+        &self.inner.http
+    }
+
     /// Name in the gateway's configuration and the clock, for what is said and checked about answers.
     pub(crate) fn log(&self) -> &PluginLog {
         &self.inner.log

@@ -109,6 +109,15 @@ impl HttpGate {
         })
     }
 
+    /// Whether what can wait may send something: it leaves half of each minute's requests to what cannot.
+    ///
+    /// # Errors
+    /// How long it has to wait.
+    pub(crate) fn is_at_leisure(&self) -> Result<(), Duration> {
+        let minute = self.minute.lock().unwrap_or_else(PoisonError::into_inner);
+        minute.half_is_used(self.clock.now()).map_or(Ok(()), Err)
+    }
+
     /// Sends the request, if all of it is granted, and reads the whole answer.
     pub(crate) async fn send(&self, request: Request) -> Result<Response, HttpError> {
         let request = self.check(request)?;

@@ -12,6 +12,7 @@ use crate::bindings::connector::exports::portcullis::gateway::{account_directory
 use crate::bindings::policy::portcullis::gateway::log::Level;
 use crate::connector::{Connector, ConnectorHost, Face};
 use crate::engine::Shared;
+use crate::fault::millis;
 use crate::settings::Manifest;
 use crate::{ConnectorSpec, EngineError, World, convert};
 
@@ -85,6 +86,9 @@ impl EventSource for LoadedIdentityProvider {
 #[async_trait]
 impl AccountDirectory for LoadedIdentityProvider {
     async fn find(&self, identities: &[String]) -> Result<Option<CloudAccount>, ConnectorError> {
+        // Each takes several requests, and there can be thousands of them. The log and enforcement must not wait for that.
+        let wait_ms = |wait| u32::try_from(millis(wait)).unwrap_or(u32::MAX);
+        self.0.http().is_at_leisure().map_err(|wait| ConnectorError::RateLimited(wait_ms(wait)))?;
         let identities = identities.to_vec();
         let answer = self.0.call(Box::new(move |guest, store| {
             Box::pin(async move { guest.face.accounts.call_find(store, &identities).await })

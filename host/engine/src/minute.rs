@@ -30,9 +30,18 @@ impl Minute {
         Self { limit, opened: Timestamp(0), used: 0 }
     }
 
-    pub(crate) fn take(&mut self, now: Timestamp) -> Allowance {
+    /// How long to wait until less than half of the window is used up; none when that is so now. Takes nothing.
+    pub(crate) fn half_is_used(&self, now: Timestamp) -> Option<Duration> {
+        (!self.is_over(now) && self.used >= self.limit.div_ceil(2)).then(|| MINUTE - now.since(self.opened))
+    }
+
+    fn is_over(&self, now: Timestamp) -> bool {
         // A clock that was set back opens a new window too, otherwise the plugin would be muted until it caught up.
-        if now < self.opened || now.since(self.opened) >= MINUTE {
+        now < self.opened || now.since(self.opened) >= MINUTE
+    }
+
+    pub(crate) fn take(&mut self, now: Timestamp) -> Allowance {
+        if self.is_over(now) {
             self.opened = now;
             self.used = 0;
         }
@@ -48,6 +57,8 @@ impl Minute {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use portcullis_core::Timestamp;
 
     use super::{Allowance, Minute};
@@ -59,6 +70,18 @@ mod tests {
         assert_eq!(seen, [Allowance::Granted, Allowance::Granted, Allowance::JustUsedUp, Allowance::UsedUp]);
         assert_eq!(minute.take(Timestamp(1_059_999)), Allowance::UsedUp);
         assert_eq!(minute.take(Timestamp(1_060_000)), Allowance::Granted);
+    }
+
+    #[test]
+    fn half_of_a_minute_can_be_left_to_others() {
+        let mut minute = Minute::new(3);
+        assert_eq!(minute.half_is_used(Timestamp(1_000_000)), None);
+        minute.take(Timestamp(1_000_000));
+        assert_eq!(minute.half_is_used(Timestamp(1_000_001)), None);
+        minute.take(Timestamp(1_000_000));
+        assert_eq!(minute.half_is_used(Timestamp(1_020_000)), Some(Duration::from_secs(40)));
+        assert_eq!(minute.half_is_used(Timestamp(1_060_000)), None);
+        assert_eq!(minute.half_is_used(Timestamp(999_999)), None);
     }
 
     #[test]

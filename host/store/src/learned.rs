@@ -1,5 +1,6 @@
 //! Learned behaviour: which account uses which endpoint.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use async_trait::async_trait;
@@ -63,7 +64,45 @@ impl LearnedStore for Store {
         self.memory().remember_endpoint(address, history, unsigned(through));
         Ok(history)
     }
+
+    async fn endpoint_histories(&self, addresses: &[IpAddr]) -> Result<HashMap<IpAddr, EndpointHistory>, StoreError> {
+        let mut known = HashMap::with_capacity(addresses.len());
+        let mut missing = Vec::new();
+        for address in addresses {
+            match self.memory().endpoint(*address) {
+                Some(history) => drop(known.insert(*address, history)),
+                None => missing.push(address.to_string()),
+            }
+        }
+        for part in missing.chunks(MOST_ADDRESSES) {
+            let rows: Vec<(Option<String>, i64)> = sqlx::query_as(
+                "WITH wanted AS MATERIALIZED (SELECT DISTINCT value AS address FROM json_each(?1)),
+                     used AS (
+                         SELECT associations.address, account FROM wanted JOIN associations USING (address)
+                         UNION SELECT address, account FROM sightings WHERE address IN (SELECT address FROM wanted))
+                 SELECT NULL, COALESCE(MAX(sequence), 0) FROM events
+                 UNION ALL SELECT wanted.address, COUNT(account) FROM wanted LEFT JOIN used USING (address)
+                     GROUP BY wanted.address",
+            )
+            .bind(serde_json::json!(part).to_string())
+            .fetch_all(self.readers())
+            .await
+            .map_err(store_error)?;
+            let through = rows.iter().find(|(address, _)| address.is_none()).map_or(0, |(_, through)| *through);
+            for (address, accounts) in rows {
+                let Some(address) = address else { continue };
+                let address = address.parse().map_err(|_| damaged("the address of an endpoint", address))?;
+                let history = EndpointHistory { accounts: unsigned(accounts) };
+                self.memory().remember_endpoint(address, history, unsigned(through));
+                known.insert(address, history);
+            }
+        }
+        Ok(known)
+    }
 }
+
+/// Addresses that one statement asks for.
+const MOST_ADDRESSES: usize = 1024;
 
 /// How many sightings are gathered before they are added to the associations. An account that is not remembered is looked
 /// for among all of them, which takes some hundred microseconds at most.

@@ -1,5 +1,7 @@
 //! Asking services about accounts, in the background: nothing that decides waits for it.
 
+use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +19,32 @@ const IDLE: Duration = Duration::from_secs(2);
 /// After trouble the services are left alone, for as long as they ask for and at most for the second of these.
 const PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// Accounts that wait for the service to be asked about them.
+const MOST_UNKNOWN: usize = 1024;
+
+/// Accounts that the service is to be asked about, by their ids there, with all their names.
+#[derive(Default)]
+pub(super) struct Unknown {
+    waiting: BTreeMap<String, Vec<String>>,
+    /// Who was taken last. The next one comes after it, so that nobody whom the service cannot answer for is in the way.
+    last: String,
+}
+
+impl Unknown {
+    /// One more than there is room for is left to the next event that names it.
+    pub(super) fn add(&mut self, id: &str, identities: &[String]) {
+        if self.waiting.len() < MOST_UNKNOWN {
+            self.waiting.insert(id.to_owned(), identities.to_vec());
+        }
+    }
+
+    fn take(&mut self) -> Option<(String, Vec<String>)> {
+        let behind = (Bound::Excluded(self.last.as_str()), Bound::Unbounded);
+        let next = self.waiting.range::<str, _>(behind).next().or_else(|| self.waiting.first_key_value());
+        self.last = next?.0.clone();
+        self.waiting.remove_entry(&self.last)
+    }
+}
 
 impl Cloud {
     /// Takes what the store knows: at the start, and what another process has written since.
@@ -37,8 +65,13 @@ impl Cloud {
             let readers: Vec<_> = self.readers().values().cloned().collect();
             let mut pause = Duration::ZERO;
             for reader in &readers {
-                while let Some(identities) = reader.next_unknown() {
-                    pause = pause.max(waited(reader, reader.look_up_cloud(self, &identities).await));
+                while let Some((id, identities)) = reader.next_unknown() {
+                    let wait = waited(reader, reader.look_up_cloud(self, &identities).await);
+                    if !wait.is_zero() {
+                        reader.put_down(&id, &identities);
+                        pause = pause.max(wait);
+                        break;
+                    }
                 }
             }
             while pause.is_zero()
@@ -82,9 +115,8 @@ impl From<Trouble> for Failure {
 }
 
 impl Reader {
-    fn next_unknown(&self) -> Option<Vec<String>> {
-        let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
-        unknown.pop_first().map(|(_, identities)| identities)
+    fn next_unknown(&self) -> Option<(String, Vec<String>)> {
+        self.unknown.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// An event has named it, and the service knows more.
@@ -131,5 +163,25 @@ impl Reader {
         cloud.store.put_cloud_account(&twin).await.map_err(Trouble::of)?;
         guard.twins.put(twin);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everybody_has_a_turn_whoever_comes_back() {
+        let mut unknown = Unknown::default();
+        ["b", "a", "c"].iter().for_each(|id| unknown.add(id, &[(*id).to_owned()]));
+        let mut order = String::new();
+        for _ in 0..5 {
+            let (id, names) = unknown.take().unwrap();
+            order.push_str(&id);
+            unknown.add(&id, &names);
+        }
+        assert_eq!(order, "abcab");
+        (0..2 * MOST_UNKNOWN).for_each(|number| unknown.add(&number.to_string(), &[]));
+        assert_eq!(std::iter::from_fn(|| unknown.take()).count(), MOST_UNKNOWN);
     }
 }

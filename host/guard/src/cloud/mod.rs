@@ -114,7 +114,7 @@ struct Reader {
     /// Whose the accounts are that its latest events named.
     remembered: Mutex<whose::Remembered>,
     /// Accounts that events named and of which nothing else is known.
-    unknown: Mutex<BTreeMap<String, Vec<String>>>,
+    unknown: Mutex<accounts::Unknown>,
 }
 
 impl Cloud {

@@ -10,6 +10,7 @@ use portcullis_core::event::{AccessEvent, Decision, Event, Record};
 use portcullis_core::learned::{AccountHistory, Association, EndpointHistory, Observation};
 use portcullis_core::policy::Mode;
 use portcullis_core::source::{ForeignEvent, Position};
+use portcullis_core::store::StoreError;
 use portcullis_core::{Access, AccountId, Endpoint, Operation, Outcome, Target, Timestamp};
 
 use super::poll::Trouble;
@@ -74,7 +75,8 @@ impl Reader {
         events: Vec<ForeignEvent>,
     ) -> Result<Vec<ForeignRecord>, Trouble> {
         let whose = self.whose_all(cloud, &events).await?;
-        let (mut habits, mut records) = (Habits::default(), Vec::with_capacity(events.len()));
+        let mut records = Vec::with_capacity(events.len());
+        let mut habits = Habits::of(&cloud.guard, &events).await.map_err(Trouble::of)?;
         let now = cloud.guard.rooms.clock.now();
         for (number, event) in events.into_iter().enumerate() {
             if number % BREATH == BREATH - 1 {
@@ -211,27 +213,27 @@ fn cut(mut text: String, most: usize) -> String {
 }
 
 /// What is usual, with what the page itself has taught so far.
-#[derive(Default)]
 struct Habits {
     accounts: HashMap<AccountId, AccountHistory>,
     endpoints: HashMap<IpAddr, EndpointHistory>,
 }
 
 impl Habits {
+    async fn of(guard: &Guard, events: &[ForeignEvent]) -> Result<Self, StoreError> {
+        let addresses: HashSet<_> = events.iter().filter_map(|event| Some(event.address?.to_canonical())).collect();
+        let addresses: Vec<_> = addresses.into_iter().collect();
+        let endpoints = guard.rooms.learned.endpoint_histories(&addresses).await?;
+        Ok(Self { accounts: HashMap::new(), endpoints })
+    }
+
     async fn notice(
         &mut self,
         guard: &Guard,
         account: Option<&AccountId>,
         address: IpAddr,
         at: Timestamp,
-    ) -> Result<behavior::Noticed, portcullis_core::store::StoreError> {
-        let endpoint = match self.endpoints.get(&address) {
-            Some(known) => *known,
-            None => {
-                let read = guard.rooms.learned.endpoint_history(address).await?;
-                *self.endpoints.entry(address).or_insert(read)
-            }
-        };
+    ) -> Result<behavior::Noticed, StoreError> {
+        let endpoint = self.endpoints.get(&address).copied().unwrap_or_default();
         let Some(account) = account else {
             let shared = behavior::shared_endpoint::is_shared(endpoint, &guard.options.behavior);
             return Ok(behavior::Noticed { associated: false, shared, signals: Vec::new() });

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use portcullis_core::cloud::SourceState;
 use portcullis_core::plugin::ConnectorError;
+use portcullis_core::source::SourceBatch;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
@@ -46,13 +47,21 @@ impl From<ConnectorError> for Trouble {
     }
 }
 
+/// How far a source has been read.
+struct Place {
+    /// As it is stored.
+    state: SourceState,
+    /// What the service has said to the question for what comes behind it.
+    ahead: Option<Result<SourceBatch, ConnectorError>>,
+}
+
 impl Reader {
     /// Never ends by itself.
     pub(super) async fn read(self: &Arc<Self>, cloud: &Cloud) {
         let name = &self.source.name;
-        let (mut state, mut pause) = (None, PAUSE_MIN);
+        let (mut place, mut pause) = (None, PAUSE_MIN);
         loop {
-            let wait = match self.step(cloud, &mut state).await {
+            let wait = match self.step(cloud, &mut place).await {
                 Ok(wait) => {
                     pause = PAUSE_MIN;
                     wait
@@ -62,7 +71,7 @@ impl Reader {
                         warn!(source = %name, error = trouble.why, "the events of a cloud service cannot be read");
                     }
                     // What is stored is the truth; what a failed write has done is not known here.
-                    state = None;
+                    place = None;
                     let wait = trouble.wait.map_or(pause, |wait| wait.clamp(SHORTEST_WAIT, LONGEST_WAIT));
                     pause = (pause * 2).min(PAUSE_MAX);
                     wait
@@ -73,30 +82,39 @@ impl Reader {
     }
 
     /// Asks for a page and stores it. Returns how long the service is to be left alone.
-    async fn step(self: &Arc<Self>, cloud: &Cloud, known: &mut Option<SourceState>) -> Result<Duration, Trouble> {
+    async fn step(self: &Arc<Self>, cloud: &Cloud, place: &mut Option<Place>) -> Result<Duration, Trouble> {
         let name = &self.source.name;
-        let state = match known.take() {
-            Some(state) => state,
+        let Place { state, ahead } = match place.take() {
+            Some(place) => place,
             None => {
                 let stored = cloud.store.source_state(name).await.map_err(Trouble::of)?;
                 let state = stored.unwrap_or(SourceState { cursor: None, complete_to: None });
                 self.status.begin(state.complete_to);
-                state
+                Place { state, ahead: None }
             }
         };
-        let batch = self.source.provider.poll(state.cursor.as_deref()).await?;
+        let batch = match ahead {
+            Some(batch) => batch?,
+            None => self.source.provider.poll(state.cursor.as_deref()).await?,
+        };
         let (count, wait) = (batch.events.len(), Duration::from_millis(u64::from(batch.poll_after_ms)));
         let moved = state.cursor.as_deref() != Some(&batch.cursor);
         // The latest that is known: a source that has gone back does not make the stored events incomplete.
         let complete_to = batch.complete_to.max(state.complete_to);
-        let next = SourceState { cursor: Some(batch.cursor.clone()), complete_to };
-        let stored = self.take(cloud, batch.events, &state, next.clone()).await?;
+        let next = SourceState { cursor: Some(batch.cursor), complete_to };
+        // Where more is waiting, the next page comes while this one is stored. It counts for nothing unless this one is.
+        let more = async {
+            let goes_on = wait.is_zero() && moved;
+            if goes_on { Some(self.source.provider.poll(next.cursor.as_deref()).await) } else { None }
+        };
+        let (stored, ahead) = tokio::join!(self.take(cloud, batch.events, &state, next.clone()), more);
+        let stored = stored?;
         let again = u64::try_from(count).unwrap_or(u64::MAX).saturating_sub(stored);
         let now = cloud.guard.rooms.clock.now();
         if self.status.read(now, stored, again, complete_to, wait.is_zero()) {
             info!(source = %name, "the events of a cloud service are read again");
         }
-        *known = Some(next);
+        *place = Some(Place { state: next, ahead });
         let is_idle = count == 0 && !moved;
         Ok(wait.clamp(if is_idle { SHORTEST_WAIT } else { Duration::ZERO }, LONGEST_WAIT))
     }

@@ -20,8 +20,6 @@ const FRESH: Duration = Duration::from_secs(60);
 const MOST: usize = 20_000;
 /// Look-ups at the same time.
 const AT_ONCE: usize = 16;
-/// Accounts that wait for the service to be asked about them.
-const MOST_UNKNOWN: usize = 1024;
 
 /// Whose an event is.
 #[derive(Clone, Default)]
@@ -199,11 +197,8 @@ impl Reader {
         matching::by(theirs, account, self.source.options.match_attribute.as_ref())
     }
 
-    fn put_down(&self, id: &str, identities: &[String]) {
-        let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
-        if unknown.len() < MOST_UNKNOWN {
-            unknown.insert(id.to_owned(), identities.to_vec());
-        }
+    pub(super) fn put_down(&self, id: &str, identities: &[String]) {
+        self.unknown.lock().unwrap_or_else(PoisonError::into_inner).add(id, identities);
     }
 }
 

@@ -141,6 +141,9 @@ impl LearnedStore for World {
     async fn endpoint_history(&self, _: IpAddr) -> Result<EndpointHistory, StoreError> {
         Ok(EndpointHistory { accounts: 1 })
     }
+    async fn endpoint_histories(&self, addresses: &[IpAddr]) -> Result<HashMap<IpAddr, EndpointHistory>, StoreError> {
+        Ok(addresses.iter().map(|address| (*address, EndpointHistory { accounts: 1 })).collect())
+    }
 }
 
 #[async_trait]

@@ -1,9 +1,10 @@
 //! The gateway reads a simulated Okta's log with `okta-sso`: every event once, whatever happens; and what follows from it.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use portcullis_lab::okta::{Behaviour, OktaOptions};
+use portcullis_lab::okta::{Behaviour, Okta, OktaOptions};
 use serde_json::{Value, json};
 
 use crate::stage::{PATIENCE, Setup, Stage, TOOLS};
@@ -118,5 +119,98 @@ async fn a_challenge_rings_the_phone_and_its_answer_is_judged() -> Result<()> {
     // What was approved is known from then on, for binds as well.
     let incidents = stage.console().await?.incidents().await?;
     assert!(incidents.iter().any(|incident| incident["login"] == "bob"), "{incidents:?}");
+    Ok(())
+}
+
+const ALL: usize = 100_000;
+const STEP: usize = 1_000;
+
+/// Two in a hundred are logged late, as of up to an hour before, and one in a hundred is logged twice.
+fn log_step(okta: &Okta, step: usize) {
+    let first = step * STEP;
+    okta.log_sign_ins(first, STEP - 20);
+    let late = (first + STEP - 20..first + STEP).map(|number| {
+        let mut event = okta.sign_in(number);
+        let published = event["published"].as_str().unwrap_or_default().to_owned();
+        // The same day, at the beginning of the hour.
+        event["published"] = json!(format!("{}00:00.000Z", &published[..14]));
+        event
+    });
+    let late: Vec<_> = late.collect();
+    okta.log_events(late);
+    okta.log_events((first..first + 10).map(|number| okta.sign_in(number)));
+}
+
+/// Ids of all foreign events in the store's file, each as often as it is there.
+async fn stored(stage: &Stage) -> Result<Vec<String>> {
+    let sql = "SELECT id FROM (SELECT json_extract(json, '$.foreign.id') AS id FROM events) WHERE id IS NOT NULL";
+    Ok(ask_store(stage, sql).await?.lines().map(str::to_owned).collect())
+}
+
+/// How many foreign events the store has taken, by its list of their ids.
+async fn count_stored(stage: &Stage) -> Result<usize> {
+    Ok(ask_store(stage, "SELECT COUNT(*) FROM foreign_events").await?.trim().parse()?)
+}
+
+/// The first column of what the store's file says, a line each.
+async fn ask_store(stage: &Stage, sql: &str) -> Result<String> {
+    let script = "import sqlite3, sys\n\
+                  rows = sqlite3.connect('file:' + sys.argv[1] + '?mode=ro', uri=True).execute(sys.argv[2])\n\
+                  [print(row[0]) for row in rows]";
+    let file = stage.folder.path().join("data/portcullis.db");
+    let output = tokio::process::Command::new("python3").args(["-c", script]).arg(file).arg(sql).output().await?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+async fn wait_for_stored(stage: &Stage, wanted: usize) -> Result<()> {
+    let begun = Instant::now();
+    loop {
+        let count = count_stored(stage).await?;
+        if count >= wanted {
+            return Ok(());
+        }
+        ensure!(begun.elapsed() < Duration::from_secs(300), "{count} of {wanted} events only: {:?}", stage.log());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_thousand_events_are_there_once_each_through_kill_9_and_a_lost_cursor() -> Result<()> {
+    let mut stage = Stage::without_gateway(setup(String::new(), "none")).await?;
+    let half = ALL / STEP / 2;
+    (0..half).for_each(|step| log_step(&stage.okta, step));
+    stage.start().await?;
+    wait_for_stored(&stage, ALL / 8).await?;
+    stage.kill()?;
+    let before = stored(&stage).await?.len();
+    ensure!(before < ALL / 2, "killed too late to show anything");
+    stage.start().await?;
+    wait_for_stored(&stage, ALL / 4).await?;
+    stage.kill()?;
+    // Okta forgets where the gateway was, and more has happened.
+    stage.okta.expire_cursors();
+    (half..ALL / STEP).for_each(|step| log_step(&stage.okta, step));
+    let (begun, before) = (Instant::now(), stored(&stage).await?.len());
+    stage.start().await?;
+    wait_for_stored(&stage, ALL).await?;
+    let rate = (ALL - before) as f64 / begun.elapsed().as_secs_f64();
+    println!(
+        "{} events in {:?}: {rate:.0} a second, a debug build with everything around it",
+        ALL - before,
+        begun.elapsed()
+    );
+    // Whatever comes twice comes now.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    stage.stop()?;
+    let ids = stored(&stage).await?;
+    assert_eq!(ids.len(), ALL, "none twice");
+    let ids: BTreeSet<_> = ids.into_iter().collect();
+    assert_eq!(ids, (0..ALL).map(Okta::sign_in_id).collect::<BTreeSet<_>>(), "none missing");
+    let mut verify = tokio::process::Command::new(crate::stage::binary()?);
+    verify.args(["events", "verify", "--config"]).arg(stage.config_file());
+    let verified = tokio::time::timeout(Duration::from_secs(300), verify.output()).await??;
+    let out = String::from_utf8_lossy(&verified.stdout).into_owned();
+    assert!(verified.status.success() && out.starts_with("intact: "), "{out}");
     Ok(())
 }

@@ -1,4 +1,4 @@
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use portcullis_core::learned::Association;
 use portcullis_core::store::{EventStore as _, LearnedStore as _};
@@ -34,6 +34,10 @@ pub async fn endpoints_count_accounts<P: Place>(place: &P) {
     }
     assert_eq!(store.endpoint_history(address(1)).await.unwrap().accounts, 3);
     assert_eq!(store.endpoint_history(address(2)).await.unwrap().accounts, 0);
+    let nobodys = (0..3_000).map(|number| IpAddr::from(Ipv4Addr::from_bits(0x0b00_0000 + number)));
+    let many: Vec<_> = nobodys.chain([address(1), address(2), address(1)]).collect();
+    let many = store.endpoint_histories(&many).await.unwrap();
+    assert_eq!((many.len(), many[&address(1)].accounts, many[&address(2)].accounts), (3_002, 3, 0));
 }
 
 pub async fn what_is_learned_survives_reopening<P: Place>(place: &P) {
