@@ -6,7 +6,7 @@ mod directory;
 mod lab;
 mod load;
 mod message;
-mod proc;
+pub(crate) mod proc;
 mod report;
 mod statistics;
 mod targets;
@@ -20,7 +20,8 @@ use anyhow::{Context as _, bail, ensure};
 use clap::ValueEnum;
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::lab::{Lab, Programs};
+use self::lab::Lab;
+pub(crate) use self::lab::Programs;
 use self::load::Load;
 use self::proc::Processes;
 use self::statistics::{Rounds, Sample, median};

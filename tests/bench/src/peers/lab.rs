@@ -27,10 +27,10 @@ const FILES: u64 = 20_000;
 const START: Duration = Duration::from_secs(60);
 
 /// The programs that are compared, where they are not at a place of their own.
-pub(super) struct Programs {
-    pub(super) gateway: PathBuf,
-    pub(super) plugins: PathBuf,
-    pub(super) key: PathBuf,
+pub(crate) struct Programs {
+    pub(crate) gateway: PathBuf,
+    pub(crate) plugins: PathBuf,
+    pub(crate) key: PathBuf,
     /// Nothing where it is not installed.
     pub(super) lloadd: Option<PathBuf>,
 }
@@ -40,7 +40,7 @@ impl Programs {
     ///
     /// # Errors
     /// One of them is not set or names nothing, or the given lloadd is not there.
-    pub(super) fn find(lloadd: Option<&Path>) -> anyhow::Result<Self> {
+    pub(crate) fn find(lloadd: Option<&Path>) -> anyhow::Result<Self> {
         let path = |name: &str| -> anyhow::Result<PathBuf> {
             let value =
                 std::env::var_os(name).with_context(|| format!("{name} is not set; `cargo xtask bench` sets it"))?;

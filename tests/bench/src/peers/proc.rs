@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use nix::unistd::{SysconfVar, sysconf};
 
 /// Processes whose use is added up.
-pub(super) struct Processes {
+pub(crate) struct Processes {
     pids: Vec<u32>,
     tick: Duration,
 }
@@ -28,12 +28,12 @@ impl Processes {
     }
 
     /// One process without any that it has started.
-    pub(super) fn of_one(pid: u32) -> anyhow::Result<Self> {
+    pub(crate) fn of_one(pid: u32) -> anyhow::Result<Self> {
         Ok(Self { pids: vec![pid], tick: tick()? })
     }
 
     /// Processor time so far, of all threads, in program and kernel.
-    pub(super) fn time(&self) -> anyhow::Result<Duration> {
+    pub(crate) fn time(&self) -> anyhow::Result<Duration> {
         let mut ticks = 0;
         for pid in &self.pids {
             let text = fs::read_to_string(format!("/proc/{pid}/stat")).context("a process has ended")?;
