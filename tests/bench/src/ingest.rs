@@ -113,6 +113,9 @@ password = {{ file = "directory" }}
 name = "main"
 address = "127.0.0.1:{}"
 tls = "none"
+[web]
+address = "127.0.0.1:{}"
+public-url = "http://127.0.0.1:1"
 [metrics]
 address = "{metrics}"
 [plugins]
@@ -129,6 +132,7 @@ token = {{ file = "okta-token" }}
 on-block = "none"
 "#,
         text(&directory.uri())?,
+        free_port(HERE)?,
         free_port(HERE)?,
         path(&programs.plugins)?,
         path(&programs.key)?,
