@@ -74,7 +74,7 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
         ids: Arc::new(System),
     };
     let statuses = Arc::new(Statuses::default());
-    statuses.replace(&plugins.connectors, &plugins.sources);
+    statuses.replace(&plugins.connectors, &plugins.sources, &plugins.about);
     let guard = Arc::new(Guard::new(rooms, options(config), plugins.connectors));
     guard.set_policies(plugins.policies);
     let cloud = Arc::new(Cloud::new(Arc::clone(&guard), store.clone()));

@@ -254,7 +254,8 @@ impl<'a> Follower<'a> {
             Some(ConnectorError::RateLimited(ms)) => ms,
             _ => self.step.poll_after_ms,
         };
-        tokio::time::sleep(Duration::from_millis(u64::from(wanted)).max(SHORTEST_PAUSE)).await;
+        let wanted = Duration::from_millis(u64::from(wanted)).max(SHORTEST_PAUSE);
+        tokio::time::sleep(wanted + self.live.share_of(wanted / 4)).await;
     }
 
     pub(super) async fn interruptible<T>(&self, work: impl Future<Output = T>) -> Result<T, Interrupted> {

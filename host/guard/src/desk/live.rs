@@ -102,6 +102,14 @@ impl Live {
         self.key.remember.address
     }
 
+    /// A part of a time, another one for each challenge, none to all of it. Many that are told to wait by the same answer, or that
+    /// began at the same moment, then do not ask again at the same moment.
+    pub(super) fn share_of(&self, time: Duration) -> Duration {
+        // The end of the id is random (RFC 9562, section 5.7).
+        let [.., one, two] = self.id.0.into_bytes();
+        time * u32::from(u16::from_be_bytes([one, two])) / u32::from(u16::MAX)
+    }
+
     pub(super) fn view(&self) -> ChallengeView {
         self.view.borrow().clone()
     }

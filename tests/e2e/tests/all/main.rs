@@ -30,6 +30,7 @@ mod okta_faults;
 mod okta_sso;
 mod outage;
 mod referrals;
+mod remembered;
 mod reload;
 mod sasl;
 mod secrets;
