@@ -13,7 +13,8 @@ use portcullis_core::store::{PluginStateStore, StoreError};
 use portcullis_core::{ConnectorName, PolicyName};
 use portcullis_engine::{
     ConnectorLimits, ConnectorSpec, Engine, EngineError, EngineOptions, Grants, HostGrant, LoadedAuthenticator,
-    LoadedIdentityProvider, LoadedPolicy, Manifest, OAuthClient, PluginInfo, PolicyLimits, PolicySpec, SecretGrant, TokenGrant, TrustedKeys,
+    LoadedIdentityProvider, LoadedPolicy, Manifest, OAuthClient, PluginInfo, PolicyLimits, PolicySpec, SecretGrant,
+    TokenGrant, TrustedKeys,
 };
 use portcullis_guard::PolicyEntry;
 use portcullis_guard::cloud::{CloudSource, OnBlock, SharedAttribute, SourceOptions};

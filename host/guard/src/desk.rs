@@ -19,7 +19,9 @@ use portcullis_core::challenge::{
 use portcullis_core::plugin::Authenticator;
 use portcullis_core::policy::ChallengeOutcome;
 use portcullis_core::store::ChallengeStore;
-use portcullis_core::{Account, ChallengeId, Clock, ConnectorName, Endpoint, Ids, PolicyName, Secret, Timestamp};
+use portcullis_core::{
+    Account, AccountId, ChallengeId, Clock, ConnectorName, Endpoint, Ids, PolicyName, Secret, Timestamp,
+};
 
 pub use fatigue::ChallengeBudget;
 use fatigue::Fatigue;
@@ -227,7 +229,11 @@ impl ChallengeDesk for Desk {
             let links = table.by_address.get(&address).map(Vec::as_slice).unwrap_or_default();
             // The newest are the last.
             let theirs = links.iter().rev().filter_map(|link| table.by_link.get(link));
-            theirs.filter(|live| live.is_shown(now, LISTED_AFTER_END)).take(MOST_LISTED).map(|live| live.view()).collect()
+            theirs
+                .filter(|live| live.is_shown(now, LISTED_AFTER_END))
+                .take(MOST_LISTED)
+                .map(|live| live.view())
+                .collect()
         };
         views.sort_by_key(|view| std::cmp::Reverse(view.opened_at));
         views

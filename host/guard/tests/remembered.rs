@@ -215,13 +215,16 @@ async fn an_incident_of_any_policy_ends_it() {
         let effects = if matches!(access.operation, Operation::Search(_)) { vec![effect] } else { vec![] };
         Ok(Ruling { verdict: Verdict::Abstain, reason: "because".to_owned(), effects })
     });
-    let pushes = policy("push", Mode::Enforce, FailMode::Closed, |access, evidence| match (access.operation.kind(), evidence) {
-        (OperationKind::Bind, []) => ruling(challenge(HOURS)),
-        (OperationKind::Bind, [Evidence::Challenge(result), ..]) if result.outcome != ChallengeOutcome::Approved => {
-            ruling(Verdict::Block)
-        }
-        _ => ruling(Verdict::Allow),
-    });
+    let pushes =
+        policy("push", Mode::Enforce, FailMode::Closed, |access, evidence| match (access.operation.kind(), evidence) {
+            (OperationKind::Bind, []) => ruling(challenge(HOURS)),
+            (OperationKind::Bind, [Evidence::Challenge(result), ..])
+                if result.outcome != ChallengeOutcome::Approved =>
+            {
+                ruling(Verdict::Block)
+            }
+            _ => ruling(Verdict::Allow),
+        });
     let place = Place::remembered(vec![alarm, pushes]).await;
     for rings in 1..3 {
         let search = Asked { operation: Operation::Search(None), outcome: Outcome::Pending, ..bind_from("10.0.0.7") };
@@ -293,7 +296,11 @@ async fn what_a_cloud_service_tells_against_the_account_ends_it() {
         let store = &place.store;
         eventually("the event is stored", || async {
             use portcullis_core::cloud::SourceStore as _;
-            !store.known_ids(&portcullis_core::ConnectorName::new("okta"), std::slice::from_ref(&id)).await.unwrap().is_empty()
+            !store
+                .known_ids(&portcullis_core::ConnectorName::new("okta"), std::slice::from_ref(&id))
+                .await
+                .unwrap()
+                .is_empty()
         })
         .await;
         let before = place.rings();

@@ -99,10 +99,11 @@ pub(crate) async fn settle(
     event: EventId,
     happened: Option<Timestamp>,
 ) -> Result<u64, Fault> {
-    let accounts: Vec<String> = sqlx::query_scalar("DELETE FROM forgotten_approvals WHERE event = ?1 RETURNING account")
-        .bind(event.0.as_bytes().as_slice())
-        .fetch_all(&mut *connection)
-        .await?;
+    let accounts: Vec<String> =
+        sqlx::query_scalar("DELETE FROM forgotten_approvals WHERE event = ?1 RETURNING account")
+            .bind(event.0.as_bytes().as_slice())
+            .fetch_all(&mut *connection)
+            .await?;
     let mut done = 0;
     for account in accounts {
         done += match happened {

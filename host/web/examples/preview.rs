@@ -100,10 +100,16 @@ fn connect(world: &World, now: u64) {
         "The token has not been used for 25 days and ends in 5.".to_owned(),
     ];
     let fine = Health { detail: detail.clone(), warnings: Vec::new() };
-    let failing = "Okta refused the token (E0000011: Invalid token provided). Make a new one and send SIGHUP.".to_owned();
+    let failing =
+        "Okta refused the token (E0000011: Invalid token provided). Make a new one and send SIGHUP.".to_owned();
     *world.connectors.lock().unwrap() = vec![
         status("okta", Some("okta-sso"), &provider, Some((ago(600), Ok(fine.clone())))),
-        status("okta-otp", Some("okta-otp"), &[ConnectorRole::SecondFactor], Some((ago(50), Ok(Health { detail, warnings })))),
+        status(
+            "okta-otp",
+            Some("okta-otp"),
+            &[ConnectorRole::SecondFactor],
+            Some((ago(50), Ok(Health { detail, warnings }))),
+        ),
         status("okta-second", Some("okta-sso"), &provider, Some((ago(20), Ok(fine)))),
         status("okta-verify", Some("okta-verify"), &[ConnectorRole::SecondFactor], Some((ago(30), Err(failing)))),
         status("spare", None, &[ConnectorRole::SecondFactor], None),

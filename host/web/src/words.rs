@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use portcullis_core::access::{BindMethod, SearchScope};
 use portcullis_core::challenge::ChallengeState;
+use portcullis_core::cloud::SourceStatus;
 use portcullis_core::event::Decision;
 use portcullis_core::incident::IncidentState;
-use portcullis_core::cloud::SourceStatus;
 use portcullis_core::policy::{ChallengeOutcome, Effect, Mode, Severity, Verdict};
 use portcullis_core::status::ConnectorRole;
 use portcullis_core::{AccountKind, Operation, OperationKind};
@@ -248,9 +248,18 @@ pub(crate) fn role(role: ConnectorRole) -> &'static str {
 /// How long something is, in the two largest units that it has.
 pub(crate) fn span(length: Duration) -> String {
     let seconds = length.as_secs();
-    let parts = [(seconds / 86_400, "day", "days"), (seconds / 3_600 % 24, "hour", "hours"), (seconds / 60 % 60, "minute", "minutes")];
-    let words: Vec<_> =
-        parts.into_iter().skip_while(|part| part.0 == 0).take(2).filter(|part| part.0 > 0).map(|(n, one, many)| count(n, one, many)).collect();
+    let parts = [
+        (seconds / 86_400, "day", "days"),
+        (seconds / 3_600 % 24, "hour", "hours"),
+        (seconds / 60 % 60, "minute", "minutes"),
+    ];
+    let words: Vec<_> = parts
+        .into_iter()
+        .skip_while(|part| part.0 == 0)
+        .take(2)
+        .filter(|part| part.0 > 0)
+        .map(|(n, one, many)| count(n, one, many))
+        .collect();
     if words.is_empty() { "less than a minute".to_owned() } else { words.join(" and ") }
 }
 

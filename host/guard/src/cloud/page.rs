@@ -15,8 +15,8 @@ use portcullis_core::{Access, AccountId, Endpoint, Operation, Outcome, Target, T
 use super::poll::Trouble;
 use super::whose::Whose;
 use super::{Cloud, Reader};
-use crate::{Guard, trust};
 use crate::decide::{Asking, Draft, Finished, observation};
+use crate::{Guard, trust};
 
 /// Events that are stored in one transaction. More would hold up the decisions that wait for the next one.
 const MOST_AT_ONCE: usize = 1000;

@@ -167,7 +167,8 @@ impl ChallengeStore for World {
         let ended = challenges.values().filter(fits).filter_map(|c| Some((c.id, c.ended_at?)));
         let forgotten = self.forgotten.lock().unwrap();
         let counts = |at: Timestamp| {
-            at >= since && forgotten.iter().all(|f| f.before < at || f.account.as_ref().is_some_and(|a| *a != key.account))
+            at >= since
+                && forgotten.iter().all(|f| f.before < at || f.account.as_ref().is_some_and(|a| *a != key.account))
         };
         Ok(ended.filter(|(_, at)| counts(*at)).max_by_key(|(_, at)| *at))
     }
@@ -247,6 +248,8 @@ pub struct Phone {
     pub not_enrolled: AtomicBool,
     pub poll_error: Mutex<Option<ConnectorError>>,
     pub panics: AtomicBool,
+    /// When it was asked.
+    pub polled: Mutex<Vec<tokio::time::Instant>>,
     pub taken_back: Notify,
 }
 
@@ -282,6 +285,7 @@ impl Authenticator for Phone {
         Ok(Step { progress: Progress::Waiting, ..self.step(challenge, 0) })
     }
     async fn poll(&self, handle: &str) -> Result<Step, ConnectorError> {
+        self.polled.lock().unwrap().push(tokio::time::Instant::now());
         if let Some(error) = self.poll_error.lock().unwrap().clone() {
             return Err(error);
         }

@@ -75,7 +75,8 @@ async fn a_new_password_is_asked_for_again() -> Result<()> {
     bind(&stage, "alice-new", false).await?;
 
     // It outlives the process.
-    let changed = stage.tools("alice", "alice-new").run("ldappasswd", &["-a", "alice-new", "-s", "alice-third"]).await?;
+    let changed =
+        stage.tools("alice", "alice-new").run("ldappasswd", &["-a", "alice-new", "-s", "alice-third"]).await?;
     assert_eq!(changed.code, 0, "{}", changed.stderr);
     stage.kill()?;
     stage.start().await?;
