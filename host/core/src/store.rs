@@ -93,6 +93,8 @@ pub trait ChallengeStore: Send + Sync {
     /// What was to be forgotten for the sake of this event has happened, at that moment, or has not. Does nothing where
     /// nothing was.
     async fn settle(&self, event: EventId, happened: Option<Timestamp>) -> Result<(), StoreError>;
+    /// Those that were opened at or after that moment, the oldest first.
+    async fn challenges_since(&self, since: Timestamp) -> Result<Vec<ChallengeRecord>, StoreError>;
     /// Ends, as cancelled, every challenge that is stored as open: nobody waits for it after a restart. Returns how many.
     async fn cancel_open_challenges(&self, at: Timestamp) -> Result<u64, StoreError>;
 }

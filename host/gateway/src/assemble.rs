@@ -321,6 +321,7 @@ fn options(config: &Config) -> Options {
         challenge_budget: ChallengeBudget {
             per_hour: config.challenge.per_account_and_hour,
             denials_in_a_row: config.challenge.denials_in_a_row,
+            wrong_codes: config.challenge.wrong_codes,
         },
         late_answer: seconds(config.challenge.late_answer_seconds),
         without_store: config.events.without_store,

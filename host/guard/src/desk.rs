@@ -18,7 +18,7 @@ use portcullis_core::challenge::{
 };
 use portcullis_core::plugin::Authenticator;
 use portcullis_core::policy::ChallengeOutcome;
-use portcullis_core::store::ChallengeStore;
+use portcullis_core::store::{ChallengeStore, StoreError};
 use portcullis_core::{
     Account, AccountId, ChallengeId, Clock, ConnectorName, Endpoint, Ids, PolicyName, Secret, Timestamp,
 };
@@ -143,6 +143,18 @@ impl Desk {
         let fatigue = Fatigue::new(budget);
         let table = Mutex::new(Table { connectors, ..Table::default() });
         Self { shared: Arc::new(Shared { store, clock, ids, fatigue, late, table }) }
+    }
+
+    /// Counts what people were asked before the gateway was started, so that a restart does not let them be asked anew.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn recall(&self) -> Result<(), StoreError> {
+        let now = self.shared.clock.now();
+        let window = u64::try_from(fatigue::WINDOW.as_millis()).unwrap_or(u64::MAX);
+        let before = self.shared.store.challenges_since(Timestamp(now.0.saturating_sub(window))).await?;
+        self.shared.fatigue.recall(&before, now);
+        Ok(())
     }
 
     /// Says which connectors there are from now on. Open challenges of others end as unavailable.
@@ -340,7 +352,7 @@ impl Shared {
         counting.is_some_and(|(_, at)| at == ending.at).then_some(ending)
     }
 
-    async fn save(&self, record: &ChallengeRecord) -> Result<(), portcullis_core::store::StoreError> {
+    async fn save(&self, record: &ChallengeRecord) -> Result<(), StoreError> {
         self.store.put_challenge(record).await
     }
 }

@@ -121,8 +121,10 @@ impl portcullis_core::Clock for Real {
 }
 
 impl portcullis_core::Ids for Real {
-    fn event_id(&self, _: portcullis_core::Timestamp) -> portcullis_core::EventId {
-        portcullis_core::EventId(uuid::Uuid::from_bytes(self.random()))
+    /// Begins with its time, as ids of version 7 do (RFC 9562, section 5.7).
+    fn event_id(&self, at: portcullis_core::Timestamp) -> portcullis_core::EventId {
+        let random = u128::from_be_bytes(self.random()) >> 52;
+        portcullis_core::EventId(uuid::Uuid::from_u128(u128::from(at.0) << 80 | 7 << 76 | random))
     }
     fn random(&self) -> [u8; 16] {
         use std::hash::{BuildHasher as _, RandomState};
@@ -359,4 +361,20 @@ async fn what_cannot_be_stored_is_ended_for_all_or_not_done() {
         scene.bind(DESK).await.unwrap();
         assert_eq!(scene.phone.starts.load(Ordering::SeqCst), 2);
     }
+}
+
+#[tokio::test]
+async fn a_restart_does_not_let_people_be_asked_anew() {
+    let place = Place::new(vec![push_policy(0)]).await;
+    place.scene.phone.answer(Progress::Denied);
+    for number in 1..=2 {
+        place.bind(&format!("10.0.0.{number}")).await.unwrap_err();
+    }
+    let Place { folder, store, scene } = place;
+    drop(scene);
+    store.as_ref().clone().close().await;
+    let place = Place::open(folder, vec![push_policy(0)], Duration::ZERO).await;
+    place.scene.guard.desk().recall().await.unwrap();
+    place.bind("10.0.0.3").await.unwrap_err();
+    assert_eq!(place.rings(), 0, "somebody who has said no twice is left alone");
 }

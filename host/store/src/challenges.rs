@@ -3,8 +3,10 @@
 use async_trait::async_trait;
 use portcullis_core::challenge::{ChallengeRecord, ChallengeState, Forget, RememberKey};
 use portcullis_core::store::{ChallengeStore, StoreError};
-use portcullis_core::{AccountId, ChallengeId, EventId, Timestamp};
-use sqlx::SqliteConnection;
+use portcullis_core::{AccountId, ChallengeId, ConnectorName, EventId, PolicyName, Timestamp};
+use sqlx::sqlite::SqliteRow;
+use sqlx::types::Type;
+use sqlx::{Decode, Row as _, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use crate::Store;
@@ -48,6 +50,22 @@ impl ChallengeStore for Store {
         Ok(Some((ChallengeId(id), timestamp(ended_at))))
     }
 
+    async fn challenges_since(&self, since: Timestamp) -> Result<Vec<ChallengeRecord>, StoreError> {
+        // An id begins with its time (RFC 9562, section 5.7), so that the key is enough to find them. Clocks go back at times.
+        let first = millis(since).saturating_sub(CLOCK_GOES_BACK).max(0).to_be_bytes();
+        let from = first.get(2..).unwrap_or_default().to_vec();
+        let rows = sqlx::query(
+            "SELECT id, account, login, address, application, policy, connector, opened_at, ended_at, state
+             FROM challenges WHERE id >= ?1 AND opened_at >= ?2 ORDER BY opened_at, id",
+        )
+        .bind(from)
+        .bind(millis(since))
+        .fetch_all(self.readers())
+        .await
+        .map_err(store_error)?;
+        rows.iter().map(challenge).collect()
+    }
+
     async fn forget(&self, what: Forget) -> Result<(), StoreError> {
         self.queue(Work::Forget(what))?.done().await.map(drop)
     }
@@ -80,6 +98,38 @@ pub(crate) async fn put(connection: &mut SqliteConnection, challenge: &Challenge
     .execute(connection)
     .await?;
     Ok(done.rows_affected())
+}
+
+/// By how much an id's time may be before the challenge's, in milliseconds.
+const CLOCK_GOES_BACK: i64 = 60_000;
+
+fn challenge(row: &SqliteRow) -> Result<ChallengeRecord, StoreError> {
+    let address = column::<Option<String>>(row, "address")?;
+    let wrong = |what: &str, error: &dyn std::fmt::Display| damaged(&format!("{what} of a challenge"), error);
+    Ok(ChallengeRecord {
+        id: ChallengeId(Uuid::from_slice(column(row, "id")?).map_err(|error| wrong("the identifier", &error))?),
+        account: AccountId::new(column::<String>(row, "account")?),
+        login: column(row, "login")?,
+        address: address.map(|text| text.parse()).transpose().map_err(|error| wrong("the address", &error))?,
+        application: column(row, "application")?,
+        policy: PolicyName::new(column::<String>(row, "policy")?),
+        connector: ConnectorName::new(column::<String>(row, "connector")?),
+        opened_at: timestamp(column(row, "opened_at")?),
+        ended_at: column::<Option<i64>>(row, "ended_at")?.map(timestamp),
+        state: state(column(row, "state")?)?,
+    })
+}
+
+fn column<'r, T: Decode<'r, Sqlite> + Type<Sqlite>>(row: &'r SqliteRow, name: &str) -> Result<T, StoreError> {
+    row.try_get(name).map_err(store_error)
+}
+
+fn state(text: &str) -> Result<ChallengeState, StoreError> {
+    use ChallengeState::{Approved, Cancelled, Closed, Denied, Expired, Failed, Open};
+    [Open, Approved, Denied, Failed, Expired, Closed, Cancelled]
+        .into_iter()
+        .find(|state| state_text(*state) == text)
+        .ok_or_else(|| damaged("the state of a challenge", text))
 }
 
 /// What a settled row has in place of an event.

@@ -188,6 +188,12 @@ impl ChallengeStore for World {
         *forgotten = kept;
         Ok(())
     }
+    async fn challenges_since(&self, since: Timestamp) -> Result<Vec<ChallengeRecord>, StoreError> {
+        let challenges = self.challenges.lock().unwrap();
+        let mut found: Vec<_> = challenges.values().filter(|one| one.opened_at >= since).cloned().collect();
+        found.sort_by_key(|one| one.opened_at);
+        Ok(found)
+    }
     async fn cancel_open_challenges(&self, _: Timestamp) -> Result<u64, StoreError> {
         Ok(0)
     }
@@ -372,7 +378,7 @@ pub fn scene_among(
         },
         challenge_timeout: Duration::from_secs(60),
         challenge_timeout_limit: Duration::from_secs(120),
-        challenge_budget: ChallengeBudget { per_hour: 6, denials_in_a_row: 2 },
+        challenge_budget: ChallengeBudget { per_hour: 6, denials_in_a_row: 2, ..ChallengeBudget::default() },
         late_answer: Duration::ZERO,
         without_store: FailMode::Closed,
         store_timeout: Duration::from_secs(5),

@@ -33,6 +33,7 @@ mod referrals;
 mod reload;
 mod remembered;
 mod sasl;
+mod screens;
 mod secrets;
 mod service_app;
 mod sessions;

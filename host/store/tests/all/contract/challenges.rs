@@ -182,3 +182,24 @@ pub async fn a_refusal_and_an_incident_end_what_was_approved_before<P: Place>(pl
         .unwrap();
     assert!(!counts().await);
 }
+
+pub async fn those_that_were_opened_lately_come_back_as_they_were<P: Place>(place: &P) {
+    let store = place.open().await;
+    let hour = 3_600_000;
+    let at = |minute: u64| Timestamp(1_800_000_000_000 + minute * 60_000);
+    // An id of version 7: 48 bits of time first.
+    let opened = |minute: u64, number: u128, state, ended_at| ChallengeRecord {
+        opened_at: at(minute),
+        ..challenge((u128::from(at(minute).0) << 80) | (7 << 76) | number, state, ended_at)
+    };
+    let old = opened(0, 1, ChallengeState::Denied, Some(5));
+    let denied = ChallengeRecord { address: None, ..opened(70, 2, ChallengeState::Denied, Some(at(71).0)) };
+    let open = opened(61, 3, ChallengeState::Open, None);
+    for one in [&old, &denied, &open] {
+        store.put_challenge(one).await.unwrap();
+    }
+    let found = store.challenges_since(Timestamp(at(60).0)).await.unwrap();
+    assert_eq!(found, [open.clone(), denied.clone()]);
+    assert_eq!(store.challenges_since(Timestamp(at(60).0 - hour)).await.unwrap().len(), 3);
+    assert_eq!(store.challenges_since(Timestamp(0)).await.unwrap(), [old, open, denied]);
+}
