@@ -296,7 +296,7 @@ impl Authenticator for Phone {
             return Err(error);
         }
         let (challenge, turn) = handle.split_once(':').unwrap();
-        let (challenge, turn) = (challenge.parse().unwrap(), turn.parse().unwrap());
+        let (challenge, turn): (u32, u32) = (challenge.parse().unwrap(), turn.parse().unwrap());
         assert_eq!(self.handles.lock().unwrap()[&challenge], turn, "the latest handle has to be used");
         Ok(self.step(challenge, turn + 1))
     }

@@ -203,7 +203,8 @@ async fn an_event_source_is_added_and_its_events_are_there_within_a_poll() -> Re
     stage.okta.on_push(ALICE, Behaviour::RejectAfter(Duration::ZERO))?;
     assert_eq!(stage.tools("alice", "alice-secret").whoami().await?.code, 49, "the old policy is enforced still");
 
-    reload(&mut stage, &(plain + &event_source(&stage, "poll-seconds = 2")), "plugins-reloaded", 1).await?;
+    let right = plain + &event_source(&stage, "poll-seconds = 2");
+    reload(&mut stage, &right, "plugins-reloaded", 1).await?;
     let begun = Instant::now();
     let (mut green, mut visible) = (None, None);
     while green.is_none() || visible.is_none() {
