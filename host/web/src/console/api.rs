@@ -6,7 +6,7 @@ use axum::extract::{Query, State};
 use portcullis_core::cloud::SourceStatus;
 use portcullis_core::event::Event;
 use portcullis_core::incident::Incident;
-use portcullis_core::status::{ConnectorRole, ConnectorStatus};
+use portcullis_core::status::ConnectorRole;
 use portcullis_core::store::Sequence;
 use portcullis_core::{ConnectorName, Timestamp};
 use serde::{Deserialize, Serialize};

@@ -40,7 +40,7 @@ pub async fn only_an_approval_for_the_same_key_counts<P: Place>(place: &P) {
     use ChallengeState::{Cancelled, Closed, Denied, Expired, Failed, Open};
     let store = place.open().await;
     for (number, state) in (1..).zip([Cancelled, Closed, Denied, Expired, Failed]) {
-        store.put_challenge(&challenge(number, state, Some(50))).await.unwrap();
+        store.put_challenge(&challenge(number, state, Some(40))).await.unwrap();
     }
     store.put_challenge(&challenge(6, Open, None)).await.unwrap();
     assert_eq!(store.approval_since(&key(), Timestamp(0)).await.unwrap(), None);
