@@ -23,6 +23,8 @@ use portcullis_core::{
     Account, AccountId, ChallengeId, Clock, ConnectorName, Endpoint, Ids, PolicyName, Secret, Timestamp,
 };
 
+use tokio::time::Instant;
+
 pub use fatigue::ChallengeBudget;
 use fatigue::Fatigue;
 use live::{Ending, Live, Waiter};
@@ -125,6 +127,8 @@ struct Table {
     look_at: usize,
     /// Connectors that there are.
     connectors: BTreeSet<ConnectorName>,
+    /// Connectors whose services want to be left alone, and until when.
+    left_alone: HashMap<ConnectorName, Instant>,
     /// Answers that came when nobody waited any more.
     late: HashMap<Key, Ending>,
     /// Approvals from before it count no more, although the store may not know.
@@ -160,6 +164,7 @@ impl Desk {
     /// Says which connectors there are from now on. Open challenges of others end as unavailable.
     pub(crate) fn set_connectors(&self, names: BTreeSet<ConnectorName>) {
         let mut table = self.shared.table();
+        table.left_alone.retain(|name, _| names.contains(name));
         table.connectors = names;
         let gone = table.open.values().filter(|live| !table.connectors.contains(&live.key.remember.connector));
         gone.for_each(|live| live.removed.cancel());
@@ -350,6 +355,17 @@ impl Shared {
         }
         let counting = self.approval_since(&key.remember, ending.at).await;
         counting.is_some_and(|(_, at)| at == ending.at).then_some(ending)
+    }
+
+    /// A service wants to be left alone for so long.
+    fn leave_alone(&self, connector: &ConnectorName, pause: Duration) {
+        self.table().left_alone.insert(connector.clone(), Instant::now() + pause);
+    }
+
+    /// For how long it still does.
+    fn left_alone(&self, connector: &ConnectorName) -> Option<Duration> {
+        let until = *self.table().left_alone.get(connector)?;
+        until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
     }
 
     async fn save(&self, record: &ChallengeRecord) -> Result<(), StoreError> {

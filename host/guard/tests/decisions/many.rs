@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use portcullis_core::challenge::ChallengeDesk as _;
 use portcullis_core::event::Decision;
-use portcullis_core::plugin::Progress;
+use portcullis_core::plugin::{ConnectorError, Progress};
 
 use crate::support::*;
 
@@ -72,4 +72,27 @@ async fn challenges_that_began_together_do_not_ask_the_service_together() {
     moments.sort_unstable();
     moments.dedup();
     assert!(moments.len() > polls / 2, "{polls} polls at {} moments", moments.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_is_told_to_wait_all_wait() {
+    let scene = Arc::new(scene_where(vec![push_policy(0)], |options| options.challenge_budget.per_hour = 1_000));
+    *scene.phone.poll_error.lock().unwrap() = Some(ConnectorError::RateLimited(30_000));
+    let waiting: Vec<_> = (1..=10)
+        .map(|number| {
+            let scene = Arc::clone(&scene);
+            tokio::spawn(async move { scene.bind(&format!("10.0.0.{number}")).await })
+        })
+        .collect();
+    let polls = || scene.phone.polled.lock().unwrap().len();
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(polls(), 1, "the others hear of it");
+    *scene.phone.poll_error.lock().unwrap() = None;
+    scene.phone.answer(Progress::Approved);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(polls(), 1, "the service is left alone for as long as it wants");
+    for one in waiting {
+        assert_eq!(one.await.unwrap(), Ok("held"));
+    }
+    assert_eq!(polls(), 11);
 }

@@ -46,6 +46,7 @@ fn view(stands: &[Stands], now: Timestamp) -> Markup {
             }
         } @else {
             ul.cards.connectors { @for (status, source) in stands { li { (connector(status, source.as_ref(), now)) } } }
+            p.hint.times { "All times are UTC." }
         }
     }
 }

@@ -188,6 +188,8 @@ impl Browser {
     pub(crate) async fn set_screen(&mut self, width: u32, dark: bool) -> Result<()> {
         let screen = json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
         self.call("Emulation.setDeviceMetricsOverride", screen).await?;
+        // As on a phone, where they lie over the page and take no room.
+        self.call("Emulation.setScrollbarsHidden", json!({ "hidden": true })).await?;
         let scheme = json!([{ "name": "prefers-color-scheme", "value": if dark { "dark" } else { "light" } }]);
         self.call("Emulation.setEmulatedMedia", json!({ "features": scheme })).await?;
         Ok(())

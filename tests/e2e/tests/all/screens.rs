@@ -66,6 +66,11 @@ async fn a_code_is_typed_mistyped_sent_in_another_way_and_right() -> Result<()> 
     // The text message can be asked for again in half a minute only: the button counts.
     let button = "[...document.querySelectorAll('form.ways button')].find(it => it.textContent.includes('Send again'))";
     assert_eq!(scene.browser.value(&format!("{button}.disabled")).await?, true, "it waits");
+    assert_eq!(
+        scene.browser.value(&format!("/in \\d+ s/.test({button}.textContent)")).await?,
+        true,
+        "and says for how long"
+    );
     scene.browser.click("form.ways button:nth-of-type(2)").await?;
     scene.browser.wait_until("document.body.innerText.includes('from the mail to')").await?;
     let code = scene.sent(2).await?;
