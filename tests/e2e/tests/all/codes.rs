@@ -64,6 +64,8 @@ impl Scene {
         scene.sent(1).await?;
         scene.browser.go(&format!("http://{}/challenge", scene.stage.web)).await?;
         scene.browser.wait_for_title("Type your code").await?;
+        // The title comes first.
+        scene.browser.wait_until("document.readyState === 'complete'").await?;
         Ok(scene)
     }
 
