@@ -34,6 +34,9 @@ use orders::Wish;
 const SHOWN_AFTER_END: Duration = Duration::from_secs(300);
 /// How long it is still shown to whoever opens the page from the machine that it was about.
 const LISTED_AFTER_END: Duration = Duration::from_secs(60);
+/// For how long, and how often, a store that does not keep up is asked again.
+const SAVE_TRIES: u32 = 100;
+const SAVE_PAUSE: Duration = Duration::from_millis(50);
 /// How many, the newest, are listed of a machine that many people use. The others are found by their links.
 const MOST_LISTED: usize = 50;
 /// How many challenges can be open at the same time. With fewer than all passwords of a company nobody comes near; what is
@@ -368,7 +371,15 @@ impl Shared {
         until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
     }
 
+    /// Challenges that begin together can fill the store's queue, which is a matter of moments and nothing that a policy should
+    /// take for a service that does not work.
     async fn save(&self, record: &ChallengeRecord) -> Result<(), StoreError> {
+        for _ in 0..SAVE_TRIES {
+            match self.store.put_challenge(record).await {
+                Err(StoreError::Overloaded(_)) => tokio::time::sleep(SAVE_PAUSE).await,
+                other => return other,
+            }
+        }
         self.store.put_challenge(record).await
     }
 }
