@@ -21,6 +21,9 @@ pub(crate) struct Arguments {
     /// How many challenges wait at the same time
     #[arg(long, default_value_t = 10_000)]
     open: u32,
+    /// How many of them begin at the same moment
+    #[arg(long, default_value_t = 500)]
+    at_once: u32,
     /// How often each thing is measured
     #[arg(long, default_value_t = 500)]
     samples: u32,
@@ -36,7 +39,10 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    ensure!(arguments.open > 0 && arguments.samples > 0 && arguments.people_of_machine > 0, "nothing to measure");
+    ensure!(
+        arguments.open > 0 && arguments.at_once > 0 && arguments.samples > 0 && arguments.people_of_machine > 0,
+        "nothing to measure"
+    );
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(measure(arguments))
 }
@@ -80,6 +86,11 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     let mut waiting = JoinSet::new();
     let already = phone.started();
     for number in 0..arguments.open {
+        // As many at a time as clients that bind at the same moment; they then stay.
+        while u64::from(number) >= phone.started() - already + u64::from(arguments.at_once) {
+            ensure!(begun.elapsed() < Duration::from_secs(120), "only {} were opened", phone.started() - already);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         let guard = Arc::clone(&guard);
         waiting.spawn(async move { guard.decide(world::bind(number, people, world::ASKED), ()).await });
     }
