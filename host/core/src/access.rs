@@ -146,7 +146,8 @@ pub enum Operation {
     Delete,
     /// Modify DN.
     Rename,
-    /// Password modify (RFC 3062), or a modification of a password attribute.
+    /// Password modify (RFC 3062), or a modification of a password attribute; of a cloud service, that the account's password
+    /// was changed or reset there.
     PasswordChange,
     /// Another extended operation, by its OID.
     Extended(String),

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, ChallengeId, ConnectorName, PolicyName, Secret, Timestamp};
+use crate::{AccountId, ChallengeId, ConnectorName, EventId, PolicyName, Secret, Timestamp};
 
 /// Where a challenge stands. Only [`ChallengeState::Open`] changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,6 +105,19 @@ pub struct RememberKey {
     pub connector: ConnectorName,
 }
 
+/// Approvals that were given up to a moment count for no later access any more: something has happened since they were
+/// given that makes them worth nothing as a proof of who is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forget {
+    /// Whose; none: everybody's, where it cannot be told whose.
+    pub account: Option<AccountId>,
+    /// Those that ended at or before this moment.
+    pub before: Timestamp,
+    /// The event of something that is about to happen, and may fail: it can be taken back with
+    /// [`crate::store::ChallengeStore::settle`]. What is never settled counts.
+    pub until_settled: Option<EventId>,
+}
+
 /// What the challenge page shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChallengeView {
@@ -182,7 +195,8 @@ pub enum NotTaken {
 /// What the challenge page asks of the guard.
 #[async_trait]
 pub trait ChallengeDesk: Send + Sync {
-    /// Challenges of accesses from this address: the open ones, and those that ended within the last minute.
+    /// Challenges of accesses from this address: the open ones, and those that ended within the last minute; the newest where
+    /// there are very many.
     async fn of_address(&self, address: IpAddr) -> Vec<ChallengeView>;
     /// The challenge behind a link; none when there is no such link or it ended more than a few minutes ago.
     async fn by_link(&self, link: &LinkToken) -> Option<ChallengeView>;

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use crate::challenge::Forget;
 use crate::event::{AccessEvent, Record};
 use crate::source::{Attribute, CloudAccount, Enforcement, Position};
 use crate::store::StoreError;
@@ -85,6 +86,8 @@ pub struct ForeignRecord {
     pub record: Record,
     /// What has to follow.
     pub follow_up: Option<FollowUp>,
+    /// What it makes worthless of what the account has approved.
+    pub forget: Option<Forget>,
 }
 
 /// What is stored of one answer of a source, in one transaction or not at all.

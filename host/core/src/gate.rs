@@ -4,6 +4,7 @@
 //! directory, and what it lets back to a client as success, it takes out of a `Permitted` value. Only the crate that
 //! implements the gate can make one, because only there is the type known and its constructor private.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,8 +21,35 @@ pub trait Permit<T> {
         None
     }
 
+    /// Where the gate wants to know what the directory makes of it: whom to tell. Can be taken once.
+    fn take_told(&mut self) -> Option<Told> {
+        None
+    }
+
     /// What was held.
     fn redeem(self) -> T;
+}
+
+/// Takes the directory's result code (RFC 4511, section 4.1.9) of a request that was forwarded, as soon as it is there. Dropped
+/// without, nobody knows what became of the request.
+pub struct Told(Box<dyn FnOnce(u32) + Send>);
+
+impl Told {
+    /// Does this when it is told. It must not wait.
+    pub fn new(then: impl FnOnce(u32) + Send + 'static) -> Self {
+        Self(Box::new(then))
+    }
+
+    /// Tells it.
+    pub fn tell(self, code: u32) {
+        (self.0)(code);
+    }
+}
+
+impl fmt::Debug for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Told(…)")
+    }
 }
 
 /// The connection that an access comes over.

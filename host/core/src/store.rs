@@ -6,11 +6,11 @@ use std::net::IpAddr;
 use async_trait::async_trait;
 use thiserror::Error;
 
-use crate::challenge::{ChallengeRecord, RememberKey};
+use crate::challenge::{ChallengeRecord, Forget, RememberKey};
 use crate::event::{Event, Record};
 use crate::incident::Incident;
 use crate::learned::{AccountHistory, EndpointHistory};
-use crate::{AccountId, BoxFuture, ChallengeId, IncidentId, Timestamp};
+use crate::{AccountId, BoxFuture, ChallengeId, EventId, IncidentId, Timestamp};
 
 /// The store did not do it. Nothing of what was asked has happened.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -84,12 +84,21 @@ pub trait LearnedStore: Send + Sync {
 pub trait ChallengeStore: Send + Sync {
     /// Stores a challenge, or replaces what is stored under its id.
     async fn put_challenge(&self, challenge: &ChallengeRecord) -> Result<(), StoreError>;
-    /// The newest approval for the key that ended at or after `since`: which one, and when.
+    /// The newest approval for the key that ended at or after `since`: which one, and when. None that was forgotten, and none
+    /// when the person has refused another challenge of the account since. That an incident is opened or raised makes the
+    /// account's approvals forgotten that are older than its event.
     async fn approval_since(
         &self,
         key: &RememberKey,
         since: Timestamp,
     ) -> Result<Option<(ChallengeId, Timestamp)>, StoreError>;
+    /// Makes approvals count no more.
+    async fn forget(&self, what: Forget) -> Result<(), StoreError>;
+    /// What was to be forgotten for the sake of this event has happened, at that moment, or has not. Does nothing where
+    /// nothing was.
+    async fn settle(&self, event: EventId, happened: Option<Timestamp>) -> Result<(), StoreError>;
+    /// Those that were opened at or after that moment, the oldest first.
+    async fn challenges_since(&self, since: Timestamp) -> Result<Vec<ChallengeRecord>, StoreError>;
     /// Ends, as cancelled, every challenge that is stored as open: nobody waits for it after a restart. Returns how many.
     async fn cancel_open_challenges(&self, at: Timestamp) -> Result<u64, StoreError>;
 }

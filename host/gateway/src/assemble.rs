@@ -74,7 +74,7 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
         ids: Arc::new(System),
     };
     let statuses = Arc::new(Statuses::default());
-    statuses.replace(&plugins.connectors, &plugins.sources);
+    statuses.replace(&plugins.connectors, &plugins.sources, &plugins.about);
     let guard = Arc::new(Guard::new(rooms, options(config), plugins.connectors));
     guard.set_policies(plugins.policies);
     let cloud = Arc::new(Cloud::new(Arc::clone(&guard), store.clone()));
@@ -321,6 +321,7 @@ fn options(config: &Config) -> Options {
         challenge_budget: ChallengeBudget {
             per_hour: config.challenge.per_account_and_hour,
             denials_in_a_row: config.challenge.denials_in_a_row,
+            wrong_codes: config.challenge.wrong_codes,
         },
         late_answer: seconds(config.challenge.late_answer_seconds),
         without_store: config.events.without_store,

@@ -8,12 +8,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use async_trait::async_trait;
 use portcullis_core::plugin::{Authenticator, Policy};
-use portcullis_core::source::IdentityProvider;
+use portcullis_core::status::{AboutConnector, ConnectorRole};
 use portcullis_core::store::{PluginStateStore, StoreError};
 use portcullis_core::{ConnectorName, PolicyName};
 use portcullis_engine::{
-    ConnectorLimits, ConnectorSpec, Engine, EngineError, EngineOptions, Grants, HostGrant, LoadedPolicy, OAuthClient,
-    PluginInfo, PolicyLimits, PolicySpec, SecretGrant, TokenGrant, TrustedKeys,
+    ConnectorLimits, ConnectorSpec, Engine, EngineError, EngineOptions, Grants, HostGrant, LoadedAuthenticator,
+    LoadedIdentityProvider, LoadedPolicy, Manifest, OAuthClient, PluginInfo, PolicyLimits, PolicySpec, SecretGrant,
+    TokenGrant, TrustedKeys,
 };
 use portcullis_guard::PolicyEntry;
 use portcullis_guard::cloud::{CloudSource, OnBlock, SharedAttribute, SourceOptions};
@@ -30,6 +31,8 @@ pub(crate) struct Plugins {
     pub(crate) connectors: BTreeMap<ConnectorName, Arc<dyn Authenticator>>,
     /// Those of the connectors that are to cloud identity providers, and could be loaded.
     pub(crate) sources: Vec<CloudSource>,
+    /// What each of the connectors is.
+    pub(crate) about: BTreeMap<ConnectorName, AboutConnector>,
     pub(crate) policies: Vec<PolicyEntry>,
     /// What the administrator has to mend in the configuration; nothing should be started with these.
     pub(crate) problems: Vec<Problem>,
@@ -60,14 +63,27 @@ pub(crate) fn load(config: &Config, engine: &Engine) -> Plugins {
         let name = ConnectorName::new(&connector.name);
         if let Some(cloud) = &connector.cloud {
             match load_provider(connector, engine) {
-                Ok(provider) => plugins.sources.push(CloudSource { name, provider, options: source_options(cloud) }),
+                Ok(provider) => {
+                    let roles =
+                        [ConnectorRole::EventSource, ConnectorRole::AccountDirectory, ConnectorRole::Enforcement];
+                    plugins.about.insert(name.clone(), about(Some(provider.manifest()), roles.to_vec()));
+                    let (provider, options) = (Arc::new(provider), source_options(cloud));
+                    plugins.sources.push(CloudSource { name, provider, options });
+                }
                 Err(error) => drop(plugins.sort_in(&path, error)),
             }
             continue;
         }
+        let roles = vec![ConnectorRole::SecondFactor];
         let loaded: Arc<dyn Authenticator> = match load_connector(connector, engine) {
-            Ok(loaded) => loaded,
-            Err(error) => Arc::new(BrokenAuthenticator::new(plugins.sort_in(&path, error))),
+            Ok(loaded) => {
+                plugins.about.insert(name.clone(), about(Some(loaded.manifest()), roles));
+                Arc::new(loaded)
+            }
+            Err(error) => {
+                plugins.about.insert(name.clone(), about(None, roles));
+                Arc::new(BrokenAuthenticator::new(plugins.sort_in(&path, error)))
+            }
         };
         plugins.connectors.insert(name, loaded);
     }
@@ -95,6 +111,7 @@ impl Plugins {
         Self {
             connectors: BTreeMap::new(),
             sources: Vec::new(),
+            about: BTreeMap::new(),
             policies: Vec::new(),
             problems: Vec::new(),
             broken: Vec::new(),
@@ -136,13 +153,18 @@ enum Failure {
     Configuration(String),
 }
 
-fn load_connector(connector: &config::Connector, engine: &Engine) -> Result<Arc<dyn Authenticator>, Failure> {
-    Ok(Arc::new(engine.load_authenticator(connector_spec(connector, &ConnectorLimits::default())?)?))
+fn load_connector(connector: &config::Connector, engine: &Engine) -> Result<LoadedAuthenticator, Failure> {
+    Ok(engine.load_authenticator(connector_spec(connector, &ConnectorLimits::default())?)?)
 }
 
-fn load_provider(connector: &config::Connector, engine: &Engine) -> Result<Arc<dyn IdentityProvider>, Failure> {
+fn load_provider(connector: &config::Connector, engine: &Engine) -> Result<LoadedIdentityProvider, Failure> {
     let spec = connector_spec(connector, &ConnectorLimits::identity_provider())?;
-    Ok(Arc::new(engine.load_identity_provider(spec)?))
+    Ok(engine.load_identity_provider(spec)?)
+}
+
+fn about(manifest: Option<&Manifest>, roles: Vec<ConnectorRole>) -> AboutConnector {
+    let plugin = manifest.map(|manifest| (manifest.name.clone(), manifest.version.clone()));
+    AboutConnector { plugin, roles }
 }
 
 fn source_options(cloud: &config::Cloud) -> SourceOptions {

@@ -67,7 +67,7 @@ impl Reload {
         if change.elsewhere {
             warn!("the configuration has other changes too: those take a start of the gateway");
         }
-        self.statuses.replace(&plugins.connectors, &plugins.sources);
+        self.statuses.replace(&plugins.connectors, &plugins.sources, &plugins.about);
         self.guard.replace(plugins.connectors, plugins.policies);
         self.cloud.set_sources(plugins.sources);
         info!("connectors and policies were loaded again: {}", change.text);

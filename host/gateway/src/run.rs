@@ -42,6 +42,7 @@ async fn serve(path: &Path, loaded: Loaded, inherited: Inherited) -> Result<Exit
         info!(forgotten, "challenges that were open when the gateway ended are cancelled");
     }
     let mut gateway = assemble::gateway(&loaded, &store).await?;
+    gateway.guard.desk().recall().await?;
     let certificates = Arc::new(std::mem::take(&mut gateway.certificates));
     // Every socket is bound before the first client is served: a port that is taken is found at once.
     let sockets = Sockets::open(config, inherited).await?;

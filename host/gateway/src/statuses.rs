@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use portcullis_core::plugin::{Authenticator, ConnectorError, Health};
 use portcullis_core::source::IdentityProvider;
-use portcullis_core::status::ConnectorStatus;
+use portcullis_core::status::{AboutConnector, ConnectorStatus};
 use portcullis_core::{Clock as _, ConnectorName, Timestamp};
 use portcullis_guard::Connectors;
 use portcullis_guard::cloud::CloudSource;
@@ -30,6 +30,7 @@ struct Table {
 
 struct Entry {
     connector: Tried,
+    about: AboutConnector,
     tried: Option<(Timestamp, Result<Health, String>)>,
 }
 
@@ -59,10 +60,18 @@ impl Tried {
 
 impl Statuses {
     /// These connectors, none of which was tried yet.
-    pub(crate) fn replace(&self, connectors: &Connectors, sources: &[CloudSource]) {
+    pub(crate) fn replace(
+        &self,
+        connectors: &Connectors,
+        sources: &[CloudSource],
+        about: &BTreeMap<ConnectorName, AboutConnector>,
+    ) {
         let asking = connectors.iter().map(|(name, connector)| (name, Tried::Asking(Arc::clone(connector))));
         let clouds = sources.iter().map(|source| (&source.name, Tried::Cloud(Arc::clone(&source.provider))));
-        let entry = |(name, connector): (&ConnectorName, Tried)| (name.clone(), Entry { connector, tried: None });
+        let entry = |(name, connector): (&ConnectorName, Tried)| {
+            let about = about.get(name).cloned().unwrap_or_default();
+            (name.clone(), Entry { connector, about, tried: None })
+        };
         self.table().entries = asking.chain(clouds).map(entry).collect();
     }
 
@@ -71,6 +80,7 @@ impl Statuses {
         let table = self.table();
         let status = |(name, entry): (&ConnectorName, &Entry)| ConnectorStatus {
             name: name.clone(),
+            about: entry.about.clone(),
             tried: entry.tried.clone(),
         };
         table.entries.iter().map(status).collect()

@@ -321,6 +321,16 @@ impl<'a> Draft<'a> {
         self.event = None;
     }
 
+    /// As it is so far.
+    pub(crate) fn event(&self) -> Option<&AccessEvent> {
+        self.event.as_ref()
+    }
+
+    /// For a reason of the gateway's own.
+    pub(crate) fn block(&mut self, reason: &str) {
+        self.conclude(Decision::Block, None, reason);
+    }
+
     fn conclude(&mut self, decision: Decision, by: Option<PolicyName>, reason: &str) {
         if let Some(event) = &mut self.event {
             event.decision = decision;

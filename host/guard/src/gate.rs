@@ -25,17 +25,24 @@ impl Gate for Guard {
         if is_bind {
             self.remember(&asked, enriched.access.account.as_ref());
         }
-        let mut draft = Draft::new(self, enriched.access, asked.directory_result, asked.code);
+        let mut draft = Draft::new(self, enriched.access, asked.directory_result, asked.code.clone());
         draft.evaluate(&enriched.facts).await;
         if self.options.audit != Audit::Full && draft.is_plain() {
             draft.forget();
             return Answer::Passed(Permitted::new(held));
         }
+        let change = self.before_password_change(&mut draft, &asked).await;
         let closed = draft.close().await;
         debug!(event = %closed.id, decision = ?closed.decision, "decided");
         match closed.decision {
-            Decision::Allow => Answer::Permitted(Permitted::by_application(held, enriched.shown)),
+            Decision::Allow => {
+                let told = change.map(|change| self.when_told(change));
+                Answer::Permitted(Permitted::by_application(held, enriched.shown).telling(told))
+            }
             Decision::Block | Decision::Refused | Decision::Abandoned => {
+                if let Some(change) = change {
+                    self.is_refused(change);
+                }
                 Answer::Refused(Refusal { diagnostic: self.diagnostic(is_bind, closed.was_challenged, closed.id) })
             }
         }

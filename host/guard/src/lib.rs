@@ -13,6 +13,7 @@ mod ledger;
 mod permitted;
 mod summaries;
 mod surroundings;
+mod trust;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};

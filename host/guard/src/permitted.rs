@@ -1,6 +1,6 @@
 //! The proof that something was decided on.
 
-use portcullis_core::gate::Permit;
+use portcullis_core::gate::{Permit, Told};
 
 /// Holds what may go on. Made in this crate alone, after a decision; opened once.
 ///
@@ -18,22 +18,32 @@ use portcullis_core::gate::Permit;
 pub struct Permitted<T> {
     held: T,
     application: Option<String>,
+    told: Option<Told>,
 }
 
 impl<T> Permitted<T> {
     pub(crate) fn new(held: T) -> Self {
-        Self { held, application: None }
+        Self { held, application: None, told: None }
     }
 
     /// Of a bind by the service account of this application.
     pub(crate) fn by_application(held: T, application: Option<String>) -> Self {
-        Self { held, application }
+        Self { held, application, told: None }
+    }
+
+    /// With somebody who has to know what the directory makes of it.
+    pub(crate) fn telling(self, told: Option<Told>) -> Self {
+        Self { told, ..self }
     }
 }
 
 impl<T> Permit<T> for Permitted<T> {
     fn application(&self) -> Option<&str> {
         self.application.as_deref()
+    }
+
+    fn take_told(&mut self) -> Option<Told> {
+        self.told.take()
     }
 
     fn redeem(self) -> T {

@@ -5,6 +5,8 @@
 mod codes;
 #[path = "decisions/late.rs"]
 mod late;
+#[path = "decisions/many.rs"]
+mod many;
 #[path = "decisions/replacing.rs"]
 mod replacing;
 #[path = "decisions/summaries.rs"]

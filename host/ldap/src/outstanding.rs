@@ -2,11 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
+use portcullis_core::gate::Told;
 use tokio::time::Instant;
 
 use crate::decode;
 use crate::encode::OwnAnswer;
-use crate::frame::{Header, op};
+use crate::frame::{Header, op, result_code};
 use crate::returned::Returned;
 
 /// The requests that the directory has got and not answered, by message id.
@@ -28,6 +29,8 @@ pub struct Outstanding {
 struct Request {
     op: u8,
     due: Option<Instant>,
+    /// Who wants to know its result.
+    told: Option<Told>,
 }
 
 impl Outstanding {
@@ -35,8 +38,15 @@ impl Outstanding {
     pub(crate) fn insert(&mut self, id: i32, op: u8, due: Option<Instant>) {
         // Unbind and abandon have no answer; what is not in the RFC is not known to have one.
         if OwnAnswer::has_answer(op) {
-            self.requests.insert(id, Request { op, due });
+            self.requests.insert(id, Request { op, due, told: None });
             self.due = earlier(self.due, due);
+        }
+    }
+
+    /// The gate wants to know what becomes of the request that was sent last under this id.
+    pub(crate) fn tell(&mut self, id: i32, told: Told) {
+        if let Some(request) = self.requests.get_mut(&id) {
+            request.told = Some(told);
         }
     }
 
@@ -124,7 +134,10 @@ impl Outstanding {
             self.farewell |= !decode::is_other_notification(message);
         } else if last && !self.given_up.remove(&header.id) {
             self.returned.result(message);
-            self.requests.remove(&header.id);
+            let told = self.requests.remove(&header.id).and_then(|request| request.told);
+            if let (Some(told), Ok(code)) = (told, result_code(message)) {
+                told.tell(code);
+            }
         }
     }
 }

@@ -1,10 +1,12 @@
 //! Challenges.
 
 use async_trait::async_trait;
-use portcullis_core::challenge::{ChallengeRecord, ChallengeState, RememberKey};
+use portcullis_core::challenge::{ChallengeRecord, ChallengeState, Forget, RememberKey};
 use portcullis_core::store::{ChallengeStore, StoreError};
-use portcullis_core::{ChallengeId, Timestamp};
-use sqlx::SqliteConnection;
+use portcullis_core::{AccountId, ChallengeId, ConnectorName, EventId, PolicyName, Timestamp};
+use sqlx::sqlite::SqliteRow;
+use sqlx::types::Type;
+use sqlx::{Decode, Row as _, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use crate::Store;
@@ -25,9 +27,13 @@ impl ChallengeStore for Store {
     ) -> Result<Option<(ChallengeId, Timestamp)>, StoreError> {
         // `IS` and not `=`: a key without an address means challenges without one.
         let found: Option<(Vec<u8>, i64)> = sqlx::query_as(
-            "SELECT id, ended_at FROM challenges
+            "SELECT id, ended_at FROM challenges AS approved
              WHERE state = 'approved' AND account = ?1 AND application = ?2 AND policy = ?3 AND connector = ?4
                AND address IS ?5 AND ended_at >= ?6
+               AND NOT EXISTS (SELECT 1 FROM forgotten_approvals
+                               WHERE account IN (?1, '') AND before >= approved.ended_at)
+               AND NOT EXISTS (SELECT 1 FROM challenges
+                               WHERE state = 'denied' AND account = ?1 AND ended_at >= approved.ended_at)
              ORDER BY ended_at DESC LIMIT 1",
         )
         .bind(key.account.as_str())
@@ -42,6 +48,30 @@ impl ChallengeStore for Store {
         let Some((id, ended_at)) = found else { return Ok(None) };
         let id = Uuid::from_slice(&id).map_err(|error| damaged("the identifier of a challenge", error))?;
         Ok(Some((ChallengeId(id), timestamp(ended_at))))
+    }
+
+    async fn challenges_since(&self, since: Timestamp) -> Result<Vec<ChallengeRecord>, StoreError> {
+        // An id begins with its time (RFC 9562, section 5.7), so that the key is enough to find them. Clocks go back at times.
+        let first = millis(since).saturating_sub(CLOCK_GOES_BACK).max(0).to_be_bytes();
+        let from = first.get(2..).unwrap_or_default().to_vec();
+        let rows = sqlx::query(
+            "SELECT id, account, login, address, application, policy, connector, opened_at, ended_at, state
+             FROM challenges WHERE id >= ?1 AND opened_at >= ?2 ORDER BY opened_at, id",
+        )
+        .bind(from)
+        .bind(millis(since))
+        .fetch_all(self.readers())
+        .await
+        .map_err(store_error)?;
+        rows.iter().map(challenge).collect()
+    }
+
+    async fn forget(&self, what: Forget) -> Result<(), StoreError> {
+        self.queue(Work::Forget(what))?.done().await.map(drop)
+    }
+
+    async fn settle(&self, event: EventId, happened: Option<Timestamp>) -> Result<(), StoreError> {
+        self.queue(Work::SettleForgotten { event, happened })?.done().await.map(drop)
     }
 
     async fn cancel_open_challenges(&self, at: Timestamp) -> Result<u64, StoreError> {
@@ -68,6 +98,98 @@ pub(crate) async fn put(connection: &mut SqliteConnection, challenge: &Challenge
     .execute(connection)
     .await?;
     Ok(done.rows_affected())
+}
+
+/// By how much an id's time may be before the challenge's, in milliseconds.
+const CLOCK_GOES_BACK: i64 = 60_000;
+
+fn challenge(row: &SqliteRow) -> Result<ChallengeRecord, StoreError> {
+    let address = column::<Option<String>>(row, "address")?;
+    let wrong = |what: &str, error: &dyn std::fmt::Display| damaged(&format!("{what} of a challenge"), error);
+    Ok(ChallengeRecord {
+        id: ChallengeId(Uuid::from_slice(column(row, "id")?).map_err(|error| wrong("the identifier", &error))?),
+        account: AccountId::new(column::<String>(row, "account")?),
+        login: column(row, "login")?,
+        address: address.map(|text| text.parse()).transpose().map_err(|error| wrong("the address", &error))?,
+        application: column(row, "application")?,
+        policy: PolicyName::new(column::<String>(row, "policy")?),
+        connector: ConnectorName::new(column::<String>(row, "connector")?),
+        opened_at: timestamp(column(row, "opened_at")?),
+        ended_at: column::<Option<i64>>(row, "ended_at")?.map(timestamp),
+        state: state(column(row, "state")?)?,
+    })
+}
+
+fn column<'r, T: Decode<'r, Sqlite> + Type<Sqlite>>(row: &'r SqliteRow, name: &str) -> Result<T, StoreError> {
+    row.try_get(name).map_err(store_error)
+}
+
+fn state(text: &str) -> Result<ChallengeState, StoreError> {
+    use ChallengeState::{Approved, Cancelled, Closed, Denied, Expired, Failed, Open};
+    [Open, Approved, Denied, Failed, Expired, Closed, Cancelled]
+        .into_iter()
+        .find(|state| state_text(*state) == text)
+        .ok_or_else(|| damaged("the state of a challenge", text))
+}
+
+/// What a settled row has in place of an event.
+const NO_EVENT: &[u8] = &[];
+/// What stands for everybody's account.
+const EVERYBODY: &str = "";
+
+pub(crate) async fn forget(connection: &mut SqliteConnection, what: &Forget) -> Result<u64, Fault> {
+    let account = what.account.as_ref().map_or(EVERYBODY, AccountId::as_str);
+    let event = what.until_settled.as_ref().map_or(NO_EVENT, |event| event.0.as_bytes().as_slice());
+    forget_before(connection, account, event, millis(what.before)).await
+}
+
+/// Takes out what waits for the event, and keeps it as settled where that has happened.
+pub(crate) async fn settle(
+    connection: &mut SqliteConnection,
+    event: EventId,
+    happened: Option<Timestamp>,
+) -> Result<u64, Fault> {
+    let accounts: Vec<String> =
+        sqlx::query_scalar("DELETE FROM forgotten_approvals WHERE event = ?1 RETURNING account")
+            .bind(event.0.as_bytes().as_slice())
+            .fetch_all(&mut *connection)
+            .await?;
+    let mut done = 0;
+    for account in accounts {
+        done += match happened {
+            Some(at) => forget_before(connection, &account, NO_EVENT, millis(at)).await?,
+            None => 1,
+        };
+    }
+    Ok(done)
+}
+
+/// The latest moment counts.
+async fn forget_before(
+    connection: &mut SqliteConnection,
+    account: &str,
+    event: &[u8],
+    before: i64,
+) -> Result<u64, Fault> {
+    let done = sqlx::query(
+        "INSERT INTO forgotten_approvals (account, event, before) VALUES (?1, ?2, ?3)
+         ON CONFLICT (account, event) DO UPDATE SET before = MAX(before, excluded.before)",
+    )
+    .bind(account)
+    .bind(event)
+    .bind(before)
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// An incident is opened or raised by an event of that moment.
+pub(crate) async fn forget_for_incident(
+    connection: &mut SqliteConnection,
+    account: &AccountId,
+    at: i64,
+) -> Result<u64, Fault> {
+    forget_before(connection, account.as_str(), NO_EVENT, at).await
 }
 
 pub(crate) async fn cancel_open(connection: &mut SqliteConnection, at: Timestamp) -> Result<u64, Fault> {

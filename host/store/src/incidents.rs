@@ -12,6 +12,7 @@ use sqlx::{Decode, Row as _, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use crate::Store;
+use crate::challenges;
 use crate::events::EventRow;
 use crate::fault::{Fault, damaged, store_error};
 use crate::numbers::timestamp;
@@ -67,8 +68,9 @@ pub(crate) async fn change(
             .bind(title.as_str())
             .bind(row.at)
             .bind(row.id.as_slice())
-            .execute(connection)
+            .execute(&mut *connection)
             .await?;
+            challenges::forget_for_incident(connection, account, row.at).await?;
         }
         IncidentChange::Resolve { account, policy } => {
             sqlx::query(

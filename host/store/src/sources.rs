@@ -11,6 +11,7 @@ use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use crate::Store;
 use crate::batch::Batch;
+use crate::challenges;
 use crate::fault::{Fault, damaged, store_error};
 use crate::numbers::{millis, signed, timestamp, unsigned};
 use crate::work::{self, Entry, ForeignEntry, Page, Work};
@@ -55,6 +56,7 @@ impl SourceStore for Store {
                 id: foreign.id,
                 entry: Entry::of(foreign.record)?,
                 follow_up: foreign.follow_up,
+                forget: foreign.forget,
             });
         }
         if entries.len() > MOST_EVENTS {
@@ -110,6 +112,9 @@ pub(crate) async fn put_page<'a>(
             stored += work::append(connection, batch, &foreign.entry).await?;
             if let Some(what) = &foreign.follow_up {
                 add_follow_up(connection, &page.source, &foreign.entry, what).await?;
+            }
+            if let Some(what) = &foreign.forget {
+                challenges::forget(connection, what).await?;
             }
         }
     }

@@ -1,12 +1,12 @@
 //! Everything that can be asked of the writer, and how one piece of it is done inside a transaction.
 
 use portcullis_core::ConnectorName;
-use portcullis_core::challenge::ChallengeRecord;
+use portcullis_core::challenge::{ChallengeRecord, Forget};
 use portcullis_core::cloud::{CloudOverride, CloudTwin, FollowUp, SourceState};
 use portcullis_core::incident::IncidentChange;
 use portcullis_core::learned::Observation;
 use portcullis_core::store::{Administrator, ConsoleSession, StoreError};
-use portcullis_core::{AccountId, IncidentId, Timestamp};
+use portcullis_core::{AccountId, EventId, IncidentId, Timestamp};
 use sqlx::SqliteConnection;
 
 use crate::batch::Batch;
@@ -20,6 +20,8 @@ pub(crate) enum Work {
     ResolveIncident { id: IncidentId, person: String, event: Box<EventRow> },
     PutChallenge(Box<ChallengeRecord>),
     CancelOpenChallenges(Timestamp),
+    Forget(Forget),
+    SettleForgotten { event: EventId, happened: Option<Timestamp> },
     PutSetting { key: String, json: String },
     PutAdministrator(Administrator),
     PutSession { session: ConsoleSession, now: Timestamp },
@@ -46,6 +48,7 @@ pub(crate) struct ForeignEntry {
     pub(crate) id: String,
     pub(crate) entry: Entry,
     pub(crate) follow_up: Option<FollowUp>,
+    pub(crate) forget: Option<Forget>,
 }
 
 /// A record, ready to be written.
@@ -93,6 +96,8 @@ impl Work {
             }
             Self::PutChallenge(challenge) => challenges::put(connection, challenge).await?,
             Self::CancelOpenChallenges(at) => challenges::cancel_open(connection, *at).await?,
+            Self::Forget(what) => challenges::forget(connection, what).await?,
+            Self::SettleForgotten { event, happened } => challenges::settle(connection, *event, *happened).await?,
             Self::PutSetting { key, json } => settings::put_setting(connection, key, json).await?,
             Self::PutAdministrator(administrator) => settings::put_administrator(connection, administrator).await?,
             Self::PutSession { session, now } => settings::put_session(connection, session, *now).await?,

@@ -16,10 +16,13 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use portcullis_core::challenge::ChallengeState;
+use portcullis_core::cloud::SourceStatus;
 use portcullis_core::event::{AdministrationEvent, Decision, Event};
 use portcullis_core::incident::IncidentState;
+use portcullis_core::plugin::Health;
 use portcullis_core::policy::{ChallengeOutcome, Severity};
-use portcullis_core::{Ids as _, OperationKind, Timestamp};
+use portcullis_core::status::{AboutConnector, ConnectorRole, ConnectorStatus};
+use portcullis_core::{ConnectorName, Ids as _, OperationKind, Timestamp};
 use portcullis_web::{FIRST_LOGIN, WebOptions, ensure_first_administrator, serve};
 use support::{World, sample};
 use tokio::net::TcpListener;
@@ -49,6 +52,7 @@ async fn main() {
     println!("cookie {cookie}\npassword {}", password.reveal());
     if !empty {
         fill(&world, now);
+        connect(&world, now);
         for (name, number) in [
             ("number", 1),
             ("plain", 2),
@@ -77,6 +81,62 @@ async fn main() {
     }
     shutdown.cancel();
     server.await.unwrap().unwrap();
+}
+
+fn connect(world: &World, now: u64) {
+    let ago = |seconds: u64| Timestamp(now - seconds * 1_000);
+    let status = |name: &str, plugin: Option<&str>, roles: &[ConnectorRole], tried| ConnectorStatus {
+        name: ConnectorName::new(name),
+        about: AboutConnector {
+            plugin: plugin.map(|plugin| (plugin.to_owned(), "0.1.0".to_owned())),
+            roles: roles.to_vec(),
+        },
+        tried,
+    };
+    let provider = [ConnectorRole::EventSource, ConnectorRole::AccountDirectory, ConnectorRole::Enforcement];
+    let detail = "acme.okta.com, as portcullis-connector@example.com (Read-only Administrator).".to_owned();
+    let warnings = vec![
+        "The token has more rights than are needed: it is a super administrator's.".to_owned(),
+        "The token has not been used for 25 days and ends in 5.".to_owned(),
+    ];
+    let fine = Health { detail: detail.clone(), warnings: Vec::new() };
+    let failing =
+        "Okta refused the token (E0000011: Invalid token provided). Make a new one and send SIGHUP.".to_owned();
+    *world.connectors.lock().unwrap() = vec![
+        status("okta", Some("okta-sso"), &provider, Some((ago(600), Ok(fine.clone())))),
+        status(
+            "okta-otp",
+            Some("okta-otp"),
+            &[ConnectorRole::SecondFactor],
+            Some((ago(50), Ok(Health { detail, warnings }))),
+        ),
+        status("okta-second", Some("okta-sso"), &provider, Some((ago(20), Ok(fine)))),
+        status("okta-verify", Some("okta-verify"), &[ConnectorRole::SecondFactor], Some((ago(30), Err(failing)))),
+        status("spare", None, &[ConnectorRole::SecondFactor], None),
+    ];
+    let source = |name: &str| SourceStatus {
+        source: ConnectorName::new(name),
+        last_success: Some(ago(4)),
+        last_error: None,
+        complete_to: Some(ago(20)),
+        behind: false,
+        stored: 1_204,
+        again: 0,
+        polls: 96,
+        failures: 0,
+    };
+    *world.sources.lock().unwrap() = vec![
+        source("okta"),
+        SourceStatus {
+            complete_to: Some(ago(86_400 * 12 + 7_300)),
+            behind: true,
+            stored: 48_211,
+            again: 312,
+            failures: 2,
+            last_error: Some((ago(2), "Okta wants to be left alone for 31 seconds.".to_owned())),
+            ..source("okta-second")
+        },
+    ];
 }
 
 fn fill(world: &World, now: u64) {

@@ -2,6 +2,7 @@
 
 pub(crate) mod activity;
 pub(crate) mod api;
+pub(crate) mod connectors;
 mod details;
 mod summary;
 mod view;

@@ -27,6 +27,9 @@ pub(crate) fn simple(status: StatusCode, title: &str, live: Option<Live>, body: 
     respond(status, page)
 }
 
+/// The pages of the console, by their titles.
+const PAGES: [(&str, &str); 2] = [("Activity", "/activity"), ("Connectors", "/connectors")];
+
 /// A page of the console.
 pub(crate) fn console(title: &str, signed_in: &SignedIn, body: &Markup) -> Response {
     let page = document(
@@ -36,7 +39,11 @@ pub(crate) fn console(title: &str, signed_in: &SignedIn, body: &Markup) -> Respo
             a.skip href="#main" { "Skip to content" }
             header.bar {
                 (wordmark())
-                nav aria-label="Console" { a href="/activity" aria-current="page" { "Activity" } }
+                nav aria-label="Console" {
+                    @for (name, address) in PAGES {
+                        a href=(address) aria-current=[(name == title).then_some("page")] { (name) }
+                    }
+                }
                 form.session method="post" action="/sign-out" {
                     input type="hidden" name="csrf" value=(signed_in.csrf());
                     span.login { (signed_in.login()) }

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Redirect};
 use axum::routing::{MethodRouter, get, post};
 
 use crate::app::App;
-use crate::console::{activity, api};
+use crate::console::{activity, api, connectors};
 use crate::failure::Failure;
 use crate::{assets, challenge, headers, notify, session, sign_in};
 
@@ -91,6 +91,7 @@ fn table() -> Vec<(Route, MethodRouter<App>)> {
         read("/activity/fragment", ClientSession, get(activity::fragment)),
         read("/activity/events", ClientSession, get(activity::follow)),
         write("/incidents/{id}/resolve", SessionForm, post(activity::resolve)),
+        read("/connectors", Session, get(connectors::page)),
         read("/api/v1/events", ClientSession, get(api::events)),
         read("/api/v1/incidents", ClientSession, get(api::incidents)),
         read("/api/v1/connectors", ClientSession, get(api::connectors)),

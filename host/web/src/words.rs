@@ -1,10 +1,14 @@
 //! The words of the core, as people read them.
 
+use std::time::Duration;
+
 use portcullis_core::access::{BindMethod, SearchScope};
 use portcullis_core::challenge::ChallengeState;
+use portcullis_core::cloud::SourceStatus;
 use portcullis_core::event::Decision;
 use portcullis_core::incident::IncidentState;
 use portcullis_core::policy::{ChallengeOutcome, Effect, Mode, Severity, Verdict};
+use portcullis_core::status::ConnectorRole;
 use portcullis_core::{AccountKind, Operation, OperationKind};
 
 /// A word with the icon that stands beside it and the name by which the style sheet colours both.
@@ -222,6 +226,43 @@ pub(crate) fn result_code(code: u32) -> Option<&'static str> {
     })
 }
 
+/// How far a cloud service has been read.
+pub(crate) fn source_state(status: &SourceStatus) -> Badge {
+    match (&status.last_error, status.last_success, status.behind) {
+        (Some(_), ..) => Badge { name: "block", icon: "✕", word: "Cannot be read" },
+        (None, None, _) => Badge { name: "recorded", icon: "…", word: "Not read yet" },
+        (None, Some(_), true) => Badge { name: "refused", icon: "!", word: "Behind" },
+        (None, Some(_), false) => Badge { name: "allow", icon: "✓", word: "Up to date" },
+    }
+}
+
+pub(crate) fn role(role: ConnectorRole) -> &'static str {
+    match role {
+        ConnectorRole::SecondFactor => "asks for a second factor",
+        ConnectorRole::EventSource => "tells what happens there",
+        ConnectorRole::AccountDirectory => "looks accounts up",
+        ConnectorRole::Enforcement => "acts against accounts",
+    }
+}
+
+/// How long something is, in the two largest units that it has.
+pub(crate) fn span(length: Duration) -> String {
+    let seconds = length.as_secs();
+    let parts = [
+        (seconds / 86_400, "day", "days"),
+        (seconds / 3_600 % 24, "hour", "hours"),
+        (seconds / 60 % 60, "minute", "minutes"),
+    ];
+    let words: Vec<_> = parts
+        .into_iter()
+        .skip_while(|part| part.0 == 0)
+        .take(2)
+        .filter(|part| part.0 > 0)
+        .map(|(n, one, many)| count(n, one, many))
+        .collect();
+    if words.is_empty() { "less than a minute".to_owned() } else { words.join(" and ") }
+}
+
 /// A number with its thousands apart.
 pub(crate) fn number(number: u64) -> String {
     let digits = number.to_string();
@@ -261,6 +302,20 @@ pub(crate) fn operation_detail(operation: &Operation) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_length_is_told_in_two_units() {
+        for (seconds, written) in [
+            (59, "less than a minute"),
+            (60, "1 minute"),
+            (3_600, "1 hour"),
+            (3_661, "1 hour and 1 minute"),
+            (86_400 + 59, "1 day"),
+            (86_400 * 30 + 7_200, "30 days and 2 hours"),
+        ] {
+            assert_eq!(span(Duration::from_secs(seconds)), written);
+        }
+    }
 
     #[test]
     fn thousands_stand_apart() {

@@ -35,6 +35,18 @@ pub(crate) fn of(event_type: &str) -> Option<Kind> {
         "system.push.send_factor_verify_push" => named("push-sent", Target, "Okta Verify push sent"),
         "user.account.lock" => named("account-locked", Target, "Account locked"),
         "user.account.lock.limit" => named("account-locked", Target, "Account locked for good after too many attempts"),
+        // The person, an administrator or an expiry; what counts is that the old one is no proof any more.
+        "user.account.update_password" => {
+            Some(Kind { operation: Operation::PasswordChange, subject: Target, what: "Password changed" })
+        }
+        "user.account.reset_password" => {
+            Some(Kind { operation: Operation::PasswordChange, subject: Target, what: "Password reset" })
+        }
+        "user.lifecycle.suspend" => named("account-suspended", Target, "Account suspended"),
+        "user.lifecycle.unsuspend" => named("account-unsuspended", Target, "Account's suspension lifted"),
+        "user.lifecycle.deactivate" => named("account-deactivated", Target, "Account deactivated"),
+        "user.lifecycle.delete.initiated" => named("account-deleted", Target, "Account deleted"),
+        "user.session.clear" => named("sessions-ended", Target, "All sessions ended"),
         "user.account.unlock_by_admin" => named("account-unlocked", Target, "Account unlocked by an administrator"),
         "policy.evaluate_sign_on" => named("sign-on-policy", Actor, "Sign-on policy of Okta"),
         "security.threat.detected" => named("threat-detected", Actor, "Request from a suspicious address"),

@@ -1,6 +1,7 @@
 //! `portcullis-bench`: measures what the gateway and parts of it cost. Build it with `--release`; each sub command is a module.
 #![allow(clippy::print_stdout, reason = "what was measured goes to the standard output")]
 
+mod challenges;
 mod ingest;
 mod peers;
 mod store;
@@ -17,6 +18,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Part {
+    /// Challenges that wait at the same time: memory, and how long everything else takes meanwhile
+    Challenges(challenges::Arguments),
     /// Events of a cloud service: log, connector, gateway and store (reads the variables that `peers` reads)
     Ingest(ingest::Arguments),
     /// The gateway beside its peers, in front of the same directory (`cargo xtask bench` builds what this needs)
@@ -27,6 +30,7 @@ enum Part {
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().part {
+        Part::Challenges(arguments) => challenges::run(&arguments),
         Part::Ingest(arguments) => ingest::run(&arguments),
         Part::Peers(arguments) => peers::run(&arguments),
         Part::Store(arguments) => store::run(&arguments),

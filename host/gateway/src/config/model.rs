@@ -460,6 +460,7 @@ pub(crate) struct Challenge {
     pub(crate) timeout_limit_seconds: u32,
     pub(crate) per_account_and_hour: u32,
     pub(crate) denials_in_a_row: u32,
+    pub(crate) wrong_codes: u32,
     pub(crate) late_answer_seconds: u32,
 }
 
@@ -470,6 +471,7 @@ impl Default for Challenge {
             timeout_limit_seconds: 300,
             per_account_and_hour: 10,
             denials_in_a_row: 2,
+            wrong_codes: 3,
             late_answer_seconds: 0,
         }
     }

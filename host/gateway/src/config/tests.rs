@@ -173,6 +173,16 @@ fn each_mistake_is_named_with_line_setting_and_advice() {
 }
 
 #[test]
+fn somebody_with_the_password_has_few_tries_at_a_code() {
+    for wrong in [0, 11] {
+        let said = complaint("# [challenge]", &format!("[challenge]\nwrong-codes = {wrong}"));
+        let line = line_of(&sample(), "# [challenge]") + 1;
+        assert!(said.starts_with(&format!("portcullis.toml:{line}: ")), "{said}");
+        assert!(said.contains("between 1 and 10"), "{said}");
+    }
+}
+
+#[test]
 fn what_is_recorded_is_one_of_three() {
     let said = complaint("# [events]", "[events]\naudit = \"all\"");
     let line = line_of(&sample(), "# [events]") + 1;

@@ -64,6 +64,10 @@ pub(super) fn validate(config: &Config) -> Vec<Problem> {
             "is more than 300: whoever comes from the same machine with the password gets the answer that was given";
         problems.push(Problem::new(["challenge", "late-answer-seconds"], text));
     }
+    if !(1..=10).contains(&config.challenge.wrong_codes) {
+        let text = "has to be between 1 and 10: each try is one that somebody with the password has as well";
+        problems.push(Problem::new(["challenge", "wrong-codes"], text));
+    }
     for (key, value) in [
         ("per-account-and-hour", config.challenge.per_account_and_hour),
         ("denials-in-a-row", config.challenge.denials_in_a_row),

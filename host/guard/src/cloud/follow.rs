@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use portcullis_core::challenge::Forget;
 use portcullis_core::cloud::{FollowUp, Foreign, OpenFollowUp};
 use portcullis_core::event::{AccessEvent, AdministrationEvent, Event, Record};
 use portcullis_core::incident::IncidentChange;
@@ -211,6 +212,11 @@ impl Cloud {
             open.event.access.id
         );
         info!("{detail}");
+        if let Some(account) = &open.event.access.account {
+            let before = self.guard.rooms.clock.now();
+            let what = Forget { account: Some(account.id.clone()), before, until_settled: None };
+            self.guard.forget(what).await.map_err(Again::later)?;
+        }
         let record = self.note("cloud-enforced", detail, Vec::new());
         self.store.end_follow_up(open.number, record, None).await.map_err(Again::later)?;
         self.counts.enforced.fetch_add(1, Ordering::Relaxed);

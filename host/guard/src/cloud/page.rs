@@ -16,8 +16,8 @@ use portcullis_core::{Access, AccountId, Endpoint, Operation, Outcome, Target, T
 use super::poll::Trouble;
 use super::whose::Whose;
 use super::{Cloud, Reader};
-use crate::Guard;
 use crate::decide::{Asking, Draft, Finished, observation};
+use crate::{Guard, trust};
 
 /// Events that are stored in one transaction. More would hold up the decisions that wait for the next one.
 const MOST_AT_ONCE: usize = 1000;
@@ -129,8 +129,9 @@ impl Reader {
             None => None,
         };
         guard.counts.add(&event);
+        let forget = trust::against(&event, now);
         let record = Record { event: Event::Access(Box::new(event)), learned, incidents };
-        Ok(ForeignRecord { id, record, follow_up })
+        Ok(ForeignRecord { id, record, follow_up, forget })
     }
 
     /// What a block leads to. Not one that a fail mode has put in place of a ruling: a plugin that is broken would suspend

@@ -14,8 +14,6 @@ use tracing::warn;
 use super::follow::{Follower, HOPELESS_ANSWERS, Interrupted};
 use super::orders::{Order, Wish};
 
-/// So many wrong codes end a challenge.
-const WRONG_CODES: u32 = 3;
 /// So many texts are looked at in one challenge, those that could not be codes included.
 const ATTEMPTS: u32 = 20;
 /// No code is longer, in characters.
@@ -124,9 +122,10 @@ impl Follower<'_> {
 
     fn count_wrong(&mut self, note: Option<String>) -> End {
         self.tries.wrong += 1;
-        let left = WRONG_CODES.saturating_sub(self.tries.wrong);
+        let most = self.shared.fatigue.wrong_codes();
+        let left = most.saturating_sub(self.tries.wrong);
         if left == 0 {
-            return failed(&format!("{WRONG_CODES} wrong codes."));
+            return failed(&if most == 1 { "A wrong code.".to_owned() } else { format!("{most} wrong codes.") });
         }
         let note = note.unwrap_or_else(|| "This code was not accepted.".to_owned());
         let tries = if left == 1 { "one more try".to_owned() } else { format!("{left} more tries") };

@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use portcullis_core::challenge::{ChallengeRecord, ChallengeState};
 use portcullis_core::policy::ChallengeOutcome;
 use portcullis_core::{AccountId, Timestamp};
 
@@ -13,23 +14,25 @@ pub(crate) const WINDOW: Duration = Duration::from_secs(3600);
 /// Accounts that are remembered; beyond, those whose window is over are forgotten.
 const ACCOUNTS: usize = 50_000;
 
-/// How often an account may be asked.
+/// How often an account may be asked, and may answer wrongly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChallengeBudget {
     /// Questions in an hour.
     pub per_hour: u32,
     /// Refusals in a row after which nothing is asked for an hour.
     pub denials_in_a_row: u32,
+    /// Wrong codes with which a challenge fails.
+    pub wrong_codes: u32,
 }
 
 impl Default for ChallengeBudget {
-    /// Ten questions in an hour; quiet after two refusals.
+    /// Ten questions in an hour; quiet after two refusals; three wrong codes.
     fn default() -> Self {
-        Self { per_hour: 10, denials_in_a_row: 2 }
+        Self { per_hour: 10, denials_in_a_row: 2, wrong_codes: 3 }
     }
 }
 
-/// Counts, per account, in memory: a restart forgets.
+/// Counts, per account, in memory; a gateway that starts reads from the store what was asked before.
 pub(super) struct Fatigue {
     budget: ChallengeBudget,
     accounts: Mutex<HashMap<AccountId, Asked>>,
@@ -50,6 +53,14 @@ impl Asked {
         }
     }
 
+    fn answered(&mut self, denied: bool, approved: bool, at: Option<Timestamp>) {
+        if denied {
+            (self.denials, self.denied_at) = (self.denials.saturating_add(1), at);
+        } else if approved {
+            (self.denials, self.denied_at) = (0, None);
+        }
+    }
+
     fn is_forgotten(&self) -> bool {
         self.at.is_empty() && self.denied_at.is_none()
     }
@@ -58,6 +69,27 @@ impl Asked {
 impl Fatigue {
     pub(super) fn new(budget: ChallengeBudget) -> Self {
         Self { budget, accounts: Mutex::default() }
+    }
+
+    /// Counts what was asked before the gateway was started, the oldest first. What was cancelled is left out: nobody knows
+    /// whether it reached the person.
+    pub(super) fn recall(&self, before: &[ChallengeRecord], now: Timestamp) {
+        let mut accounts = self.accounts();
+        for one in before {
+            let reached = !matches!(one.state, ChallengeState::Open | ChallengeState::Cancelled);
+            if !reached || accounts.len() >= ACCOUNTS {
+                continue;
+            }
+            let asked = accounts.entry(one.account.clone()).or_default();
+            asked.at.push_back(one.opened_at);
+            asked.answered(one.state == ChallengeState::Denied, one.state == ChallengeState::Approved, one.ended_at);
+            asked.forget_old(now);
+        }
+    }
+
+    /// With so many wrong codes a challenge fails; at least one.
+    pub(super) fn wrong_codes(&self) -> u32 {
+        self.budget.wrong_codes.max(1)
     }
 
     /// Takes the right to ask once more, or says why there is none.
@@ -91,11 +123,7 @@ impl Fatigue {
         if !was_asked {
             asked.at.pop_back();
         }
-        match outcome {
-            ChallengeOutcome::Denied => (asked.denials, asked.denied_at) = (asked.denials.saturating_add(1), Some(now)),
-            ChallengeOutcome::Approved => (asked.denials, asked.denied_at) = (0, None),
-            _ => {}
-        }
+        asked.answered(outcome == ChallengeOutcome::Denied, outcome == ChallengeOutcome::Approved, Some(now));
     }
 
     fn accounts(&self) -> MutexGuard<'_, HashMap<AccountId, Asked>> {
@@ -110,7 +138,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn fatigue() -> (Fatigue, AccountId, Timestamp) {
-        let budget = ChallengeBudget { per_hour: 3, denials_in_a_row: 2 };
+        let budget = ChallengeBudget { per_hour: 3, denials_in_a_row: 2, ..ChallengeBudget::default() };
         (Fatigue::new(budget), AccountId::new("alice"), Timestamp(1_000_000))
     }
 

@@ -18,6 +18,8 @@ use super::{Question, Shared, state_of};
 
 /// A service is never asked more often than this, whatever it says.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
+/// All challenges of a connector leave the service alone when one of them is told to, for no longer than this.
+const LONGEST_PAUSE_OF_ALL: Duration = Duration::from_secs(60);
 /// After so many answers in a row that waiting does not mend, the challenge is given up.
 pub(super) const HOPELESS_ANSWERS: u32 = 3;
 
@@ -254,7 +256,17 @@ impl<'a> Follower<'a> {
             Some(ConnectorError::RateLimited(ms)) => ms,
             _ => self.step.poll_after_ms,
         };
-        tokio::time::sleep(Duration::from_millis(u64::from(wanted)).max(SHORTEST_PAUSE)).await;
+        self.sleep(Duration::from_millis(u64::from(wanted)).max(SHORTEST_PAUSE)).await;
+        // Another challenge may have been told meanwhile that the service wants to be left alone: each finding that out by itself
+        // would keep the service busy with refusing.
+        while let Some(left) = self.shared.left_alone(&self.live.key.remember.connector) {
+            self.sleep(left).await;
+        }
+    }
+
+    /// Somewhat longer, by a part of the time that is this challenge's own.
+    async fn sleep(&self, time: Duration) {
+        tokio::time::sleep(time + self.live.share_of(time / 4)).await;
     }
 
     pub(super) async fn interruptible<T>(&self, work: impl Future<Output = T>) -> Result<T, Interrupted> {
@@ -275,6 +287,10 @@ impl<'a> Follower<'a> {
 
     /// A poll failed. Trouble on the way is waited out; an answer that will not get better is not.
     fn bear(&mut self, error: ConnectorError) -> Option<(ChallengeOutcome, String)> {
+        if let ConnectorError::RateLimited(ms) = error {
+            let pause = Duration::from_millis(u64::from(ms)).min(LONGEST_PAUSE_OF_ALL);
+            self.shared.leave_alone(&self.live.key.remember.connector, pause);
+        }
         let passes_by_itself = matches!(error, ConnectorError::RateLimited(_) | ConnectorError::Unavailable(_));
         self.hopeless = if passes_by_itself { 0 } else { self.hopeless + 1 };
         let end = (self.hopeless >= HOPELESS_ANSWERS).then(|| (ChallengeOutcome::Unavailable, error.to_string()));

@@ -1,5 +1,6 @@
 //! One challenge while it is open, and shortly after.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,6 +101,15 @@ impl Live {
 
     pub(super) fn address(&self) -> Option<IpAddr> {
         self.key.remember.address
+    }
+
+    /// A part of a time, another one for each challenge, none to all of it. Many that are told to wait by the same answer, or that
+    /// began at the same moment, then do not ask again at the same moment.
+    pub(super) fn share_of(&self, time: Duration) -> Duration {
+        let mut hasher = DefaultHasher::new();
+        self.id.0.hash(&mut hasher);
+        let [one, two, ..] = hasher.finish().to_be_bytes();
+        time * u32::from(u16::from_be_bytes([one, two])) / u32::from(u16::MAX)
     }
 
     pub(super) fn view(&self) -> ChallengeView {

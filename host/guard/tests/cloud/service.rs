@@ -10,7 +10,7 @@ use portcullis_core::cloud::*;
 use portcullis_core::event::{Event, Record};
 use portcullis_core::plugin::{ConnectorError, Health};
 use portcullis_core::source::*;
-use portcullis_core::store::{EventStore as _, StoreError};
+use portcullis_core::store::{ChallengeStore as _, EventStore as _, StoreError};
 use portcullis_core::{AccountId, Clock as _, ConnectorName, Operation, Outcome, Timestamp};
 use portcullis_guard::PolicyEntry;
 use portcullis_guard::cloud::{Cloud, CloudSource, OnBlock, SourceOptions};
@@ -25,6 +25,7 @@ pub struct Service {
     last: Mutex<String>,
     asked_with: Mutex<Vec<Option<String>>>,
     failure: Mutex<Option<ConnectorError>>,
+    often: std::sync::atomic::AtomicBool,
     pub accounts: Mutex<Vec<CloudAccount>>,
     pub looked_up: Mutex<Vec<Vec<String>>>,
     pub done: Mutex<Vec<(String, Enforcement)>>,
@@ -40,6 +41,11 @@ impl Service {
 
     pub fn fail(&self, error: ConnectorError) {
         *self.failure.lock().unwrap() = Some(error);
+    }
+
+    /// For tests whose clock is the real one.
+    pub fn poll_often(&self) {
+        self.often.store(true, Ordering::SeqCst);
     }
 
     pub fn asked_with(&self) -> Vec<Option<String>> {
@@ -63,7 +69,8 @@ impl EventSource for Service {
             Some((next, events)) => (next.clone(), events.clone()),
             None => (cursor.to_owned(), Vec::new()),
         };
-        Ok(SourceBatch { events, cursor: next, poll_after_ms: 10_000, complete_to: None })
+        let poll_after_ms = if self.often.load(Ordering::SeqCst) { 20 } else { 10_000 };
+        Ok(SourceBatch { events, cursor: next, poll_after_ms, complete_to: None })
     }
 }
 
@@ -135,6 +142,9 @@ impl SourceStore for Shelf {
         for foreign in page.records {
             if self.ids.lock().unwrap().insert((page.source.clone(), foreign.id)) {
                 self.add(&page.source, &foreign.record, foreign.follow_up);
+                if let Some(what) = foreign.forget {
+                    self.world.forget(what).await?;
+                }
                 self.world.append(foreign.record).await?;
                 stored += 1;
             }

@@ -100,6 +100,21 @@ async fn three_wrong_codes_end_it_whatever_the_connector_bears() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_administrator_says_how_many_wrong_codes_there_may_be() {
+    for most in [1, 5] {
+        let scene = Arc::new(scene_where(vec![code_policy()], |options| options.challenge_budget.wrong_codes = most));
+        let (bind, link) = ask(&scene, "10.0.0.1").await;
+        for _ in 1..most {
+            scene.type_code(&link, "000001").await.unwrap();
+            assert_eq!(scene.view(&link).await.state, ChallengeState::Open);
+        }
+        scene.type_code(&link, "000001").await.unwrap();
+        assert_eq!(scene.view(&link).await.state, ChallengeState::Failed);
+        assert!(bind.await.unwrap().is_err());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_cannot_be_a_code_is_no_wrong_code_and_not_without_end() {
     let (scene, bind, link) = asked().await;
     for text in ["", "  ", &"1".repeat(65)] {

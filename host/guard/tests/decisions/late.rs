@@ -16,7 +16,10 @@ use crate::support::*;
 const LATE: Duration = Duration::from_secs(60);
 
 fn patient() -> Scene {
-    scene_where(vec![push_policy(0)], |options| options.late_answer = LATE)
+    scene_where(vec![push_policy(0)], |options| {
+        options.late_answer = LATE;
+        options.challenge_timeout = 2 * LATE;
+    })
 }
 
 /// A client that does not wait for long.
@@ -35,7 +38,7 @@ async fn a_client_that_comes_back_waits_for_the_same_answer() {
         async move { scene.bind("10.0.0.1").await }
     });
     // Longer than anybody would have waited for a client that stays away.
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    tokio::time::sleep(Duration::from_secs(20)).await;
     scene.phone.answer(Progress::Approved);
     assert_eq!(second.await.unwrap(), Ok("held"));
     assert_eq!(scene.phone.starts.load(Ordering::SeqCst), 1);

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use portcullis_core::challenge::{ChallengeRecord, ChallengeState, RememberKey};
+use portcullis_core::challenge::{ChallengeRecord, ChallengeState, Forget, RememberKey};
 use portcullis_core::directory::{Directory, DirectoryAccount, DirectoryError};
 use portcullis_core::event::{AccessEvent, Event, Record};
 use portcullis_core::gate::{Answer, Asked, Claim, Connection, Gate, Permit};
@@ -30,6 +30,7 @@ pub use codes::Codes;
 pub struct World {
     pub records: Mutex<Vec<Record>>,
     pub challenges: Mutex<HashMap<ChallengeId, ChallengeRecord>>,
+    pub forgotten: Mutex<Vec<Forget>>,
     pub store_down: AtomicBool,
     /// The store refuses the events that these logins have to do with.
     pub refused_logins: Mutex<Vec<String>>,
@@ -167,7 +168,34 @@ impl ChallengeStore for World {
                     == (&key.account, key.address, &key.application, &key.policy)
         };
         let ended = challenges.values().filter(fits).filter_map(|c| Some((c.id, c.ended_at?)));
-        Ok(ended.filter(|(_, at)| *at >= since).max_by_key(|(_, at)| *at))
+        let forgotten = self.forgotten.lock().unwrap();
+        let counts = |at: Timestamp| {
+            at >= since
+                && forgotten.iter().all(|f| f.before < at || f.account.as_ref().is_some_and(|a| *a != key.account))
+        };
+        Ok(ended.filter(|(_, at)| counts(*at)).max_by_key(|(_, at)| *at))
+    }
+    async fn forget(&self, what: Forget) -> Result<(), StoreError> {
+        if self.store_down.load(Ordering::SeqCst) {
+            return Err(StoreError::Unavailable("disk full".to_owned()));
+        }
+        self.forgotten.lock().unwrap().push(what);
+        Ok(())
+    }
+    async fn settle(&self, event: EventId, happened: Option<Timestamp>) -> Result<(), StoreError> {
+        let mut forgotten = self.forgotten.lock().unwrap();
+        let (ended, mut kept): (Vec<_>, Vec<_>) = forgotten.drain(..).partition(|f| f.until_settled == Some(event));
+        if let Some(before) = happened {
+            kept.extend(ended.into_iter().map(|f| Forget { before, until_settled: None, ..f }));
+        }
+        *forgotten = kept;
+        Ok(())
+    }
+    async fn challenges_since(&self, since: Timestamp) -> Result<Vec<ChallengeRecord>, StoreError> {
+        let challenges = self.challenges.lock().unwrap();
+        let mut found: Vec<_> = challenges.values().filter(|one| one.opened_at >= since).cloned().collect();
+        found.sort_by_key(|one| one.opened_at);
+        Ok(found)
     }
     async fn cancel_open_challenges(&self, _: Timestamp) -> Result<u64, StoreError> {
         Ok(0)
@@ -229,6 +257,8 @@ pub struct Phone {
     pub not_enrolled: AtomicBool,
     pub poll_error: Mutex<Option<ConnectorError>>,
     pub panics: AtomicBool,
+    /// When it was asked.
+    pub polled: Mutex<Vec<tokio::time::Instant>>,
     pub taken_back: Notify,
 }
 
@@ -264,11 +294,12 @@ impl Authenticator for Phone {
         Ok(Step { progress: Progress::Waiting, ..self.step(challenge, 0) })
     }
     async fn poll(&self, handle: &str) -> Result<Step, ConnectorError> {
+        self.polled.lock().unwrap().push(tokio::time::Instant::now());
         if let Some(error) = self.poll_error.lock().unwrap().clone() {
             return Err(error);
         }
         let (challenge, turn) = handle.split_once(':').unwrap();
-        let (challenge, turn) = (challenge.parse().unwrap(), turn.parse().unwrap());
+        let (challenge, turn): (u32, u32) = (challenge.parse().unwrap(), turn.parse().unwrap());
         assert_eq!(self.handles.lock().unwrap()[&challenge], turn, "the latest handle has to be used");
         Ok(self.step(challenge, turn + 1))
     }
@@ -320,9 +351,18 @@ pub fn scene_in(
 
 /// With other options than usual.
 pub fn scene_where(policies: Vec<PolicyEntry>, choose: impl FnOnce(&mut Options)) -> Scene {
+    scene_among(policies, choose, |_| {})
+}
+
+/// With other rooms than the made-up ones.
+pub fn scene_among(
+    policies: Vec<PolicyEntry>,
+    choose: impl FnOnce(&mut Options),
+    furnish: impl FnOnce(&mut Rooms),
+) -> Scene {
     let world = Arc::new(World::default());
     let phone = Arc::new(Phone::default());
-    let rooms = Rooms {
+    let mut rooms = Rooms {
         directory: world.clone(),
         events: world.clone(),
         learned: world.clone(),
@@ -330,6 +370,7 @@ pub fn scene_where(policies: Vec<PolicyEntry>, choose: impl FnOnce(&mut Options)
         clock: world.clone(),
         ids: world.clone(),
     };
+    furnish(&mut rooms);
     let mut options = Options {
         surroundings: Surroundings::default(),
         accounts_without_entry: vec!["cn=admin,dc=example,dc=com".to_owned()],
@@ -340,7 +381,7 @@ pub fn scene_where(policies: Vec<PolicyEntry>, choose: impl FnOnce(&mut Options)
         },
         challenge_timeout: Duration::from_secs(60),
         challenge_timeout_limit: Duration::from_secs(120),
-        challenge_budget: ChallengeBudget { per_hour: 6, denials_in_a_row: 2 },
+        challenge_budget: ChallengeBudget { per_hour: 6, denials_in_a_row: 2, ..ChallengeBudget::default() },
         late_answer: Duration::ZERO,
         without_store: FailMode::Closed,
         store_timeout: Duration::from_secs(5),

@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll, Waker};
 
-use portcullis_core::gate::{Answer, Asked, Gate};
+use portcullis_core::gate::{Answer, Asked, Gate, Permit as _};
 use portcullis_core::{BoxFuture, Outcome};
 
 use tokio::time::Instant;
@@ -119,7 +119,7 @@ impl<G: Gate> Session<'_, G> {
     }
 
     /// The only way of a client's request to the directory, binds apart.
-    fn forward(&mut self, id: i32, request: u8, permitted: G::Permitted<Frame>) -> Result<(), End> {
+    fn forward(&mut self, id: i32, request: u8, mut permitted: G::Permitted<Frame>) -> Result<(), End> {
         let Link::Up(directory) = &mut self.directory else {
             return self.refuse(id, request, Code::Unavailable, "the directory is not connected");
         };
@@ -129,12 +129,16 @@ impl<G: Gate> Session<'_, G> {
             return self.refuse(id, request, Code::Busy, why);
         }
         self.shared.metrics().request(request, Handling::Forwarded);
-        // Two under one id are answered twice, and only one of them is waited for.
-        if self.outstanding.contains(id) {
+        // Two under one id are answered twice, and only one of them is waited for: which, nobody knows.
+        let is_alone = !self.outstanding.contains(id);
+        if !is_alone {
             directory.mark();
         }
         let time = self.shared.listener().limits.time_for(request);
         self.outstanding.insert(id, request, time.map(|time| Instant::now() + time));
+        if let Some(told) = permitted.take_told().filter(|_| is_alone) {
+            self.outstanding.tell(id, told);
+        }
         directory.forward(permitted);
         Ok(())
     }

@@ -3,13 +3,15 @@
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
+use portcullis_core::cloud::SourceStatus;
 use portcullis_core::event::Event;
 use portcullis_core::incident::Incident;
-use portcullis_core::status::ConnectorStatus;
+use portcullis_core::status::ConnectorRole;
 use portcullis_core::store::Sequence;
 use portcullis_core::{ConnectorName, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::connectors::{Stands, stands};
 use crate::app::App;
 use crate::failure::{ClientFailure, Failure};
 use crate::session::SignedInClient;
@@ -92,6 +94,9 @@ pub(crate) struct Connectors {
 #[derive(Debug, Serialize)]
 struct Connector {
     name: ConnectorName,
+    /// Name and version of its plugin; none where that could not be loaded.
+    plugin: Option<Plugin>,
+    roles: Vec<ConnectorRole>,
     state: ConnectorState,
     /// Which organisation and whose credentials, or why it does not work.
     detail: String,
@@ -99,6 +104,50 @@ struct Connector {
     warnings: Vec<String>,
     /// When it was tried last: milliseconds since 1970.
     tried_at: Option<Timestamp>,
+    /// How reading its events goes; none where it has none.
+    reading: Option<Reading>,
+}
+
+#[derive(Debug, Serialize)]
+struct Plugin {
+    name: String,
+    version: String,
+}
+
+/// Counts are those since the gateway was started; times are milliseconds since 1970.
+#[derive(Debug, Serialize)]
+struct Reading {
+    last_success: Option<Timestamp>,
+    last_error: Option<ReadingError>,
+    /// Everything that happened before is stored.
+    complete_to: Option<Timestamp>,
+    /// More is waiting there than has been read.
+    behind: bool,
+    events: u64,
+    events_again: u64,
+    polls: u64,
+    failures: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct ReadingError {
+    at: Timestamp,
+    detail: String,
+}
+
+impl From<SourceStatus> for Reading {
+    fn from(status: SourceStatus) -> Self {
+        Self {
+            last_success: status.last_success,
+            last_error: status.last_error.map(|(at, detail)| ReadingError { at, detail }),
+            complete_to: status.complete_to,
+            behind: status.behind,
+            events: status.stored,
+            events_again: status.again,
+            polls: status.polls,
+            failures: status.failures,
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -109,18 +158,20 @@ enum ConnectorState {
     NotTried,
 }
 
-impl From<ConnectorStatus> for Connector {
-    fn from(status: ConnectorStatus) -> Self {
+impl Connector {
+    fn new((status, source): Stands) -> Self {
         let (state, detail, warnings, tried_at) = match status.tried {
             None => (ConnectorState::NotTried, String::new(), Vec::new(), None),
             Some((at, Ok(health))) => (ConnectorState::Working, health.detail, health.warnings, Some(at)),
             Some((at, Err(why))) => (ConnectorState::Failing, why, Vec::new(), Some(at)),
         };
-        Self { name: status.name, state, detail, warnings, tried_at }
+        let plugin = status.about.plugin.map(|(name, version)| Plugin { name, version });
+        let reading = source.map(Reading::from);
+        Self { name: status.name, plugin, roles: status.about.roles, state, detail, warnings, tried_at, reading }
     }
 }
 
 /// `GET /api/v1/connectors`.
 pub(crate) async fn connectors(State(app): State<App>, _: SignedInClient) -> Json<Connectors> {
-    Json(Connectors { connectors: (app.state.connectors)().into_iter().map(Into::into).collect() })
+    Json(Connectors { connectors: stands(&app).into_iter().map(Connector::new).collect() })
 }

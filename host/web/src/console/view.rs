@@ -99,14 +99,8 @@ fn sources(sources: &[SourceStatus]) -> Markup {
 
 /// "okta ✓ Up to date, last read 10:00:01; 1,204 events since the start."
 fn source(status: &SourceStatus) -> Markup {
-    let state = match (&status.last_error, status.last_success, status.behind) {
-        (Some(_), ..) => Badge { name: "block", icon: "✕", word: "Cannot be read" },
-        (None, None, _) => Badge { name: "recorded", icon: "…", word: "Not read yet" },
-        (None, Some(_), true) => Badge { name: "refused", icon: "!", word: "Behind" },
-        (None, Some(_), false) => Badge { name: "allow", icon: "✓", word: "Up to date" },
-    };
     html! {
-        strong { (status.source) } " " (badge(state, "decision"))
+        strong { (status.source) } " " (badge(words::source_state(status), "decision"))
         @if let Some(at) = status.last_success { " last read " (time(at, Show::Full)) }
         @if let Some(to) = status.complete_to { ", complete up to " (time(to, Show::Full)) }
         ", " (words::count(status.stored, "event", "events")) " since the start"

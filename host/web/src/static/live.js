@@ -79,6 +79,7 @@
   }
 
   dress();
+  count();
   setInterval(count, 500);
   if (!address) return;
   // A page that comes out of the browser's cache has no stream any more.

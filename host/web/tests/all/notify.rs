@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 
 use portcullis_core::challenge::ChallengeState;
+use portcullis_core::cloud::SourceStatus;
 use portcullis_core::plugin::Health;
-use portcullis_core::status::ConnectorStatus;
+use portcullis_core::status::{AboutConnector, ConnectorRole, ConnectorStatus};
 use portcullis_core::{ConnectorName, Secret, Timestamp};
 use portcullis_web::WebOptions;
 
@@ -76,17 +77,57 @@ async fn a_token_is_needed_where_the_administrator_demands_one() {
 async fn whoever_is_signed_in_sees_how_the_connectors_stand() {
     let stage = Stage::new().await;
     let health = Health { detail: "acme.okta.com.".to_owned(), warnings: vec!["Look here.".to_owned()] };
+    let about = AboutConnector {
+        plugin: Some(("okta-sso".to_owned(), "0.1.0".to_owned())),
+        roles: vec![ConnectorRole::EventSource, ConnectorRole::Enforcement],
+    };
     let tried = |outcome| Some((Timestamp(BEGIN), outcome));
     *stage.world.connectors.lock().unwrap() = vec![
-        ConnectorStatus { name: ConnectorName::new("a"), tried: tried(Ok(health)) },
-        ConnectorStatus { name: ConnectorName::new("b"), tried: tried(Err("No such token.".to_owned())) },
-        ConnectorStatus { name: ConnectorName::new("c"), tried: None },
+        ConnectorStatus { name: ConnectorName::new("a"), about: about.clone(), tried: tried(Ok(health)) },
+        ConnectorStatus { name: ConnectorName::new("b"), about, tried: tried(Err("No such token.".to_owned())) },
+        ConnectorStatus { name: ConnectorName::new("c"), about: AboutConnector::default(), tried: None },
     ];
+    *stage.world.sources.lock().unwrap() = vec![SourceStatus {
+        source: ConnectorName::new("b"),
+        last_success: Some(Timestamp(BEGIN - 3_000)),
+        last_error: Some((Timestamp(BEGIN), "No answer.".to_owned())),
+        complete_to: Some(Timestamp(BEGIN - 90_000_000)),
+        behind: true,
+        stored: 1_204,
+        again: 3,
+        polls: 40,
+        failures: 2,
+    }];
     let shown = stage.signed_in().await.json("/api/v1/connectors").await;
+    let plugin = serde_json::json!({"name": "okta-sso", "version": "0.1.0"});
+    let roles = serde_json::json!(["event-source", "enforcement"]);
+    let reading = serde_json::json!({
+        "last_success": BEGIN - 3_000, "last_error": {"at": BEGIN, "detail": "No answer."},
+        "complete_to": BEGIN - 90_000_000, "behind": true, "events": 1_204, "events_again": 3, "polls": 40, "failures": 2,
+    });
     let expected = serde_json::json!({"connectors": [
-        {"name": "a", "state": "working", "detail": "acme.okta.com.", "warnings": ["Look here."], "tried_at": BEGIN},
-        {"name": "b", "state": "failing", "detail": "No such token.", "warnings": [], "tried_at": BEGIN},
-        {"name": "c", "state": "not-tried", "detail": "", "warnings": [], "tried_at": null},
+        {"name": "a", "plugin": plugin, "roles": roles, "state": "working", "detail": "acme.okta.com.",
+         "warnings": ["Look here."], "tried_at": BEGIN, "reading": null},
+        {"name": "b", "plugin": plugin, "roles": roles, "state": "failing", "detail": "No such token.", "warnings": [],
+         "tried_at": BEGIN, "reading": reading},
+        {"name": "c", "plugin": null, "roles": [], "state": "not-tried", "detail": "", "warnings": [], "tried_at": null,
+         "reading": null},
     ]});
     assert_eq!(shown, expected);
+    let page = stage.signed_in().await.text("/connectors").await;
+    for expected in [
+        "href=\"/connectors\" aria-current=\"page\"",
+        "okta-sso 0.1.0",
+        "acme.okta.com.",
+        "Look here.",
+        "No such token.",
+        "Cannot be read",
+        "No answer.",
+        "1,204 events",
+        "1 day and 1 hour",
+        "acts against accounts",
+        "could not be loaded",
+    ] {
+        assert!(page.contains(expected), "{expected} is not on the page: {page}");
+    }
 }

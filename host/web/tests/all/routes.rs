@@ -8,7 +8,7 @@ use portcullis_core::Timestamp;
 use portcullis_core::policy::Severity;
 
 /// What was decided on by hand.
-const EXPECTED: [(&str, &str, Authority); 25] = [
+const EXPECTED: [(&str, &str, Authority); 26] = [
     ("GET", "/", Authority::Anybody),
     ("GET", "/healthz", Authority::Anybody),
     ("GET", "/static/console.css", Authority::Anybody),
@@ -30,6 +30,7 @@ const EXPECTED: [(&str, &str, Authority); 25] = [
     ("GET", "/activity/fragment", Authority::ClientSession),
     ("GET", "/activity/events", Authority::ClientSession),
     ("POST", "/incidents/{id}/resolve", Authority::SessionForm),
+    ("GET", "/connectors", Authority::Session),
     ("GET", "/api/v1/events", Authority::ClientSession),
     ("GET", "/api/v1/incidents", Authority::ClientSession),
     ("GET", "/api/v1/connectors", Authority::ClientSession),

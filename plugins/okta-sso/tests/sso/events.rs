@@ -67,6 +67,11 @@ fn what_is_done_to_people_is_about_them_and_names_who_did_it() {
         ("user.account.lock", "account-locked"),
         ("user.account.lock.limit", "account-locked"),
         ("user.account.unlock_by_admin", "account-unlocked"),
+        ("user.lifecycle.suspend", "account-suspended"),
+        ("user.lifecycle.unsuspend", "account-unsuspended"),
+        ("user.lifecycle.deactivate", "account-deactivated"),
+        ("user.lifecycle.delete.initiated", "account-deleted"),
+        ("user.session.clear", "sessions-ended"),
         ("user.mfa.factor.activate", "factor-added"),
         ("user.mfa.factor.deactivate", "factor-removed"),
         ("user.mfa.factor.reset_all", "factors-reset"),
@@ -96,6 +101,17 @@ fn what_is_done_to_people_is_about_them_and_names_who_did_it() {
     let read = read(json!({"eventType": "user.mfa.factor.reset_all", "actor": admin(), "target": [mona("User")]}));
     assert_eq!(values(&read.attributes, "actor"), ["User: Root"]);
     assert_eq!(read.detail, "All second factors reset: success.");
+}
+
+#[test]
+fn a_password_that_is_changed_or_reset_is_a_change_of_its_owner_s() {
+    for event_type in ["user.account.update_password", "user.account.reset_password"] {
+        let owner = vec![USER.to_owned(), LOGIN.to_owned()];
+        let expected = (Operation::PasswordChange, Outcome::Success, owner);
+        assert_eq!(acted_on(event_type, "SUCCESS"), expected, "{event_type}");
+        assert_eq!(done_by(event_type, "SUCCESS"), expected, "{event_type}: one's own");
+        assert_eq!(acted_on(event_type, "FAILURE").1, Outcome::Failure, "{event_type}");
+    }
 }
 
 #[test]

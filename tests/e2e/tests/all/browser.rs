@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use base64::Engine as _;
 use command_fds::{CommandFdExt as _, FdMapping};
 use portcullis_lab::process::Child;
 use serde_json::{Value, json};
@@ -119,6 +120,15 @@ impl Browser {
         Ok(())
     }
 
+    /// On to the next thing that can be used.
+    pub(crate) async fn press_tab(&mut self) -> Result<()> {
+        for kind in ["rawKeyDown", "keyUp"] {
+            let key = json!({ "type": kind, "key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9 });
+            self.call("Input.dispatchKeyEvent", key).await?;
+        }
+        Ok(())
+    }
+
     /// Clicks in the middle of what the selector finds.
     pub(crate) async fn click(&mut self, selector: &str) -> Result<()> {
         let document = self.call("DOM.getDocument", json!({})).await?;
@@ -171,6 +181,33 @@ impl Browser {
             ensure!(begun.elapsed() < PATIENCE, "{expression} was never true:\n{}", self.text().await?);
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+        Ok(())
+    }
+
+    /// A screen of this width, in CSS pixels, for somebody who likes it light or dark.
+    pub(crate) async fn set_screen(&mut self, width: u32, dark: bool) -> Result<()> {
+        let screen = json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
+        self.call("Emulation.setDeviceMetricsOverride", screen).await?;
+        // As on a phone, where they lie over the page and take no room.
+        self.call("Emulation.setScrollbarsHidden", json!({ "hidden": true })).await?;
+        let scheme = json!([{ "name": "prefers-color-scheme", "value": if dark { "dark" } else { "light" } }]);
+        self.call("Emulation.setEmulatedMedia", json!({ "features": scheme })).await?;
+        Ok(())
+    }
+
+    /// A picture of the whole page, PNG.
+    pub(crate) async fn picture(&mut self) -> Result<Vec<u8>> {
+        let how = json!({ "format": "png", "captureBeyondViewport": true });
+        let taken = self.call("Page.captureScreenshot", how).await?;
+        let text = taken["data"].as_str().context("no picture")?;
+        Ok(base64::engine::general_purpose::STANDARD.decode(text)?)
+    }
+
+    /// A cookie for a page that is loaded next.
+    pub(crate) async fn set_cookie(&mut self, url: &str, cookie: &str) -> Result<()> {
+        let (name, value) = cookie.split_once('=').context("no cookie")?;
+        let done = self.call("Network.setCookie", json!({ "url": url, "name": name, "value": value })).await?;
+        ensure!(done["success"] == true, "the cookie was refused: {done}");
         Ok(())
     }
 

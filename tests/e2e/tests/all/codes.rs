@@ -35,14 +35,14 @@ incident = { severity = "medium", title = "Second factor closed" }
 }
 
 /// Alice's bind from a machine of which nobody has heard, which is the one that the browser runs on.
-struct Scene {
-    stage: Arc<Stage>,
+pub(crate) struct Scene {
+    pub(crate) stage: Arc<Stage>,
     bind: JoinHandle<Result<ToolOutput>>,
-    browser: Browser,
+    pub(crate) browser: Browser,
 }
 
 impl Scene {
-    async fn new() -> Result<Self> {
+    pub(crate) async fn new() -> Result<Self> {
         Self::with(setup(), true).await
     }
 
@@ -64,11 +64,13 @@ impl Scene {
         scene.sent(1).await?;
         scene.browser.go(&format!("http://{}/challenge", scene.stage.web)).await?;
         scene.browser.wait_for_title("Type your code").await?;
+        // The title comes first.
+        scene.browser.wait_until("document.readyState === 'complete'").await?;
         Ok(scene)
     }
 
     /// Waits for so many codes, and returns the latest.
-    async fn sent(&self, wanted: usize) -> Result<String> {
+    pub(crate) async fn sent(&self, wanted: usize) -> Result<String> {
         let begun = std::time::Instant::now();
         loop {
             let sent = self.stage.okta.sent_codes(ALICE)?;
@@ -82,7 +84,7 @@ impl Scene {
     }
 
     /// Types a code and waits for the page that comes back.
-    async fn submit(&mut self, code: &str) -> Result<()> {
+    pub(crate) async fn submit(&mut self, code: &str) -> Result<()> {
         self.browser.mark().await?;
         self.browser.type_text(code).await?;
         self.browser.press_enter().await?;
@@ -98,7 +100,7 @@ impl Scene {
 }
 
 /// A code of six digits that is not this one.
-fn wrong(code: &str) -> String {
+pub(crate) fn wrong(code: &str) -> String {
     if code == "000000" { "111111".to_owned() } else { "000000".to_owned() }
 }
 

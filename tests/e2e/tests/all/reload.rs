@@ -169,3 +169,67 @@ async fn under_load_every_decision_is_by_one_set() -> Result<()> {
     }
     Ok(())
 }
+
+/// A connector to a cloud identity provider, as an administrator adds it to a gateway that runs.
+fn event_source(stage: &Stage, settings: &str) -> String {
+    format!(
+        "\n[[connector]]\nname = \"okta\"\nplugin = \"okta-sso.wasm\"\ndomain = \"acme.okta.com\"\nbase-url = \"{}\"\n\
+         ca-file = \"{}\"\ntoken = {{ file = \"okta-token\" }}\n[connector.cloud]\n[connector.settings]\n{settings}\n",
+        stage.okta.base_url(),
+        stage.okta.ca_pem_path().display()
+    )
+}
+
+#[tokio::test]
+async fn an_event_source_is_added_and_its_events_are_there_within_a_poll() -> Result<()> {
+    let mut stage = Stage::new(Setup::default()).await?;
+    let plain = config(&stage)?;
+    let console = stage.console().await?;
+    let mut held = stage.client(machine()).await?;
+    held.bind(&stage.dn("alice"), "alice-secret").await?;
+    let mut event = stage.okta.sign_in(0);
+    event["client"]["ipAddress"] = serde_json::json!("198.51.100.77");
+    stage.okta.log_events([event]);
+
+    // Settings that the plugin refuses: nothing of the file is put into force, and what there was goes on.
+    let broken = plain.replace("mode = \"enforce\"", "mode = \"monitor\"")
+        + &event_source(&stage, "poll-seconds = 2\nhistory-days = 4000");
+    reload(&mut stage, &broken, "plugins-not-reloaded", 1).await?;
+    let said = stage.wait_for_log("history-days").await?;
+    assert!(said.contains("portcullis.toml:"), "{said}");
+    let connectors: Value = serde_json::from_str(&console.get("/api/v1/connectors").await?)?;
+    let names: Vec<_> = connectors["connectors"].as_array().context("a list")?.iter().map(|it| &it["name"]).collect();
+    assert_eq!(names, ["okta-verify"], "{connectors}");
+    stage.okta.on_push(ALICE, Behaviour::RejectAfter(Duration::ZERO))?;
+    assert_eq!(stage.tools("alice", "alice-secret").whoami().await?.code, 49, "the old policy is enforced still");
+
+    let right = plain + &event_source(&stage, "poll-seconds = 2");
+    reload(&mut stage, &right, "plugins-reloaded", 1).await?;
+    let begun = Instant::now();
+    let (mut green, mut visible) = (None, None);
+    while green.is_none() || visible.is_none() {
+        let answer: Value = serde_json::from_str(&console.get("/api/v1/connectors").await?)?;
+        let okta = answer["connectors"].as_array().and_then(|all| all.iter().find(|it| it["name"] == "okta")).cloned();
+        let okta = okta.with_context(|| format!("it is not listed: {answer}"))?;
+        let reads = okta["reading"]["last_success"].is_u64() && okta["reading"]["last_error"].is_null();
+        if okta["state"] == "working" && reads {
+            green.get_or_insert_with(|| begun.elapsed());
+            assert_eq!(okta["plugin"]["name"], "okta-sso", "{okta}");
+            assert_eq!(okta["roles"], serde_json::json!(["event-source", "account-directory", "enforcement"]));
+        }
+        if console.get("/activity").await?.contains("198.51.100.77") {
+            visible.get_or_insert_with(|| begun.elapsed());
+        }
+        ensure!(begun.elapsed() < PATIENCE, "green after {green:?}, visible after {visible:?}: {answer}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // One poll is two seconds here; the rest is for a machine that does other things as well.
+    let limit = Duration::from_secs(10);
+    assert!(green < Some(limit) && visible < Some(limit), "green after {green:?}, visible after {visible:?}");
+    let page = console.get("/connectors").await?;
+    for shown in ["okta-sso 0.", "okta-verify 0.", "Works", "Up to date"] {
+        assert!(page.contains(shown), "{shown} is not on the page: {page}");
+    }
+    assert!(held.bind(&stage.dn("alice"), "alice-secret").await.is_ok(), "the connection is there still");
+    Ok(())
+}

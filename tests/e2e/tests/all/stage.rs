@@ -376,6 +376,11 @@ pub(crate) struct Console {
 }
 
 impl Console {
+    /// What a browser has to send to be signed in.
+    pub(crate) fn cookie(&self) -> &str {
+        &self.cookie
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Result<String> {
         let answer = self.http.get(format!("{}{path}", self.base)).header("cookie", &self.cookie).send().await?;
         ensure!(answer.status().is_success(), "{path} gave {}", answer.status());

@@ -67,7 +67,9 @@ contract! { sqlite: crate::sqlite::Folder =>
     }
     challenges {
         only_an_approval_for_the_same_key_counts, the_newest_approval_counts, a_challenge_is_replaced,
-        open_ones_are_cancelled,
+        open_ones_are_cancelled, what_is_forgotten_counts_no_more, what_is_not_settled_counts_and_can_be_taken_back,
+        a_refusal_and_an_incident_end_what_was_approved_before,
+        those_that_were_opened_lately_come_back_as_they_were,
     }
     settings {
         settings_are_set_and_replaced, administrators_are_added_and_replaced, sessions_end_in_time,
