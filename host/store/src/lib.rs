@@ -30,6 +30,7 @@ mod batch;
 mod chain;
 mod challenges;
 mod cloud_accounts;
+mod direct;
 mod events;
 mod fault;
 mod incidents;
