@@ -37,9 +37,6 @@ impl Direct {
         connection.pragma_update(None, "foreign_keys", true)?;
         // As on every connection that writes; that the file has a write-ahead log is written in it.
         connection.pragma_update(None, "synchronous", "FULL")?;
-        if let Some(pages) = std::env::var("PC_CKPT").ok().and_then(|v| v.parse::<i64>().ok()) {
-            connection.pragma_update_and_check(None, "wal_autocheckpoint", pages, |_| Ok(()))?;
-        }
         if max_bytes.is_some() {
             let page_size: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
             let pages = signed(pages(max_bytes, unsigned(page_size)));

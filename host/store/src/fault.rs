@@ -91,16 +91,12 @@ fn advice(code: Option<i32>) -> Option<&'static str> {
     let advice = match code? {
         BUSY | LOCKED => "another process holds the database; end it, or wait until its backup has finished",
         READ_ONLY => "the database can only be read; look at the owner and mode of its file and at the mount",
-        IO_ERROR => {
-            "the disk does not do what it is asked; look at the system's log, the disk and its file system"
-        }
+        IO_ERROR => "the disk does not do what it is asked; look at the system's log, the disk and its file system",
         CORRUPT | NOT_A_DATABASE => {
             "the file is damaged or not a database; keep a copy of it and put a backup in its place"
         }
         FULL => "there is no room left; free space on the disk, or raise the size limit of the store",
-        CANNOT_OPEN => {
-            "the file cannot be opened; look at its path, and at the owner and mode of file and folder"
-        }
+        CANNOT_OPEN => "the file cannot be opened; look at its path, and at the owner and mode of file and folder",
         TOO_BIG => "the record is larger than the database takes",
         CONSTRAINT => "the record contradicts what is stored",
         _ => return None,

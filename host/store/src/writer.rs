@@ -56,15 +56,7 @@ impl Writer {
     pub(crate) fn run(mut self) {
         let mut jobs = Vec::with_capacity(MOST_PER_TRANSACTION);
         // While one transaction is being committed, the writes of the next one gather in the channel.
-        let knob = |name: &str| std::env::var(name).ok().and_then(|v| v.parse::<u64>().ok()).unwrap_or(0);
-        let (linger, below) = (knob("PC_LINGER"), knob("PC_BELOW"));
         while self.jobs.blocking_recv_many(&mut jobs, MOST_PER_TRANSACTION) > 0 {
-            if linger > 0 && jobs.len() > 1 && jobs.len() < usize::try_from(below).unwrap_or(0) {
-                std::thread::sleep(std::time::Duration::from_micros(linger));
-                while jobs.len() < MOST_PER_TRANSACTION && let Ok(job) = self.jobs.try_recv() {
-                    jobs.push(job);
-                }
-            }
             while !jobs.is_empty() {
                 let rest = jobs.split_off(fitting(&jobs));
                 self.settle(&mut jobs);
