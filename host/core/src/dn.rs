@@ -49,7 +49,19 @@ pub fn leaf(dn: &str) -> Option<String> {
 /// matching rules of naming attributes have it (RFC 4518).
 #[must_use]
 pub fn folded_value(value: &str) -> String {
-    value.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>().join(" ")
+    let mut folded = String::with_capacity(value.len());
+    for word in value.split_whitespace() {
+        if !folded.is_empty() {
+            folded.push(' ');
+        }
+        // Lower case of other letters can depend on what is around them, so it is for the whole word.
+        if word.is_ascii() {
+            folded.extend(word.bytes().map(|octet| char::from(octet.to_ascii_lowercase())));
+        } else {
+            folded.push_str(&word.to_lowercase());
+        }
+    }
+    folded
 }
 
 fn folded(dn: &str) -> Option<Vec<Vec<(String, String)>>> {

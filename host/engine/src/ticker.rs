@@ -9,10 +9,11 @@ use wasmtime::Engine;
 
 use crate::EngineError;
 
-/// Length of a tick of the policies' engine.
-const TICK: Duration = Duration::from_millis(1);
+/// Length of a tick of the policies' engine. Each tick wakes a processor; with one of a millisecond, that is some
+/// hundredths of what a busy gateway does at all. A call that takes too long is found out this much later.
+const TICK: Duration = Duration::from_millis(5);
 /// Policy ticks per tick of the connectors' engine, whose guests give way to each other at every tick.
-const PER_CONNECTOR_TICK: u32 = 10;
+const PER_CONNECTOR_TICK: u32 = 2;
 
 /// An operating system thread, because a runtime whose workers are all kept busy by guests could not count.
 pub(crate) struct Ticker {
@@ -43,7 +44,8 @@ impl Ticker {
 
     /// Ticks of the policies' engine that a call of this length may see; one more, because the first may come at once.
     pub(crate) fn ticks(duration: Duration) -> u64 {
-        crate::fault::millis(duration).max(1).saturating_add(1)
+        let ticks = duration.as_millis().div_ceil(TICK.as_millis()).max(1);
+        u64::try_from(ticks).unwrap_or(u64::MAX).saturating_add(1)
     }
 }
 

@@ -170,7 +170,8 @@ impl<'a> Draft<'a> {
                     return Turn::Final(Decision::Block);
                 }
                 Verdict::Challenge(_) if self.asking == Asking::Later => return Turn::Unanswered,
-                Verdict::Challenge(request) => match self.challenge(in_force, entry, &request).await {
+                // In a box of its own: the room for it would be in every bind, and few are challenged.
+                Verdict::Challenge(request) => match Box::pin(self.challenge(in_force, entry, &request)).await {
                     Some(result) => evidence.push(Evidence::Challenge(result)),
                     None => return Turn::Final(Decision::Block),
                 },

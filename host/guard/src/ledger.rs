@@ -189,6 +189,10 @@ impl Ledger {
             return;
         }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nearly always it was the same the last time.
+        if known.get(name).is_some_and(|known| known == account) {
+            return;
+        }
         // Starting anew costs each account one look-up.
         if known.len() >= MOST_KNOWN && !known.contains_key(name) {
             known.clear();

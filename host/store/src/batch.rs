@@ -1,16 +1,15 @@
 //! The events of one transaction on their way into the log, with what is learned from them.
 //!
+//! This is the way of events that share a transaction with something else; the others go the short one ([`crate::direct`]).
 //! Each call of the database is handed to its thread and back, which costs more than writing a row. So all rows of a
-//! transaction are written by one call; where nothing else is in the transaction, that call also begins and commits it.
+//! transaction are written by one call, which also commits it.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 
-use futures_util::TryStreamExt as _;
 use portcullis_core::learned::Observation;
 use portcullis_core::store::StoreError;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Either, Executor as _, Row as _, SqliteConnection};
+use sqlx::{AssertSqlSafe, Executor as _, Row as _, SqliteConnection};
 
 use crate::chain::{BatchHash, START, event_digest};
 use crate::events::EventRow;
@@ -18,7 +17,7 @@ use crate::fault::{Fault, damaged, store_error};
 use crate::numbers::{millis, signed, unsigned};
 use crate::work::Entry;
 
-/// Where the log ends and what else the writer has to know to go on. It stays true until somebody else writes.
+/// Where the log ends and what else the writer has to know to go on. It stays true until another process stores an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct End {
     /// Number of the last batch; 0 before the first.
@@ -29,19 +28,16 @@ pub(crate) struct End {
     pub(crate) sequence: u64,
     /// How many sightings there are.
     pub(crate) sightings: u64,
-    /// Changes when somebody else has written (SQLite, `PRAGMA data_version`).
-    pub(crate) data_version: i64,
 }
 
 impl End {
     /// To be asked inside a transaction that may write.
     pub(crate) async fn read(connection: &mut SqliteConnection) -> Result<Self, Fault> {
         let row = sqlx::query(
-            "SELECT data_version, number, hash, last_sequence,
+            "SELECT number, hash, last_sequence,
                     (SELECT COALESCE(MAX(sequence), 0) FROM events) AS sequence,
                     (SELECT COALESCE(MAX(number), 0) FROM sightings) AS sightings
-             FROM pragma_data_version
-             LEFT JOIN (SELECT number, hash, last_sequence FROM batches ORDER BY number DESC LIMIT 1)",
+             FROM (SELECT 0) LEFT JOIN (SELECT number, hash, last_sequence FROM batches ORDER BY number DESC LIMIT 1)",
         )
         .fetch_one(connection)
         .await?;
@@ -54,8 +50,12 @@ impl End {
             hash: if number.is_some() { hash(&row, "hash")? } else { START },
             sequence: unsigned(i64::max(covered, highest)),
             sightings: unsigned(row.try_get("sightings")?),
-            data_version: row.try_get("data_version")?,
         })
+    }
+
+    /// Whether nobody has stored an event between the two.
+    pub(crate) fn is_where(&self, other: &Self) -> bool {
+        (self.number, self.hash, self.sequence) == (other.number, other.hash, other.sequence)
     }
 }
 
@@ -90,22 +90,17 @@ impl<'a> Batch<'a> {
         self.observations.extend(&entry.learned);
     }
 
-    /// Writes everything and commits the transaction. As [`Span::Whole`], it also begins it, and returns none when
-    /// somebody else has written meanwhile: then nothing has happened.
-    pub(crate) async fn commit(
-        self,
-        connection: &mut SqliteConnection,
-        span: Span,
-    ) -> Result<Option<Written<'a>>, Fault> {
+    /// Writes everything and commits the transaction.
+    pub(crate) async fn commit(self, connection: &mut SqliteConnection) -> Result<Written<'a>, Fault> {
         let Self { mut end, rows, observations } = self;
         if rows.is_empty() {
             (&mut *connection).execute("COMMIT").await?;
-            return Ok(Some(Written { end, count: 0, observations }));
+            return Ok(Written { end, count: 0, observations });
         }
         let count = number_of(rows.len());
         let (number, previous, first) = (end.number + 1, end.hash, end.sequence + 1);
         let mut hash = BatchHash::new(&previous, number);
-        let mut rows: Vec<_> = (first..)
+        let rows: Vec<_> = (first..)
             .zip(rows)
             .map(|(sequence, row)| {
                 let digest = event_digest(sequence, &row.json);
@@ -113,14 +108,9 @@ impl<'a> Batch<'a> {
                 Place { sequence, row, digest }
             })
             .collect();
-        let mut learned = observations.as_slice();
-        if span == Span::End {
-            (rows, learned) = ahead(connection, number, rows, learned).await?;
-        }
-        let last = number_of(rows.len());
+        let (rows, learned) = ahead(connection, number, rows, &observations).await?;
         let slots = slots(rows.len().max(learned.len()));
-        let sql = statements(span, slots, !learned.is_empty());
-        let mut query = sqlx::query(AssertSqlSafe(sql)).bind(signed(number));
+        let mut query = sqlx::query(AssertSqlSafe(statements(slots, !learned.is_empty()))).bind(signed(number));
         for place in &rows {
             query = place.bind(query);
         }
@@ -131,34 +121,23 @@ impl<'a> Batch<'a> {
         end.hash = hash.finish();
         end.sequence += count;
         query = query
-            .bind(end.data_version)
             .bind(signed(number))
             .bind(previous.to_vec())
             .bind(end.hash.to_vec())
             .bind(signed(count))
             .bind(signed(first))
             .bind(signed(end.sequence));
+        for observation in learned {
+            query = bind_observation(query, observation);
+        }
         if !learned.is_empty() {
-            for observation in learned {
-                query = bind_observation(query, observation);
-            }
             for _ in 0..SIGHTING_COLUMNS * (slots - learned.len()) {
                 query = query.bind(None::<i64>);
             }
         }
         end.sightings += number_of(observations.len());
-
-        // The results in their order; the events' one is the first, or the second after the one of the beginning.
-        let mut results = (&mut *connection).fetch_many(query);
-        let mut written = Vec::with_capacity(5);
-        while let Some(result) = results.try_next().await? {
-            if let Either::Left(done) = result {
-                written.push(done.rows_affected());
-            }
-        }
-        let place = usize::from(matches!(span, Span::Whole));
-        let complete = written.get(place) == Some(&last);
-        Ok(complete.then_some(Written { end, count, observations }))
+        query.execute(connection).await?;
+        Ok(Written { end, count, observations })
     }
 }
 
@@ -181,10 +160,10 @@ impl<'a> Place<'a> {
             .bind(signed(self.sequence))
             .bind(row.id.as_slice())
             .bind(row.at)
-            .bind(row.account.clone())
-            .bind(row.endpoint.clone())
+            .bind(row.account.as_deref())
+            .bind(row.endpoint.as_deref())
             .bind(row.decision)
-            .bind(Arc::clone(&row.json))
+            .bind(row.json.as_str())
             .bind(self.digest.to_vec())
     }
 }
@@ -233,15 +212,6 @@ fn number_of(things: usize) -> u64 {
     u64::try_from(things).unwrap_or(u64::MAX)
 }
 
-/// How much of a transaction a [`Batch`] is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Span {
-    /// All of it.
-    Whole,
-    /// Its end.
-    End,
-}
-
 /// Rows that one call writes at most: a statement of SQLite has 32,766 parameters.
 const MOST_ROWS: usize = 512;
 const EVENT_COLUMNS: usize = 8;
@@ -256,30 +226,24 @@ fn slots(rows: usize) -> usize {
 }
 
 /// The statements with that many rows. A parameter that has no number is the next one; looking for numbered ones takes
-/// SQLite a time that grows with the square of their number.
-///
-/// Nothing is written where another process has changed the database: then the events find the version not to be theirs,
-/// and what comes after them finds no events. `OR ROLLBACK` spares SQLite keeping what a single statement has changed.
-fn statements(span: Span, slots: usize, with_sightings: bool) -> String {
+/// SQLite a time that grows with the square of their number. `OR ROLLBACK` spares SQLite keeping what a single statement
+/// has changed.
+fn statements(slots: usize, with_sightings: bool) -> String {
     let mut sql = String::with_capacity(32 * slots + 1024);
-    if span == Span::Whole {
-        // Takes the write lock at once: a transaction that starts as a reader can fail halfway when somebody else writes.
-        sql.push_str("BEGIN IMMEDIATE; ");
-    }
     sql.push_str(
         "INSERT OR ROLLBACK INTO events (sequence, id, at, account, endpoint, decision, json, digest, batch)
          SELECT *, ? FROM (VALUES ",
     );
     values(&mut sql, slots, EVENT_COLUMNS);
     sql.push_str(
-        ") WHERE column1 IS NOT NULL AND (SELECT data_version FROM pragma_data_version) = ?;
+        ") WHERE column1 IS NOT NULL;
          INSERT OR ROLLBACK INTO batches (number, previous, hash, count, first_sequence, last_sequence)
-         SELECT ?, ?, ?, ?, ?, ? WHERE changes() > 0; ",
+         VALUES (?, ?, ?, ?, ?, ?); ",
     );
     if with_sightings {
         sql.push_str("INSERT OR ROLLBACK INTO sightings (account, address, at) SELECT * FROM (VALUES ");
         values(&mut sql, slots, SIGHTING_COLUMNS);
-        sql.push_str(") WHERE column1 IS NOT NULL AND changes() > 0; ");
+        sql.push_str(") WHERE column1 IS NOT NULL; ");
     }
     sql.push_str("COMMIT");
     sql

@@ -1,6 +1,6 @@
 //! The event log.
 
-use std::sync::Arc;
+use std::cell::RefCell;
 
 use async_trait::async_trait;
 use portcullis_core::BoxFuture;
@@ -59,15 +59,15 @@ impl Entry {
 pub(crate) struct EventRow {
     pub(crate) id: [u8; 16],
     pub(crate) at: i64,
-    pub(crate) account: Option<Arc<str>>,
-    pub(crate) endpoint: Option<Arc<str>>,
+    pub(crate) account: Option<String>,
+    pub(crate) endpoint: Option<String>,
     pub(crate) decision: Option<&'static str>,
-    pub(crate) json: Arc<str>,
+    pub(crate) json: String,
 }
 
 impl EventRow {
     pub(crate) fn of(event: &Event) -> Result<Self, StoreError> {
-        let json = serde_json::to_string(event)
+        let json = json_of(event)
             .map_err(|error| StoreError::Unavailable(format!("event {} cannot be written: {error}", event.id())))?;
         let (account, endpoint, decision) = match event {
             Event::Access(event) => (
@@ -81,12 +81,30 @@ impl EventRow {
         Ok(Self {
             id: event.id().0.into_bytes(),
             at: millis(event.at()),
-            account: account.map(|account| account.id.as_str().into()),
-            endpoint: endpoint.map(|address| address.to_string().into()),
+            account: account.map(|account| account.id.as_str().to_owned()),
+            endpoint: endpoint.map(|address| address.to_string()),
             decision,
-            json: json.into(),
+            json,
         })
     }
+}
+
+/// Room for a JSON text that a thread keeps. A larger one is given back.
+const ROOM: usize = 16 * 1024;
+
+thread_local! {
+    /// Where events are written. Of a text of unknown length, each doubling would be a piece of memory of its own.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+fn json_of(event: &Event) -> Result<String, String> {
+    SCRATCH.with_borrow_mut(|scratch| {
+        scratch.clear();
+        serde_json::to_writer(&mut *scratch, event).map_err(|error| error.to_string())?;
+        let json = str::from_utf8(scratch).map(str::to_owned).map_err(|error| error.to_string());
+        scratch.shrink_to(ROOM);
+        json
+    })
 }
 
 fn decision_text(decision: Decision) -> &'static str {

@@ -13,6 +13,16 @@ pub(crate) enum Scope {
     Store,
 }
 
+impl Scope {
+    fn of(code: Option<i32>) -> Self {
+        match code {
+            Some(TOO_BIG | CONSTRAINT) => Self::Write,
+            Some(FULL) => Self::Room,
+            _ => Self::Store,
+        }
+    }
+}
+
 /// A failed write.
 #[derive(Debug, Clone)]
 pub(crate) struct Fault {
@@ -22,12 +32,16 @@ pub(crate) struct Fault {
 
 impl From<sqlx::Error> for Fault {
     fn from(error: sqlx::Error) -> Self {
-        let scope = match primary_code(&error) {
-            Some(TOO_BIG | CONSTRAINT) => Scope::Write,
-            Some(FULL) => Scope::Room,
-            _ => Scope::Store,
-        };
-        Self { error: store_error(error), scope }
+        Self { scope: Scope::of(primary_code(&error)), error: store_error(error) }
+    }
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        // The upper bits of an extended code only detail the lower eight.
+        let code = error.sqlite_error().map(|error| error.extended_code & 0xff);
+        let advice = advice(code).unwrap_or(NO_ADVICE);
+        Self { scope: Scope::of(code), error: StoreError::Unavailable(format!("{advice} ({error})")) }
     }
 }
 
@@ -58,29 +72,36 @@ fn primary_code(error: &sqlx::Error) -> Option<i32> {
 /// Turns an error of the database into one that says what to do.
 #[expect(clippy::needless_pass_by_value, reason = "a function to hand to map_err")]
 pub(crate) fn store_error(error: sqlx::Error) -> StoreError {
-    let advice = match primary_code(&error) {
-        Some(BUSY | LOCKED) => "another process holds the database; end it, or wait until its backup has finished",
-        Some(READ_ONLY) => "the database can only be read; look at the owner and mode of its file and at the mount",
-        Some(IO_ERROR) => {
-            "the disk does not do what it is asked; look at the system's log, the disk and its file system"
-        }
-        Some(CORRUPT | NOT_A_DATABASE) => {
-            "the file is damaged or not a database; keep a copy of it and put a backup in its place"
-        }
-        Some(FULL) => "there is no room left; free space on the disk, or raise the size limit of the store",
-        Some(CANNOT_OPEN) => {
-            "the file cannot be opened; look at its path, and at the owner and mode of file and folder"
-        }
-        Some(TOO_BIG) => "the record is larger than the database takes",
-        Some(CONSTRAINT) => "the record contradicts what is stored",
-        _ => match &error {
+    let advice = match advice(primary_code(&error)) {
+        Some(advice) => advice,
+        None => match &error {
             sqlx::Error::PoolTimedOut => "all connections for reading are in use; try again",
             sqlx::Error::PoolClosed => return closed(),
             sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => return StoreError::Damaged(error.to_string()),
-            _ => "the database does not answer as it should",
+            _ => NO_ADVICE,
         },
     };
     StoreError::Unavailable(format!("{advice} ({error})"))
+}
+
+const NO_ADVICE: &str = "the database does not answer as it should";
+
+/// What to do about a primary result code.
+fn advice(code: Option<i32>) -> Option<&'static str> {
+    let advice = match code? {
+        BUSY | LOCKED => "another process holds the database; end it, or wait until its backup has finished",
+        READ_ONLY => "the database can only be read; look at the owner and mode of its file and at the mount",
+        IO_ERROR => "the disk does not do what it is asked; look at the system's log, the disk and its file system",
+        CORRUPT | NOT_A_DATABASE => {
+            "the file is damaged or not a database; keep a copy of it and put a backup in its place"
+        }
+        FULL => "there is no room left; free space on the disk, or raise the size limit of the store",
+        CANNOT_OPEN => "the file cannot be opened; look at its path, and at the owner and mode of file and folder",
+        TOO_BIG => "the record is larger than the database takes",
+        CONSTRAINT => "the record contradicts what is stored",
+        _ => return None,
+    };
+    Some(advice)
 }
 
 /// The answer to everything after [`crate::Store::close`].

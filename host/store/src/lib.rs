@@ -4,10 +4,14 @@
 //!
 //! # How a write becomes durable
 //!
-//! Every write goes through one queue to one task, the writer. It takes what is waiting, up to 256 writes, and puts all
+//! Every write goes through one queue to one thread, the writer. It takes what is waiting, up to 256 writes, and puts all
 //! of it into one transaction: the events, what was learned, what happens to incidents, and a row of the hash chain.
-//! Handing a call to the database's thread costs more than writing a row, so a transaction of nothing but events is one
-//! call; it says for which state of the database it is meant, and does nothing when another process has written.
+//!
+//! Nearly all transactions are nothing but events and what is learned from them. Those the writer's thread writes itself,
+//! over a connection that it calls directly (`rusqlite`): work is handed to it once and its answers go straight to those who
+//! wait. All others go over a second connection, which has a thread of its own (`sqlx`, as everything that reads). Where
+//! the log ended after the last transaction the writer knows; that it still ends there is looked up when anybody else has
+//! written, another process or the other connection.
 //!
 //! Only after the commit (WAL with `synchronous = FULL`, so after the disk has it) are the callers told. If the
 //! transaction fails, each write is tried again in a transaction of its own, so that a bad one harms no other.
@@ -30,6 +34,7 @@ mod batch;
 mod chain;
 mod challenges;
 mod cloud_accounts;
+mod direct;
 mod events;
 mod fault;
 mod incidents;

@@ -11,6 +11,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, SqliteConnection, SqlitePool};
 
+use crate::direct::Direct;
 use crate::fault::{Fault, store_error};
 use crate::numbers::unsigned;
 
@@ -43,6 +44,8 @@ impl StoreOptions {
 /// A database file that is there.
 pub(crate) struct Database {
     options: SqliteConnectOptions,
+    path: PathBuf,
+    busy_timeout: Duration,
 }
 
 impl Database {
@@ -51,12 +54,13 @@ impl Database {
         create_file(&options.path).map_err(|error| {
             StoreError::Unavailable(format!("{} cannot be created or opened: {error}", options.path.display()))
         })?;
+        let (path, busy_timeout) = (options.path.clone(), options.busy_timeout);
         let options = SqliteConnectOptions::new()
-            .filename(&options.path)
-            .busy_timeout(options.busy_timeout)
+            .filename(&path)
+            .busy_timeout(busy_timeout)
             .foreign_keys(true)
             .disable_statement_logging();
-        Ok(Self { options })
+        Ok(Self { options, path, busy_timeout })
     }
 
     /// Brings the schema to what this code knows.
@@ -74,6 +78,11 @@ impl Database {
             limit_size(&mut connection, max_bytes).await?;
         }
         Ok(connection)
+    }
+
+    /// The connection of the writer's own thread. Blocks.
+    pub(crate) fn connect_directly(&self, max_bytes: Option<u64>) -> Result<Direct, Fault> {
+        Direct::open(&self.path, self.busy_timeout, max_bytes)
     }
 
     fn writer_options(&self) -> SqliteConnectOptions {
@@ -108,14 +117,19 @@ fn schema_error(error: MigrateError) -> StoreError {
 /// Limits the size of the database for writes through this connection. A file that is larger already stays as it is.
 /// Returns the limit in pages.
 pub(crate) async fn limit_size(connection: &mut SqliteConnection, bytes: Option<u64>) -> Result<u64, Fault> {
-    /// The most pages that SQLite can have.
-    const ALL: u64 = 4_294_967_294;
     let page_size: i64 = sqlx::query_scalar("PRAGMA page_size").fetch_one(&mut *connection).await?;
-    let pages = bytes.map_or(ALL, |bytes| (bytes / unsigned(page_size).max(1)).clamp(1, ALL));
+    let pages = pages(bytes, unsigned(page_size));
     // A pragma takes no parameters; what is put into the text here is a number.
     let sql = AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
     let set: i64 = sqlx::query_scalar(sql).fetch_one(connection).await?;
     Ok(unsigned(set))
+}
+
+/// A limit to the size in pages.
+pub(crate) fn pages(bytes: Option<u64>, page_size: u64) -> u64 {
+    /// The most pages that SQLite can have.
+    const ALL: u64 = 4_294_967_294;
+    bytes.map_or(ALL, |bytes| (bytes / page_size.max(1)).clamp(1, ALL))
 }
 
 fn create_file(path: &Path) -> io::Result<()> {

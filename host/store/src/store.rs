@@ -1,10 +1,13 @@
 //! The store as the other rooms hold it.
 
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 use portcullis_core::store::StoreError;
 use sqlx::SqlitePool;
+use tokio::runtime;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::fault::{closed, store_error};
@@ -42,7 +45,7 @@ pub struct Health {
 
 impl Store {
     /// Opens the database, creates it when it is missing, and brings its schema up to date. Has to be called inside a
-    /// tokio runtime, where the writer's task then lives.
+    /// tokio runtime; the writer has a thread of its own.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] when the file cannot be created, opened, or upgraded, or was written by a newer
@@ -62,9 +65,14 @@ impl Store {
         let memory = Arc::new(Memory::default());
         let (jobs, queue) = mpsc::channel(options.queue.clamp(1, 1_000_000));
         let (ended, running) = watch::channel(());
+        let unable = |error: io::Error| {
+            StoreError::Unavailable(format!("{}: its thread cannot start: {error}", options.path.display()))
+        };
         let writer = Writer {
             jobs: queue,
             database,
+            runtime: runtime::Builder::new_current_thread().enable_time().build().map_err(unable)?,
+            direct: None,
             connection: Some(connection),
             readers: readers.clone(),
             status: Arc::clone(&status),
@@ -72,7 +80,7 @@ impl Store {
             end: None,
             running: ended,
         };
-        tokio::spawn(writer.run());
+        thread::Builder::new().name("store-writer".to_owned()).spawn(|| writer.run()).map_err(unable)?;
         Ok(Self { shared: Arc::new(Shared { jobs: Mutex::new(Some(jobs)), readers, status, memory, running }) })
     }
 

@@ -118,8 +118,8 @@ impl State {
         }
         let before = std::mem::replace(&mut entry.used, used);
         let account = entry.account.clone();
-        self.order.remove(&before);
-        self.order.insert(used, key.to_owned());
+        let name = self.order.remove(&before).unwrap_or_else(|| key.to_owned());
+        self.order.insert(used, name);
         Some(account)
     }
 }

@@ -6,6 +6,7 @@ mod file;
 mod load;
 mod roundtrip;
 mod tampering;
+mod ways;
 
 use std::path::PathBuf;
 

@@ -1,7 +1,9 @@
+use std::time::Duration;
+
 use portcullis_core::event::Record;
-use portcullis_core::store::{EventStore as _, Sequence};
+use portcullis_core::store::{EventStore as _, Sequence, SettingsStore as _};
 use portcullis_store::{Damage, Head, Store, VerifyReport};
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Executor as _};
 
 use super::Folder;
 use crate::sample::{access, record, summary};
@@ -9,13 +11,27 @@ use crate::sample::{access, record, summary};
 /// Nine events in three batches of three: 1 to 3, 4 to 6, 7 to 9.
 async fn log_of_nine(folder: &Folder) -> Store {
     let store = folder.store().await;
+    let mut other = folder.intruder().await;
     for batch in 0..3 {
+        // The writer hangs on the lock with something that is no event, and what comes meanwhile shares a transaction.
+        other.execute("BEGIN IMMEDIATE").await.unwrap();
+        let first = tokio::spawn({
+            let store = store.clone();
+            async move { store.put_setting("key", "1").await }
+        });
+        // With its one turn it is queued; then the writer takes it.
+        tokio::task::yield_now().await;
+        while store.health().queued > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         let waiting: Vec<_> = (1..=3)
             .map(|number| {
                 let event = access(batch * 3 + number, "a");
                 store.append(Record { event, learned: None, incidents: vec![] })
             })
             .collect();
+        other.execute("ROLLBACK").await.unwrap();
+        first.await.unwrap().unwrap();
         for answer in waiting {
             answer.await.unwrap();
         }

@@ -1,0 +1,138 @@
+//! The short way of events into the log: a connection that the writer's own thread works with.
+//!
+//! Nearly all that is ever written is events of which nothing follows but what is learned. What they cost beside the disk
+//! is being handed to another thread and back, so they are not: each row is a step of a statement that is prepared already.
+
+use std::path::Path;
+use std::time::Duration;
+
+use portcullis_core::learned::Observation;
+use rusqlite::{Connection, OpenFlags, params};
+
+use crate::batch::End;
+use crate::chain::{BatchHash, START, event_digest};
+use crate::fault::Fault;
+use crate::numbers::{millis, signed, unsigned};
+use crate::open::pages;
+use crate::work::Entry;
+
+/// Statements that stay prepared; more than there are.
+const STATEMENTS: usize = 16;
+
+/// The connection. After an error it must not be used again: what is left of its transaction is not known.
+pub(crate) struct Direct {
+    connection: Connection,
+    /// The state of the database in which the log was seen to end where the writer thinks (SQLite, `PRAGMA data_version`):
+    /// it changes when anybody else has written, this writer's other connection included.
+    seen: Option<i64>,
+}
+
+impl Direct {
+    /// The file is there and has its schema. `max_bytes` is as in [`crate::StoreOptions`].
+    pub(crate) fn open(path: &Path, busy_timeout: Duration, max_bytes: Option<u64>) -> Result<Self, Fault> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        connection.busy_timeout(busy_timeout)?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        // As on every connection that writes; that the file has a write-ahead log is written in it.
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        if max_bytes.is_some() {
+            let page_size: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+            let pages = signed(pages(max_bytes, unsigned(page_size)));
+            connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
+        }
+        Ok(Self { connection, seen: None })
+    }
+
+    /// Stores the entries, which have no incidents, in one transaction. Returns where the log ends then; none when it has
+    /// not ended at `end` any more, because somebody else has written: then nothing has happened.
+    pub(crate) fn commit(&mut self, end: &End, entries: &[&Entry]) -> Result<Option<End>, Fault> {
+        // Takes the write lock at once: a transaction that starts as a reader can fail halfway when somebody else writes.
+        self.execute("BEGIN IMMEDIATE")?;
+        let version = self.number("PRAGMA data_version")?;
+        if self.seen != Some(version) {
+            if !self.is_end(end)? {
+                self.execute("ROLLBACK")?;
+                return Ok(None);
+            }
+            self.seen = Some(version);
+        }
+        let after = self.write(end, entries)?;
+        self.execute("COMMIT")?;
+        Ok(Some(after))
+    }
+
+    /// Whether the log ends there.
+    fn is_end(&self, end: &End) -> Result<bool, Fault> {
+        let mut last = self.connection.prepare_cached(
+            "SELECT number, hash, last_sequence, (SELECT COALESCE(MAX(sequence), 0) FROM events),
+                    (SELECT COALESCE(MAX(number), 0) FROM sightings)
+             FROM (SELECT 0) LEFT JOIN (SELECT number, hash, last_sequence FROM batches ORDER BY number DESC LIMIT 1)",
+        )?;
+        let found = last.query_row([], |row| {
+            let hash = row.get_ref(1)?.as_blob_or_null()?.map_or(Some(START), |bytes| bytes.try_into().ok());
+            let covered: i64 = row.get::<_, Option<i64>>(2)?.unwrap_or(0);
+            let sequence = unsigned(covered.max(row.get(3)?));
+            let number = unsigned(row.get::<_, Option<i64>>(0)?.unwrap_or(0));
+            Ok((number, hash, sequence, unsigned(row.get(4)?)))
+        })?;
+        Ok(found == (end.number, Some(end.hash), end.sequence, end.sightings))
+    }
+
+    fn write(&self, end: &End, entries: &[&Entry]) -> Result<End, Fault> {
+        let number = end.number.saturating_add(1);
+        let mut hash = BatchHash::new(&end.hash, number);
+        let (mut sequence, mut sightings) = (end.sequence, end.sightings);
+        let mut event = self.connection.prepare_cached(
+            "INSERT INTO events (sequence, id, at, account, endpoint, decision, json, digest, batch)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )?;
+        for Entry { row, .. } in entries {
+            sequence = sequence.saturating_add(1);
+            let digest = event_digest(sequence, &row.json);
+            hash.add(&digest);
+            event.execute(params![
+                signed(sequence),
+                &row.id[..],
+                row.at,
+                row.account.as_deref(),
+                row.endpoint.as_deref(),
+                row.decision,
+                row.json.as_str(),
+                &digest[..],
+                signed(number),
+            ])?;
+        }
+        let hash = hash.finish();
+        let mut batch = self.connection.prepare_cached(
+            "INSERT INTO batches (number, previous, hash, count, first_sequence, last_sequence)
+             VALUES (?, ?, ?, ?, ?, ?)",
+        )?;
+        let (first, count) = (end.sequence.saturating_add(1), sequence.saturating_sub(end.sequence));
+        batch.execute(params![
+            signed(number),
+            &end.hash[..],
+            &hash[..],
+            signed(count),
+            signed(first),
+            signed(sequence)
+        ])?;
+        let mut sighting =
+            self.connection.prepare_cached("INSERT INTO sightings (account, address, at) VALUES (?, ?, ?)")?;
+        for Observation { account, address, at } in entries.iter().filter_map(|entry| entry.learned.as_ref()) {
+            sighting.execute(params![account.as_str(), address.to_string(), millis(*at)])?;
+            sightings = sightings.saturating_add(1);
+        }
+        Ok(End { number, hash, sequence, sightings })
+    }
+
+    fn execute(&self, sql: &str) -> Result<(), Fault> {
+        self.connection.prepare_cached(sql)?.execute([])?;
+        Ok(())
+    }
+
+    fn number(&self, sql: &str) -> Result<i64, Fault> {
+        Ok(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+    }
+}
