@@ -96,6 +96,13 @@ impl BindAttempt {
         &self.bind
     }
 
+    /// Notes the tag of the password that the directory will see.
+    #[must_use]
+    pub(crate) fn tagged(mut self, tag: impl FnOnce(&[u8]) -> Option<PasswordTag>) -> Self {
+        self.bind.tag(&self.frame, tag);
+        self
+    }
+
     /// Tells what it is the next step of; of nothing unless told.
     #[must_use]
     pub(crate) fn after(mut self, earlier: Option<Bind>) -> Self {

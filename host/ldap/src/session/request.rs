@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll, Waker};
 
-use portcullis_core::gate::{Answer, Asked, Gate, Permit as _};
+use portcullis_core::gate::{Answer, Asked, Gate, Permit as _, Tried};
 use portcullis_core::{BoxFuture, Outcome};
 
 use tokio::time::Instant;
@@ -115,6 +115,7 @@ impl<G: Gate> Session<'_, G> {
             outcome: Outcome::Pending,
             directory_result: None,
             code: None,
+            tried: Tried::Nothing,
         }
     }
 
