@@ -7,6 +7,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use portcullis_core::gate::Notable;
 use portcullis_core::{Signal, dn};
 use serde::Deserialize;
 
@@ -304,6 +305,33 @@ fn complain(name: &'static str, own: &impl Common, problems: &mut Vec<(&'static 
     }
     for zero in own.zeroes() {
         problems.push((name, zero, "is 0: set enabled = false to be told nothing".to_owned()));
+    }
+}
+
+impl Detections {
+    /// The searches that one of the detections could have something to say to; none where none of them is looked for.
+    #[must_use]
+    pub fn notable(&self) -> Option<Notable> {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let mut notable = Notable::default();
+        if self.secret_attributes_read.enabled {
+            notable.attributes.extend_from_slice(&self.secret_attributes_read.attributes);
+        }
+        if self.spn_enumeration.enabled {
+            notable.listed = names(&["servicePrincipalName"]);
+        }
+        if self.delegation_hunting.enabled {
+            notable.matched = names(&["userAccountControl"]);
+            notable.attributes.extend(names(&["msDS-AllowedToDelegateTo", "msDS-AllowedToActOnBehalfOfOtherIdentity"]));
+        }
+        if self.honeytoken.enabled {
+            notable.entries.clone_from(&self.honeytoken.entries);
+        }
+        if self.directory_reconnaissance.enabled {
+            notable.attributes.push("adminCount".to_owned());
+            notable.broad = Some(names(&directory_reconnaissance::BROAD));
+        }
+        (notable != Notable::default()).then_some(notable)
     }
 }
 

@@ -163,6 +163,21 @@ pub enum Answer<P> {
     Refused(Refusal),
 }
 
+/// What makes a search worth a look that nobody watches, as far as its octets tell. Names are without regard to case.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Notable {
+    /// Attributes that it asks for, or has a condition on, of whatever kind.
+    pub attributes: Vec<String>,
+    /// Attributes on which it has a condition of presence or with a wildcard.
+    pub listed: Vec<String>,
+    /// Attributes on which it has a condition with a matching rule.
+    pub matched: Vec<String>,
+    /// DNs; its base is one of them or below it.
+    pub entries: Vec<String>,
+    /// It reads a whole subtree, and has no condition but on these, or of presence. None: that is not worth a look.
+    pub broad: Option<Vec<String>>,
+}
+
 /// Decides on accesses.
 pub trait Gate: Send + Sync + 'static {
     /// Proof that what it holds was decided on.
@@ -173,6 +188,12 @@ pub trait Gate: Send + Sync + 'static {
     /// # Errors
     /// `held` itself, which then has to be decided on.
     fn pass<T: Send>(&self, kind: OperationKind, held: T) -> Result<Self::Permitted<T>, T>;
+
+    /// Searches that are to be decided on although [`Gate::pass`] would let searches pass. Asked for each search; none where
+    /// there are no such searches.
+    fn notable(&self) -> Option<&Notable> {
+        None
+    }
 
     /// The tag of a password that a simple bind is tried with; none where nobody wants to know. Keeps nothing of it.
     fn password_tag(&self, password: &[u8]) -> Option<PasswordTag> {

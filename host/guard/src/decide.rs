@@ -327,9 +327,11 @@ impl<'a> Draft<'a> {
             && event.rulings.iter().all(let_pass)
     }
 
-    /// Nothing is recorded of it.
+    /// Nothing is recorded of it. What can be told of it teaches all the same.
     pub(crate) fn forget(mut self) {
-        self.event = None;
+        if let Some(event) = self.event.take().filter(|event| matches!(event.access.operation, Operation::Search(Some(_)))) {
+            self.guard.learn(&event, self.tried);
+        }
     }
 
     /// As it is so far.

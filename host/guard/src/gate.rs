@@ -1,7 +1,7 @@
 //! The guard as the LDAP room sees it.
 
 use portcullis_core::event::Decision;
-use portcullis_core::gate::{Answer, Asked, Claim, Gate, PasswordTag, Refusal, Summary};
+use portcullis_core::gate::{Answer, Asked, Claim, Gate, Notable, PasswordTag, Refusal, Summary};
 use portcullis_core::policy::Mode;
 use portcullis_core::summary::Audit;
 use portcullis_core::{Account, Operation, OperationKind, Outcome};
@@ -17,6 +17,10 @@ impl Gate for Guard {
     fn pass<T: Send>(&self, kind: OperationKind, held: T) -> Result<Permitted<T>, T> {
         let wanted = is_always_recorded(kind) || self.options.audit == Audit::Full || self.is_subscribed(kind);
         if wanted { Err(held) } else { Ok(Permitted::new(held)) }
+    }
+
+    fn notable(&self) -> Option<&Notable> {
+        self.notable.as_ref()
     }
 
     fn password_tag(&self, password: &[u8]) -> Option<PasswordTag> {

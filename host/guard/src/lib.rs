@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use portcullis_behavior as behavior;
 use portcullis_core::directory::Directory;
+use portcullis_core::gate::Notable;
 use portcullis_core::plugin::{Authenticator, Policy};
 use portcullis_core::profile::ProfileStore;
 use portcullis_core::policy::{FailMode, Mode};
@@ -121,6 +122,7 @@ pub struct Guard {
     twins: Arc<Twins>,
     mind: mind::Mind,
     passwords: mind::Passwords,
+    notable: Option<Notable>,
 }
 
 impl Guard {
@@ -136,11 +138,13 @@ impl Guard {
             options.late_answer,
         ));
         let passwords = mind::Passwords::new(rooms.ids.as_ref());
+        let notable = options.behavior.detections.notable();
         Self {
             rooms,
             options,
             mind: mind::Mind::default(),
             passwords,
+            notable,
             in_force: RwLock::new(Arc::new(InForce { policies: Vec::new(), connectors })),
             desk,
             ledger: Ledger::default(),

@@ -223,6 +223,11 @@ pub(crate) fn search_base(frame: &Frame) -> Option<&[u8]> {
     parts.expect(OCTET_STRING).ok().map(|base| base.value)
 }
 
+/// The parts of a search, as they were sent.
+pub(crate) fn search_parts(frame: &Frame) -> Result<&[u8], FrameError> {
+    operation(frame, 0x60 | op::SEARCH)
+}
+
 /// The message id that an abandon request names (RFC 4511, section 4.11).
 #[must_use]
 pub fn abandoned(frame: &Frame) -> Option<i32> {

@@ -44,7 +44,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use portcullis_core::BindMethod;
-use portcullis_core::gate::{Gate, Permit as _};
+use portcullis_core::gate::{Gate, PasswordTag, Permit as _};
 
 use crate::appended;
 use crate::decode::{self, Bind, BindError};

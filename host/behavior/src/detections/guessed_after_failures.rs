@@ -1,8 +1,12 @@
 //! `guessed-after-failures`: a login succeeds after many wrong passwords.
 //!
 //! Threshold: `guesses` different wrong passwords within `within-minutes` before it; half as many where the account has not used
-//! the machine before. Learning period: none. False positives: somebody who has forgotten a password and remembers it in the end,
+//! the machine before. From a machine that it has used, only if some of the wrong ones came from there too. Learning period: none. False positives: somebody who has forgotten a password and remembers it in the end,
 //! which is why it takes more than people usually have the patience for. MITRE ATT&CK: T1110 (Brute Force).
+
+use std::net::IpAddr;
+
+use crate::seen::short;
 
 use super::{About, Group, Scene, Weights};
 
@@ -26,9 +30,15 @@ settings! { ABOUT;
 #[must_use]
 pub fn look(scene: &Scene<'_>, settings: &Settings) -> Option<String> {
     let account = scene.account.filter(|_| scene.seen.is_good_login())?;
+    let minutes = settings.within_minutes;
+    let is_source = |address: IpAddr| account.failed_from.has(short(&address.to_string()), scene.seen.at, minutes);
+    // While somebody else guesses from elsewhere, the account's owner goes on working.
+    if scene.seen.associated && !scene.seen.address.is_some_and(is_source) {
+        return None;
+    }
     let needed = if scene.seen.associated { settings.guesses } else { settings.guesses.div_ceil(2) };
-    let guesses = account.guesses(scene.seen, settings.within_minutes);
+    let guesses = account.guesses(scene.seen, minutes);
     (guesses >= needed).then(|| {
-        format!("The login succeeded after {guesses} wrong passwords within {} minutes.", settings.within_minutes)
+        format!("The login succeeded after {guesses} wrong passwords within {minutes} minutes.")
     })
 }

@@ -52,6 +52,8 @@ pub struct AccountProfile {
     pub(crate) recent: Option<Box<Window>>,
     /// The same, refused.
     pub(crate) failures: Option<Box<Window>>,
+    /// Endpoints that the refused ones came from.
+    pub(crate) failed_from: Recent<u32>,
     /// Endpoints and applications of the last hours that were new to it.
     pub(crate) new_targets: Recent<u32>,
     /// Shapes of its searches' filters.
@@ -159,6 +161,9 @@ impl AccountProfile {
     }
 
     fn fail(&mut self, seen: &Seen<'_>) {
+        if let Some(address) = seen.address {
+            self.failed_from.saw(short(&address.to_string()), seen.at, MOST_TARGETS);
+        }
         match seen.tried {
             Tried::Password(PasswordTag(tag)) => {
                 let is_new = !self.tried.has(tag, seen.at, 60);
@@ -278,6 +283,7 @@ impl Profile for AccountProfile {
         self.timing.merge(&other.timing);
         merge_window(&mut self.recent, other.recent.as_deref());
         merge_window(&mut self.failures, other.failures.as_deref());
+        self.failed_from.merge(&other.failed_from, MOST_TARGETS);
         self.new_targets.merge(&other.new_targets, MOST_TARGETS);
         self.shapes.merge(&other.shapes, MOST_SHAPES);
         self.approvals = self.approvals.saturating_add(other.approvals);
