@@ -277,16 +277,16 @@ mod tests {
 
     #[test]
     fn a_good_second_factor_halves_what_it_answers() {
-        let mut risk = of(&[("a", 60, 0), ("b", 50, 0)]);
+        let mut risk = of(&[("a", 60, 0), ("b", 40, 0)]);
         assert!(risk.answer(["a"].into_iter()));
-        // 1 - 0.7 * 0.5 = 0.65
-        assert_eq!(score(&risk, 0), 65);
-        assert!(risk.answer(["a"].into_iter()));
-        // 1 - 0.85 * 0.5 = 0.575
+        // 1 - 0.7 * 0.6 = 0.58
         assert_eq!(score(&risk, 0), 58);
+        assert!(risk.answer(["a"].into_iter()));
+        // 1 - 0.85 * 0.6 = 0.49
+        assert_eq!(score(&risk, 0), 49);
         assert!(!risk.answer(["c"].into_iter()));
         risk.add(finding("a", 60, 1), HALF_LIFE);
-        assert_eq!(score(&risk, 1), 80, "seen again, it has not been answered");
+        assert_eq!(score(&risk, 1), 76, "seen again, it has not been answered");
     }
 
     #[test]

@@ -165,10 +165,11 @@ impl World {
             assert!(self.memory.put(subject, None));
         }
         let look = self.memory.look(&seen, &self.settings, Vec::new());
+        let is_good_login = seen.is_good_login();
         let mut event = event(access, step);
         event.access.signals.clone_from(&look.signals);
         self.memory.learn(&event, (tried, place), &self.settings, &|_| false);
-        if seen.is_good_login() {
+        if is_good_login {
             self.associations.insert((login, address));
         }
         look.signals.into_iter().map(|signal| signal.name).collect()

@@ -1,14 +1,14 @@
 //! `guessed-after-failures`: a login succeeds after many wrong passwords.
 //!
 //! Threshold: `guesses` different wrong passwords within `within-minutes` before it; half as many where the account has not used
-//! the machine before. From a machine that it has used, only if some of the wrong ones came from there too. Learning period: none. False positives: somebody who has forgotten a password and remembers it in the end,
-//! which is why it takes more than people usually have the patience for. MITRE ATT&CK: T1110 (Brute Force).
+//! the machine before. From a machine that it has used, only if some of the wrong ones came from there too. Learning period:
+//! none. False positives: somebody who has forgotten a password and remembers it in the end, which is why it takes more than
+//! people usually have the patience for. MITRE ATT&CK: T1110 (Brute Force).
 
 use std::net::IpAddr;
 
-use crate::seen::short;
-
 use super::{About, Group, Scene, Weights};
+use crate::seen::short;
 
 /// What it is about.
 pub const ABOUT: About = About {

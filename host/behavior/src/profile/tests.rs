@@ -202,7 +202,7 @@ fn a_hostile_machine_s_profile_does_not_grow_either() {
         let login = Login { minute: number / 100, address: 1, application: 1, good: false, tag: number, place: None };
         let mut event = event(&login);
         event.access.account.as_mut().unwrap().id = AccountId::new(format!("name:{number}"));
-        event.access.operation = if number % 3 == 0 {
+        event.access.operation = if number % 50 == 0 {
             Operation::Search(Some(Search {
                 base: String::new(),
                 scope: SearchScope::Subtree,
@@ -213,7 +213,7 @@ fn a_hostile_machine_s_profile_does_not_grow_either() {
             Operation::Bind(BindMethod::Simple)
         };
         let seen = Seen::of(&event.access, None, None, Tried::Password(PasswordTag(number)));
-        endpoint.learn(&seen, number % 3 == 0);
+        endpoint.learn(&seen, number % 50 == 0);
     }
     assert!(endpoint.encode().len() <= MOST_BYTES, "{}", endpoint.encode().len());
     assert!(endpoint.sprayed.len() <= 256);
