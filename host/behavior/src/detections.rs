@@ -131,9 +131,10 @@ pub(crate) fn names_account(names: &[String], seen: &Seen<'_>) -> bool {
     let own = seen.account.map(|account| (account.login.as_str(), account.id.as_str(), account.dn.as_deref()));
     names.iter().any(|name| {
         if name.contains('=') {
-            own.and_then(|(.., dn)| dn).into_iter().chain(seen.entry.filter(|_| seen.is_login())).any(|dn| {
-                dn.eq_ignore_ascii_case(name) || dn::is_same(dn, name)
-            })
+            own.and_then(|(.., dn)| dn)
+                .into_iter()
+                .chain(seen.entry.filter(|_| seen.is_login()))
+                .any(|dn| dn.eq_ignore_ascii_case(name) || dn::is_same(dn, name))
         } else {
             own.is_some_and(|(login, id, _)| login.eq_ignore_ascii_case(name) || id == name)
         }

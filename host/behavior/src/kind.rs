@@ -19,7 +19,8 @@ pub fn propose(profile: &AccountProfile, known: AccountKind, at: Timestamp) -> O
     match known {
         AccountKind::Machine => None,
         AccountKind::Service => (profile.approvals > 0).then(|| {
-            let reason = format!("It has approved a second factor {}, which a program does not.", times(profile.approvals));
+            let reason =
+                format!("It has approved a second factor {}, which a program does not.", times(profile.approvals));
             (AccountKind::Human, vec![reason])
         }),
         AccountKind::Human | AccountKind::Unknown => service(profile, at).map(|why| (AccountKind::Service, why)),

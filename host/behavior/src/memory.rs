@@ -14,11 +14,11 @@ use portcullis_core::risk::{FactorOrigin, RiskChange, RiskFactor};
 use portcullis_core::summary::SessionSummary;
 use portcullis_core::{AccountId, Operation, Outcome, Signal, Timestamp};
 
+use crate::Settings;
 use crate::detections::{self, Scene, Weights};
 use crate::profile::{AccountProfile, ApplicationProfile, EndpointProfile, Profile};
 use crate::risk::Finding;
 use crate::seen::{Place, Seen, is_known, teaches};
-use crate::Settings;
 
 /// How many profiles are in memory at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -273,14 +273,7 @@ impl Memory {
         match change {
             RiskChange::PutOut { name } => risk.put_out(name, person),
             RiskChange::Add { name, weight, reason } => {
-                let found = Finding {
-                    name,
-                    origin: FactorOrigin::Person,
-                    reason,
-                    weight: *weight,
-                    at,
-                    event: None,
-                };
+                let found = Finding { name, origin: FactorOrigin::Person, reason, weight: *weight, at, event: None };
                 risk.add(found, settings.risk_half_life);
                 true
             }

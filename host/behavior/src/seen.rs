@@ -36,8 +36,7 @@ impl Place {
     /// The same; none where it is not on Earth.
     #[must_use]
     pub fn of_position(position: Position) -> Option<Self> {
-        let is_on_earth =
-            (-90.0..=90.0).contains(&position.latitude) && (-180.0..=180.0).contains(&position.longitude);
+        let is_on_earth = (-90.0..=90.0).contains(&position.latitude) && (-180.0..=180.0).contains(&position.longitude);
         if !is_on_earth {
             return None;
         }

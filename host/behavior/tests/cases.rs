@@ -2,7 +2,13 @@
 //!
 //! A case is a story: steps, each repeated `times` times. Every access is looked at and then learned from, as in the gateway. The
 //! last one gives the signal, or does not. In texts, `{n}` is the number of the repetition.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};

@@ -347,8 +347,7 @@ fn behavior_settings(config: &Config) -> behavior::Settings {
 fn positions(config: &Config) -> BTreeMap<String, behavior::seen::Place> {
     let place = |at: config::SitePosition| {
         #[expect(clippy::cast_possible_truncation, reason = "seven digits are a metre")]
-        let (latitude, longitude, uncertainty_km) =
-            (at.latitude as f32, at.longitude as f32, at.uncertainty_km as f32);
+        let (latitude, longitude, uncertainty_km) = (at.latitude as f32, at.longitude as f32, at.uncertainty_km as f32);
         behavior::seen::Place { latitude, longitude, uncertainty_km }
     };
     config.sites.iter().filter_map(|site| Some((site.name.clone(), place(site.position?)))).collect()

@@ -86,7 +86,15 @@ impl<'a> Draft<'a> {
             challenges: Vec::new(),
             foreign: None,
         };
-        Self { guard, event: Some(event), incidents: Vec::new(), code, asking: Asking::Now, tried: Tried::Nothing, wanted_by: None }
+        Self {
+            guard,
+            event: Some(event),
+            incidents: Vec::new(),
+            code,
+            asking: Asking::Now,
+            tried: Tried::Nothing,
+            wanted_by: None,
+        }
     }
 
     /// The same, with what the bind was tried with.
@@ -329,7 +337,9 @@ impl<'a> Draft<'a> {
 
     /// Nothing is recorded of it. What can be told of it teaches all the same.
     pub(crate) fn forget(mut self) {
-        if let Some(event) = self.event.take().filter(|event| matches!(event.access.operation, Operation::Search(Some(_)))) {
+        if let Some(event) =
+            self.event.take().filter(|event| matches!(event.access.operation, Operation::Search(Some(_))))
+        {
             self.guard.learn(&event, self.tried);
         }
     }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use portcullis_behavior::memory::summary_seen;
-use portcullis_core::{Account, Operation};
 use portcullis_core::event::{AdministrationEvent, Event, Record};
 use portcullis_core::gate::Claim;
 use portcullis_core::summary::{Machine, SessionSummary};
+use portcullis_core::{Account, Operation};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 

@@ -83,7 +83,9 @@ impl Conditions<'_> {
     fn is_notable(&mut self, condition: Element<'_>) -> Result<bool, FrameError> {
         match condition.tag {
             // Present.
-            0x87 => Ok(is_one_of(condition.value, &self.what.attributes) || is_one_of(condition.value, &self.what.listed)),
+            0x87 => {
+                Ok(is_one_of(condition.value, &self.what.attributes) || is_one_of(condition.value, &self.what.listed))
+            }
             // Equality, substrings, greater, less, approximate: a sequence that the attribute leads.
             0xa3..=0xa6 | 0xa8 => {
                 let name = Reader::new(condition.value).expect(OCTET_STRING)?.value;
@@ -97,8 +99,9 @@ impl Conditions<'_> {
                 let mut parts = Reader::new(condition.value);
                 while let Some(part) = parts.next()? {
                     if part.tag == 0x82 {
-                        return Ok(is_one_of(part.value, &self.what.matched)
-                            || is_one_of(part.value, &self.what.attributes));
+                        return Ok(
+                            is_one_of(part.value, &self.what.matched) || is_one_of(part.value, &self.what.attributes)
+                        );
                     }
                 }
                 Ok(false)

@@ -35,9 +35,8 @@ impl ProfileStore for Store {
         let mut found = Vec::with_capacity(subjects.len());
         for part in subjects.chunks(MOST_ASKED) {
             let places = vec!["(?, ?)"; part.len()].join(",");
-            let sql = format!(
-                "SELECT kind, key, mark, risk, value FROM profiles WHERE (kind, key) IN (VALUES {places})"
-            );
+            let sql =
+                format!("SELECT kind, key, mark, risk, value FROM profiles WHERE (kind, key) IN (VALUES {places})");
             let mut query = sqlx::query(AssertSqlSafe(sql));
             for subject in part {
                 query = query.bind(number(subject.kind())).bind(subject.key());

@@ -50,7 +50,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let taken = resident()? - before;
     let most = MOST_MEMORY * f64::from(accounts) / MOST_MEMORY_ACCOUNTS;
     let [here, endpoints, _] = memory.len();
-    println!("{here} accounts with five endpoints each, {endpoints} endpoints: {taken:.0} MB, {:.2} of the limit", taken / most);
+    println!(
+        "{here} accounts with five endpoints each, {endpoints} endpoints: {taken:.0} MB, {:.2} of the limit",
+        taken / most
+    );
 
     for kind in [Kind::Login, Kind::Failure, Kind::Search] {
         let mut times: Vec<_> = (0..arguments.accesses)
@@ -93,7 +96,13 @@ enum Kind {
     Search,
 }
 
-fn look(memory: &mut Memory, event: &AccessEvent, settings: &Settings, tried: Tried, history: &AccountHistory) -> usize {
+fn look(
+    memory: &mut Memory,
+    event: &AccessEvent,
+    settings: &Settings,
+    tried: Tried,
+    history: &AccountHistory,
+) -> usize {
     let access = &event.access;
     let address = access.endpoint.as_ref().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |endpoint| endpoint.address);
     let endpoint = EndpointHistory { accounts: 3 };

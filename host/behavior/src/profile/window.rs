@@ -205,9 +205,7 @@ impl<K: Ord + Clone> Habits<K> {
                 None => self.all.push(habit.clone()),
             }
         }
-        self.all.sort_by(|one, other| {
-            (other.count, other.last, &one.what).cmp(&(one.count, one.last, &other.what))
-        });
+        self.all.sort_by(|one, other| (other.count, other.last, &one.what).cmp(&(one.count, one.last, &other.what)));
         self.all.truncate(most);
     }
 }

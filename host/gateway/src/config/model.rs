@@ -455,7 +455,13 @@ pub(crate) struct Behavior {
 
 impl Default for Behavior {
     fn default() -> Self {
-        Self { learning_days: 7, learning_accesses: 20, forget_after_days: 180, shared_from_accounts: 10, risk_half_life_hours: 24 }
+        Self {
+            learning_days: 7,
+            learning_accesses: 20,
+            forget_after_days: 180,
+            shared_from_accounts: 10,
+            risk_half_life_hours: 24,
+        }
     }
 }
 

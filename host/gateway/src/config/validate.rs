@@ -91,7 +91,8 @@ fn behavior(problems: &mut Vec<Problem>, config: &Config) {
     let known = || CATALOGUE.iter().map(|about| about.name).chain(Group::ALL.map(Group::as_str)).chain(["*"]);
     for (index, exclusion) in config.exclusions.iter().enumerate() {
         let position = index.to_string();
-        for (nth, name) in exclusion.detections.iter().enumerate().filter(|(_, name)| !known().any(|one| one == *name)) {
+        for (nth, name) in exclusion.detections.iter().enumerate().filter(|(_, name)| !known().any(|one| one == *name))
+        {
             let near = known().map(|one| (strsim::jaro_winkler(name, one), one)).max_by(|a, b| a.0.total_cmp(&b.0));
             let advice = near.filter(|(likeness, _)| *likeness > 0.75).map_or_else(
                 || "docs/administration.md lists all detections and their groups".to_owned(),
@@ -101,7 +102,8 @@ fn behavior(problems: &mut Vec<Problem>, config: &Config) {
             problems.push(Problem::new(["exclusion", &position, "detections", &nth.to_string()], text));
         }
         if exclusion.accounts.is_empty() && exclusion.networks.is_empty() {
-            let text = "would exclude everybody: name `accounts` or `networks`, or set enabled = false for the detection";
+            let text =
+                "would exclude everybody: name `accounts` or `networks`, or set enabled = false for the detection";
             problems.push(Problem::new(["exclusion", &position], text));
         }
     }

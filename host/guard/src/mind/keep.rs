@@ -56,10 +56,10 @@ impl Guard {
         let (complete, later): (Vec<_>, Vec<_>) = marks.into_iter().partition(|mark| mark.complete);
         let last = self.rooms.profiles.last_sequence().await?.0;
         let is_first = complete.is_empty();
-        let complete = complete.into_iter().next_back().unwrap_or(ProfileMark {
-            through: last.saturating_sub(MOST_HISTORY),
-            ..ProfileMark::default()
-        });
+        let complete = complete
+            .into_iter()
+            .next_back()
+            .unwrap_or(ProfileMark { through: last.saturating_sub(MOST_HISTORY), ..ProfileMark::default() });
         let mut next = complete.through;
         if next >= last {
             return Ok(());

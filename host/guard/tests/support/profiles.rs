@@ -76,10 +76,8 @@ impl ProfileStore for World {
     async fn events_after(&self, after: Sequence, limit: u32) -> Result<Vec<StoredEvent>, StoreError> {
         let records = self.records.lock().unwrap();
         let numbered = (1..).zip(records.iter()).skip(after.0 as usize).take(limit as usize);
-        let stored = |(number, record): (u64, &Record)| StoredEvent {
-            sequence: Sequence(number),
-            event: record.event.clone(),
-        };
+        let stored =
+            |(number, record): (u64, &Record)| StoredEvent { sequence: Sequence(number), event: record.event.clone() };
         Ok(numbered.map(stored).collect())
     }
     async fn decided_kinds(&self) -> Result<Vec<DecidedKind>, StoreError> {

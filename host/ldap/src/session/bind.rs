@@ -112,10 +112,7 @@ impl<G: Gate> Session<'_, G> {
             Ok(attempt) => {
                 let delimiter = self.shared.listener().rules.appended_codes.as_deref();
                 let gate = self.shared.gate();
-                attempt
-                    .without_code(delimiter)
-                    .after(self.sasl.take())
-                    .tagged(|password| gate.password_tag(password))
+                attempt.without_code(delimiter).after(self.sasl.take()).tagged(|password| gate.password_tag(password))
             }
             Err(error) => {
                 let code = match error {

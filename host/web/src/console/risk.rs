@@ -157,4 +157,3 @@ fn text(text: &str, most: usize) -> Result<String, Failure> {
     let is_good = !text.is_empty() && text.len() <= most && !text.chars().any(char::is_control);
     is_good.then(|| text.to_owned()).ok_or(Failure::Malformed)
 }
-
