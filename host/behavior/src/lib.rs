@@ -1,8 +1,20 @@
-//! What accounts and endpoints usually do, and what is unusual about an access: pure functions, no I/O.
+//! What accounts, endpoints and applications usually do, what is unusual about an access, and how risky who does it is: pure
+//! functions, no I/O.
 //!
-//! The store keeps what was learned ([`portcullis_core::learned`]); this crate reads it and says what stands out. One module
-//! per signal, each with its threshold, its learning period and its known false positives.
+//! - [`profile`]: what is learned, bounded and fading; [`memory`]: the profiles that are at hand.
+//! - [`detections`]: what stands out, one module each with its threshold, its learning period and its known false positives.
+//! - [`risk`]: what follows from that for a while; [`kind`]: what an account seems to be.
+//!
+//! Which account uses which endpoint is kept by the store one by one ([`portcullis_core::learned`]); [`notice`] compares with
+//! that.
 
+pub mod detections;
+pub mod filter;
+pub mod kind;
+pub mod memory;
+pub mod profile;
+pub mod risk;
+pub mod seen;
 pub mod shared_endpoint;
 pub mod unusual_endpoint;
 
@@ -23,16 +35,26 @@ pub struct Settings {
     pub forget_after: Duration,
     /// An endpoint that at least so many accounts have used is shared.
     pub shared_from_accounts: u64,
+    /// After so long, a factor of a risk weighs half.
+    pub risk_half_life: Duration,
+    /// What is looked for.
+    pub detections: detections::Detections,
+    /// For whom it is not.
+    pub exclusions: Vec<detections::Exclusion>,
 }
 
 impl Default for Settings {
-    /// Seven days and twenty accesses of learning, forgotten after half a year, shared from ten accounts on.
+    /// Seven days and twenty accesses of learning, forgotten after half a year, shared from ten accounts on; a risk halves in a
+    /// day.
     fn default() -> Self {
         Self {
             learning_time: Duration::from_secs(7 * 86_400),
             learning_accesses: 20,
             forget_after: Duration::from_secs(180 * 86_400),
             shared_from_accounts: 10,
+            risk_half_life: Duration::from_secs(86_400),
+            detections: detections::Detections::default(),
+            exclusions: Vec::new(),
         }
     }
 }

@@ -7,20 +7,32 @@
 use portcullis_core::Signal;
 use portcullis_core::learned::EndpointHistory;
 
-use crate::{Observed, Settings};
+use crate::Observed;
+use crate::detections::{About, Group, Weights, settings};
 
 /// Name of the signal.
 pub const NAME: &str = "shared-endpoint";
 
+/// What it is about.
+pub const ABOUT: About = About {
+    name: NAME,
+    group: Group::Habits,
+    technique: None,
+    score: 0,
+    weights: Weights { account: 0, endpoint: 0, application: 0 },
+};
+
+settings! { ABOUT; }
+
 /// Whether many accounts use the endpoint.
 #[must_use]
-pub fn is_shared(endpoint: EndpointHistory, settings: &Settings) -> bool {
+pub fn is_shared(endpoint: EndpointHistory, settings: &crate::Settings) -> bool {
     endpoint.accounts >= settings.shared_from_accounts
 }
 
 /// The signal, where it applies.
 #[must_use]
-pub fn signal(observed: Observed<'_>, settings: &Settings) -> Option<Signal> {
+pub fn signal(observed: Observed<'_>, settings: &crate::Settings) -> Option<Signal> {
     is_shared(observed.endpoint, settings).then(|| Signal {
         name: NAME.to_owned(),
         score: 0,
@@ -34,7 +46,7 @@ mod tests {
 
     #[test]
     fn shared_from_the_threshold_on() {
-        let settings = Settings { shared_from_accounts: 10, ..Settings::default() };
+        let settings = crate::Settings { shared_from_accounts: 10, ..crate::Settings::default() };
         assert!(!is_shared(EndpointHistory { accounts: 9 }, &settings));
         assert!(is_shared(EndpointHistory { accounts: 10 }, &settings));
     }

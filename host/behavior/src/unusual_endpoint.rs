@@ -11,24 +11,36 @@ use std::net::IpAddr;
 use portcullis_core::Signal;
 use portcullis_core::learned::{AccountHistory, Association};
 
-use crate::{Observed, Settings, shared_endpoint};
+use crate::detections::{About, Group, Weights, settings};
+use crate::{Observed, shared_endpoint};
 
 /// Name of the signal.
 pub const NAME: &str = "unusual-endpoint";
+
+/// What it is about.
+pub const ABOUT: About = About {
+    name: NAME,
+    group: Group::Habits,
+    technique: Some("T1078"),
+    score: SCORE,
+    weights: Weights { account: 25, endpoint: 10, application: 0 },
+};
+
+settings! { ABOUT; }
 
 const SCORE: u8 = 60;
 const SCORE_SHARED: u8 = 40;
 
 /// Whether the account has used the endpoint before and not forgotten it.
 #[must_use]
-pub fn is_associated(observed: Observed<'_>, settings: &Settings) -> bool {
+pub fn is_associated(observed: Observed<'_>, settings: &crate::Settings) -> bool {
     association(observed.account, observed.address)
         .is_some_and(|known| observed.at.since(known.last_seen) <= settings.forget_after)
 }
 
 /// The signal, where it applies.
 #[must_use]
-pub fn signal(observed: Observed<'_>, settings: &Settings) -> Option<Signal> {
+pub fn signal(observed: Observed<'_>, settings: &crate::Settings) -> Option<Signal> {
     if is_associated(observed, settings) || is_learning(observed, settings) {
         return None;
     }
@@ -49,7 +61,7 @@ pub fn signal(observed: Observed<'_>, settings: &Settings) -> Option<Signal> {
 }
 
 /// Too little is known of the account to call anything unusual.
-fn is_learning(observed: Observed<'_>, settings: &Settings) -> bool {
+fn is_learning(observed: Observed<'_>, settings: &crate::Settings) -> bool {
     let seen = &observed.account.associations;
     let accesses: u64 = seen.iter().map(|a| a.count).sum();
     let Some(first) = seen.iter().map(|a| a.first_seen).min() else {
@@ -75,12 +87,13 @@ mod tests {
 
     const DAY: u64 = 86_400_000;
 
-    fn settings() -> Settings {
-        Settings {
+    fn settings() -> crate::Settings {
+        crate::Settings {
             learning_time: Duration::from_secs(7 * 86_400),
             learning_accesses: 3,
             forget_after: Duration::from_secs(30 * 86_400),
             shared_from_accounts: 10,
+            ..crate::Settings::default()
         }
     }
 

@@ -84,6 +84,29 @@ pub enum Claim {
     Unreadable,
 }
 
+/// Tells passwords that were tried apart, and nothing else: a keyed hash, whose key is made when the process starts and is
+/// nowhere but in its memory. Shown and stored nowhere.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PasswordTag(pub u64);
+
+impl fmt::Debug for PasswordTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordTag(…)")
+    }
+}
+
+/// What a bind tried to prove itself with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Tried {
+    /// Nothing of which the gateway could tell another one.
+    #[default]
+    Nothing,
+    /// A name, and a password of no octets (RFC 4513, section 5.1.2).
+    EmptyPassword,
+    /// A password.
+    Password(PasswordTag),
+}
+
 /// An access as it is seen on the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
@@ -101,6 +124,8 @@ pub struct Asked {
     pub directory_result: Option<u32>,
     /// A one-time code that came with a bind.
     pub code: Option<Secret>,
+    /// What a simple bind was tried with.
+    pub tried: Tried,
 }
 
 /// What a connection did that the gate let pass unseen.
@@ -138,6 +163,21 @@ pub enum Answer<P> {
     Refused(Refusal),
 }
 
+/// What makes a search worth a look that nobody watches, as far as its octets tell. Names are without regard to case.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Notable {
+    /// Attributes that it asks for, or has a condition on, of whatever kind.
+    pub attributes: Vec<String>,
+    /// Attributes on which it has a condition of presence or with a wildcard.
+    pub listed: Vec<String>,
+    /// Attributes on which it has a condition with a matching rule.
+    pub matched: Vec<String>,
+    /// DNs; its base is one of them or below it.
+    pub entries: Vec<String>,
+    /// It reads a whole subtree, and has no condition but on these, or of presence. None: that is not worth a look.
+    pub broad: Option<Vec<String>>,
+}
+
 /// Decides on accesses.
 pub trait Gate: Send + Sync + 'static {
     /// Proof that what it holds was decided on.
@@ -148,6 +188,18 @@ pub trait Gate: Send + Sync + 'static {
     /// # Errors
     /// `held` itself, which then has to be decided on.
     fn pass<T: Send>(&self, kind: OperationKind, held: T) -> Result<Self::Permitted<T>, T>;
+
+    /// Searches that are to be decided on although [`Gate::pass`] would let searches pass. Asked for each search; none where
+    /// there are no such searches.
+    fn notable(&self) -> Option<&Notable> {
+        None
+    }
+
+    /// The tag of a password that a simple bind is tried with; none where nobody wants to know. Keeps nothing of it.
+    fn password_tag(&self, password: &[u8]) -> Option<PasswordTag> {
+        let _ = password;
+        None
+    }
 
     /// Decides on an access. Dropping the future tells the gate that the client went away: its challenge is cancelled and
     /// the access recorded as abandoned.

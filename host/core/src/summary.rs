@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Account, EventId, ListenerName, OperationKind, Timestamp};
+use crate::{Account, EventId, ListenerName, OperationKind, Signal, Timestamp};
 
 /// Search bases that one summary names at most.
 pub const MOST_BASES: usize = 8;
@@ -130,6 +130,9 @@ pub struct SessionSummary {
     pub connections: u64,
     /// What was counted.
     pub tally: Tally,
+    /// What was noticed about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signals: Vec<Signal>,
 }
 
 #[cfg(test)]

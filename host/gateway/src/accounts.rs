@@ -1,15 +1,18 @@
-//! `portcullis accounts`: which cloud account is whose, and a person's word about it.
+//! `portcullis accounts`: which cloud account is whose, what stands behind an account, and a person's word about both.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
+use portcullis_behavior::kind;
+use portcullis_behavior::profile::{AccountProfile, Profile as _};
 use portcullis_core::cloud::{CloudAccountStore as _, CloudMatch, CloudOverride, CloudTwin, MatchedBy};
 use portcullis_core::directory::Directory as _;
 use portcullis_core::event::{AdministrationEvent, Event};
-use portcullis_core::{AccountId, Clock as _, ConnectorName, Ids as _};
+use portcullis_core::profile::{DecidedKind, ProfileStore as _, Subject, SubjectKind};
+use portcullis_core::{AccountId, AccountKind, Clock as _, ConnectorName, Ids as _};
 use portcullis_store::Store;
 
 use crate::config::Loaded;
@@ -42,6 +45,28 @@ pub(crate) enum Command {
         #[arg(long)]
         forget: bool,
     },
+    /// Print accounts that seem to be something else than what is known of them, with the reasons.
+    Kinds(Where),
+    /// Say what stands behind an account. A service account is never asked for a second factor.
+    Kind {
+        #[command(flatten)]
+        place: Where,
+        /// The directory account: its DN, or a name that it binds with.
+        login: String,
+        /// What it is; automatic takes back what was said before.
+        kind: KindSaid,
+    },
+}
+
+/// What a person says of an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KindSaid {
+    /// A program's.
+    Service,
+    /// A person's.
+    Human,
+    /// What the directory says.
+    Automatic,
 }
 
 #[derive(Args)]
@@ -71,8 +96,80 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
                 ))?;
                 Ok(ExitCode::SUCCESS)
             }
+            Command::Kinds(place) => kinds(&place.config).await,
+            Command::Kind { place, login, kind } => {
+                let found = find(&place.config, &login).await?;
+                decide_kind(&place.config, &found, kind).await?;
+                say(format_args!("{} is {}", found.login, kind_words(kind)))?;
+                Ok(ExitCode::SUCCESS)
+            }
         }
     })
+}
+
+fn kind_words(kind: KindSaid) -> &'static str {
+    match kind {
+        KindSaid::Service => "a service account: it is never asked for a second factor",
+        KindSaid::Human => "a person's account",
+        KindSaid::Automatic => "what the directory says",
+    }
+}
+
+/// Profiles that are read at a time.
+const PROFILES: u32 = 512;
+
+async fn kinds(config: &Path) -> Result<ExitCode> {
+    let store = events::open(config).await?;
+    let decided = store.decided_kinds().await?;
+    for decided in &decided {
+        let (login, account, person) = (&decided.login, &decided.account, &decided.person);
+        say(format_args!("{login} [{account}] = {:?}, as {person} said", decided.kind))?;
+    }
+    let mut after = None::<String>;
+    loop {
+        let page = store.profiles_after(SubjectKind::Account, after.as_deref(), PROFILES).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.subject.key());
+        for stored in page {
+            let Subject::Account(account) = &stored.subject else { continue };
+            let profile = AccountProfile::decode(&stored.value);
+            let Some(profile) = profile.filter(|_| !decided.iter().any(|known| known.account == *account)) else {
+                continue;
+            };
+            if let Some((kind, reasons)) = kind::propose(&profile, profile.kind(), System.now()) {
+                say(format_args!("{} [{account}] seems to be {kind:?}: {}", profile.login(), reasons.join(" ")))?;
+            }
+        }
+    }
+    store.close().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn decide_kind(config: &Path, found: &CloudMatch, kind: KindSaid) -> Result<()> {
+    let (at, person) = (System.now(), person());
+    let known = match kind {
+        KindSaid::Service => Some(AccountKind::Service),
+        KindSaid::Human => Some(AccountKind::Human),
+        KindSaid::Automatic => None,
+    };
+    let decision = known.map(|kind| DecidedKind {
+        account: found.account.clone(),
+        login: found.login.clone(),
+        kind,
+        person: person.clone(),
+        at,
+    });
+    let event = Event::Administration(AdministrationEvent {
+        id: System.event_id(at),
+        at,
+        actor: person,
+        action: "account-kind".to_owned(),
+        detail: format!("{} ({}) is {}.", found.login, found.account, kind_words(kind)),
+    });
+    let store: Store = events::open(config).await?;
+    let decided = store.decide_kind(&found.account, decision, event).await;
+    store.close().await;
+    Ok(decided?)
 }
 
 /// What a person says of a cloud account.

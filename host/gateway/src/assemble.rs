@@ -1,5 +1,6 @@
 //! Puts the rooms together.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -69,6 +70,7 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
         directory: lookup.clone(),
         events: store.clone(),
         learned: store.clone(),
+        profiles: store.clone(),
         challenges: store.clone(),
         clock: Arc::new(System),
         ids: Arc::new(System),
@@ -85,6 +87,7 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
         events: store.clone(),
         incidents: store.clone(),
         settings: store,
+        risks: guard.clone(),
         clock: Arc::new(System),
         ids: Arc::new(System),
         connectors: Arc::new(move || connectors.all()),
@@ -306,16 +309,11 @@ fn client_certificates(item: &config::Listener) -> Result<ClientCertificates, &'
 
 fn options(config: &Config) -> Options {
     let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds));
-    let days = |days: u32| Duration::from_secs(u64::from(days) * 86_400);
     Options {
         surroundings: surroundings(config),
         accounts_without_entry: config.directory.accounts_without_entry.clone(),
-        behavior: behavior::Settings {
-            learning_time: days(config.behavior.learning_days),
-            learning_accesses: config.behavior.learning_accesses,
-            forget_after: days(config.behavior.forget_after_days),
-            shared_from_accounts: config.behavior.shared_from_accounts,
-        },
+        behavior: behavior_settings(config),
+        positions: positions(config),
         challenge_timeout: seconds(config.challenge.timeout_seconds),
         challenge_timeout_limit: seconds(config.challenge.timeout_limit_seconds),
         challenge_budget: ChallengeBudget {
@@ -329,6 +327,30 @@ fn options(config: &Config) -> Options {
         store_timeout: seconds(config.events.store_timeout_seconds),
         challenge_page: config.web.public_url.as_ref().map(|url| format!("{}/challenge", url.trim_end_matches('/'))),
     }
+}
+
+fn behavior_settings(config: &Config) -> behavior::Settings {
+    let days = |days: u32| Duration::from_secs(u64::from(days) * 86_400);
+    let mut detections = config.detection.clone();
+    detections.privileged_group_changed.groups.extend(config.directory.privileged_groups.iter().cloned());
+    behavior::Settings {
+        learning_time: days(config.behavior.learning_days),
+        learning_accesses: config.behavior.learning_accesses,
+        forget_after: days(config.behavior.forget_after_days),
+        shared_from_accounts: config.behavior.shared_from_accounts,
+        risk_half_life: Duration::from_secs(u64::from(config.behavior.risk_half_life_hours) * 3_600),
+        detections,
+        exclusions: config.exclusions.clone(),
+    }
+}
+
+fn positions(config: &Config) -> BTreeMap<String, behavior::seen::Place> {
+    let place = |at: config::SitePosition| {
+        #[expect(clippy::cast_possible_truncation, reason = "seven digits are a metre")]
+        let (latitude, longitude, uncertainty_km) = (at.latitude as f32, at.longitude as f32, at.uncertainty_km as f32);
+        behavior::seen::Place { latitude, longitude, uncertainty_km }
+    };
+    config.sites.iter().filter_map(|site| Some((site.name.clone(), place(site.position?)))).collect()
 }
 
 fn surroundings(config: &Config) -> Surroundings {

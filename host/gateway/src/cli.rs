@@ -43,7 +43,7 @@ enum Command {
     /// Look at the event log.
     #[command(subcommand)]
     Events(events::Command),
-    /// Look at which cloud account is whose, and decide.
+    /// Look at which cloud account is whose and at what accounts seem to be, and decide.
     #[command(subcommand)]
     Accounts(accounts::Command),
 }

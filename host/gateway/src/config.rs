@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 pub(crate) use address::{DirectoryAddress, ListenAddress, ServiceAddress};
 pub(crate) use model::{
     Balance, ClientCertificates, Cloud, Config, Connector, Directory, Limits, Listener, ListenerTls, LogFormat,
-    LogLevel, OnBlock, Policy, Schema, TlsMin,
+    LogLevel, OnBlock, Policy, Schema, SitePosition, TlsMin,
 };
 pub(crate) use problem::{Problem, Problems, pointer_path};
 pub(crate) use validate::secret;

@@ -54,6 +54,8 @@ async fn serve(path: &Path, loaded: Loaded, inherited: Inherited) -> Result<Exit
     }
     note(&store, "gateway-started", &format!("Version {} started.", env!("CARGO_PKG_VERSION"))).await?;
 
+    gateway.guard.recover_profiles().await?;
+
     let shutdown = CancellationToken::new();
     let mut end = EndSignals::new()?;
     let sessions_ended = CancellationToken::new();
@@ -61,6 +63,12 @@ async fn serve(path: &Path, loaded: Loaded, inherited: Inherited) -> Result<Exit
     summaries.spawn({
         let (guard, sessions_ended) = (Arc::clone(&gateway.guard), sessions_ended.clone());
         async move { guard.write_summaries(sessions_ended).await }
+    });
+    let nothing_to_learn = CancellationToken::new();
+    let mut profiles = JoinSet::new();
+    profiles.spawn({
+        let (guard, end) = (Arc::clone(&gateway.guard), nothing_to_learn.clone());
+        async move { guard.keep_profiles(end).await }
     });
     let mut clouds = JoinSet::new();
     let no_more_events = CancellationToken::new();
@@ -79,6 +87,7 @@ async fn serve(path: &Path, loaded: Loaded, inherited: Inherited) -> Result<Exit
         signal = end.next() => { info!(signal, "ending"); false }
         _ = tasks.join_next() => { error!("a server ended by itself"); true }
         _ = summaries.join_next() => { error!("summaries are not stored any more"); true }
+        _ = profiles.join_next() => { error!("what is learned is not stored any more"); true }
         _ = clouds.join_next() => { error!("cloud services are not read any more"); true }
     };
     manager::stopping();
@@ -96,6 +105,8 @@ async fn serve(path: &Path, loaded: Loaded, inherited: Inherited) -> Result<Exit
     sessions_ended.cancel();
     while summaries.join_next().await.is_some() {}
     while clouds.join_next().await.is_some() {}
+    nothing_to_learn.cancel();
+    while profiles.join_next().await.is_some() {}
     looking_after.abort();
     if let Err(error) = note(&store, "gateway-stopped", "Stopped.").await {
         warn!(%error, "the end of the gateway could not be recorded");

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use portcullis_core::cloud::Foreign;
 use portcullis_core::event::{AccessEvent, Decision, Event, Record, RecordedChallenge, RecordedRuling};
+use portcullis_core::gate::Tried;
 use portcullis_core::incident::IncidentChange;
 use portcullis_core::learned::Observation;
 use portcullis_core::plugin::PluginFault;
@@ -33,6 +34,8 @@ pub(crate) struct Draft<'a> {
     /// A code that came with the access; good for one challenge.
     code: Option<Secret>,
     asking: Asking,
+    /// What a bind was tried with.
+    tried: Tried,
     /// The policy that wants a second factor, where nobody is asked now.
     wanted_by: Option<PolicyName>,
 }
@@ -83,7 +86,21 @@ impl<'a> Draft<'a> {
             challenges: Vec::new(),
             foreign: None,
         };
-        Self { guard, event: Some(event), incidents: Vec::new(), code, asking: Asking::Now, wanted_by: None }
+        Self {
+            guard,
+            event: Some(event),
+            incidents: Vec::new(),
+            code,
+            asking: Asking::Now,
+            tried: Tried::Nothing,
+            wanted_by: None,
+        }
+    }
+
+    /// The same, with what the bind was tried with.
+    pub(crate) fn tried(mut self, tried: Tried) -> Self {
+        self.tried = tried;
+        self
     }
 
     /// For an access that a cloud service told of. Dropped, nothing is recorded of it: it is told again.
@@ -279,7 +296,9 @@ impl<'a> Draft<'a> {
                 Effect::ResolveIncident => self
                     .incidents
                     .push(IncidentChange::Resolve { account: account.clone(), policy: entry.name.clone() }),
-                Effect::Demote { .. } | Effect::Notify { .. } | Effect::AddRisk(_) => {
+                // Carried out when the event is learned from, so that the event alone tells of it.
+                Effect::AddRisk(_) => {}
+                Effect::Demote { .. } | Effect::Notify { .. } => {
                     warn!(policy = %entry.name, ?effect, "this effect is recorded but not carried out by this version");
                 }
             }
@@ -317,9 +336,13 @@ impl<'a> Draft<'a> {
             && event.rulings.iter().all(let_pass)
     }
 
-    /// Nothing is recorded of it.
+    /// Nothing is recorded of it. What can be told of it teaches all the same.
     pub(crate) fn forget(mut self) {
-        self.event = None;
+        if let Some(event) =
+            self.event.take().filter(|event| matches!(event.access.operation, Operation::Search(Some(_))))
+        {
+            self.guard.learn(&event, self.tried);
+        }
     }
 
     /// As it is so far.
@@ -377,6 +400,7 @@ impl<'a> Draft<'a> {
 
     fn record(&mut self, event: AccessEvent) -> Record {
         self.guard.counts.add(&event);
+        self.guard.learn(&event, self.tried);
         let learned = observation(&event);
         Record { event: Event::Access(Box::new(event)), learned, incidents: std::mem::take(&mut self.incidents) }
     }

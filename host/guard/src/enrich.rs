@@ -26,7 +26,10 @@ impl Guard {
     pub(crate) async fn enrich(&self, asked: &Asked) -> Enriched {
         let at = self.rooms.clock.now();
         let address = asked.connection.client.ip().to_canonical();
-        let (account, mut facts) = self.account(&asked.claim, asked.outcome).await;
+        let (mut account, mut facts) = self.account(&asked.claim, asked.outcome).await;
+        if let Some(account) = &mut account {
+            self.correct(account);
+        }
         let noticed = match self.notice(account.as_ref(), address, at).await {
             Ok(noticed) => noticed,
             Err(problem) => {
@@ -38,7 +41,7 @@ impl Guard {
         let bound = Bound::of(asked, account.as_ref());
         let told = names.application(&asked.connection, bound.as_ref());
         let (application, shown) = (told.name.to_owned(), told.by_this_bind.then(|| told.name.to_owned()));
-        let access = Access {
+        let mut access = Access {
             id: self.rooms.ids.event_id(at),
             at,
             source: "ldap".to_owned(),
@@ -55,8 +58,12 @@ impl Guard {
             target: Target { application, entry: asked.entry.clone() },
             operation: asked.operation.clone(),
             outcome: asked.outcome,
-            signals: noticed.signals,
+            signals: Vec::new(),
         };
+        let place = self.site_place(&access);
+        if let Err(error) = self.look(&mut access, place, false, asked.tried, noticed.signals).await {
+            facts = Err(error.to_string());
+        }
         Enriched { access, facts, shown }
     }
 

@@ -1,7 +1,7 @@
 //! The guard as the LDAP room sees it.
 
 use portcullis_core::event::Decision;
-use portcullis_core::gate::{Answer, Asked, Claim, Gate, Refusal, Summary};
+use portcullis_core::gate::{Answer, Asked, Claim, Gate, Notable, PasswordTag, Refusal, Summary};
 use portcullis_core::policy::Mode;
 use portcullis_core::summary::Audit;
 use portcullis_core::{Account, Operation, OperationKind, Outcome};
@@ -19,13 +19,22 @@ impl Gate for Guard {
         if wanted { Err(held) } else { Ok(Permitted::new(held)) }
     }
 
+    fn notable(&self) -> Option<&Notable> {
+        self.notable.as_ref()
+    }
+
+    fn password_tag(&self, password: &[u8]) -> Option<PasswordTag> {
+        self.passwords.tag(password)
+    }
+
     async fn decide<T: Send>(&self, asked: Asked, held: T) -> Answer<Permitted<T>> {
         let is_bind = matches!(asked.operation, Operation::Bind(_));
         let enriched = self.enrich(&asked).await;
         if is_bind {
             self.remember(&asked, enriched.access.account.as_ref());
         }
-        let mut draft = Draft::new(self, enriched.access, asked.directory_result, asked.code.clone());
+        let mut draft =
+            Draft::new(self, enriched.access, asked.directory_result, asked.code.clone()).tried(asked.tried);
         draft.evaluate(&enriched.facts).await;
         if self.options.audit != Audit::Full && draft.is_plain() {
             draft.forget();
@@ -50,7 +59,7 @@ impl Gate for Guard {
 
     async fn note(&self, asked: Asked, reason: &str) {
         let enriched = self.enrich(&asked).await;
-        let mut draft = Draft::new(self, enriched.access, asked.directory_result, None);
+        let mut draft = Draft::new(self, enriched.access, asked.directory_result, None).tried(asked.tried);
         draft.refused(reason);
         draft.close().await;
     }

@@ -10,6 +10,7 @@ mod desk;
 mod enrich;
 mod gate;
 mod ledger;
+mod mind;
 mod permitted;
 mod summaries;
 mod surroundings;
@@ -21,8 +22,10 @@ use std::time::Duration;
 
 use portcullis_behavior as behavior;
 use portcullis_core::directory::Directory;
+use portcullis_core::gate::Notable;
 use portcullis_core::plugin::{Authenticator, Policy};
 use portcullis_core::policy::{FailMode, Mode};
+use portcullis_core::profile::ProfileStore;
 use portcullis_core::store::{ChallengeStore, EventStore, LearnedStore};
 use portcullis_core::summary::Audit;
 use portcullis_core::{Clock, ConnectorName, Ids, PolicyName};
@@ -67,6 +70,8 @@ pub struct Rooms {
     pub events: Arc<dyn EventStore>,
     /// Knows what was learned.
     pub learned: Arc<dyn LearnedStore>,
+    /// Keeps profiles, and what people decided about accounts.
+    pub profiles: Arc<dyn ProfileStore>,
     /// Keeps challenges.
     pub challenges: Arc<dyn ChallengeStore>,
     /// Tells the time.
@@ -85,6 +90,8 @@ pub struct Options {
     pub accounts_without_entry: Vec<String>,
     /// Learning and thresholds.
     pub behavior: behavior::Settings,
+    /// Where on Earth sites are, by their names.
+    pub positions: BTreeMap<String, behavior::seen::Place>,
     /// How long an access waits for a second factor when the policy does not say.
     pub challenge_timeout: Duration,
     /// How long it waits at most, whatever the policy says.
@@ -113,6 +120,9 @@ pub struct Guard {
     ledger: Ledger,
     counts: Counts,
     twins: Arc<Twins>,
+    mind: mind::Mind,
+    passwords: mind::Passwords,
+    notable: Option<Notable>,
 }
 
 impl Guard {
@@ -127,9 +137,14 @@ impl Guard {
             options.challenge_budget,
             options.late_answer,
         ));
+        let passwords = mind::Passwords::new(rooms.ids.as_ref());
+        let notable = options.behavior.detections.notable();
         Self {
             rooms,
             options,
+            mind: mind::Mind::default(),
+            passwords,
+            notable,
             in_force: RwLock::new(Arc::new(InForce { policies: Vec::new(), connectors })),
             desk,
             ledger: Ledger::default(),

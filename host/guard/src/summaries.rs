@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use portcullis_core::Account;
+use portcullis_behavior::memory::summary_seen;
 use portcullis_core::event::{AdministrationEvent, Event, Record};
 use portcullis_core::gate::Claim;
 use portcullis_core::summary::{Machine, SessionSummary};
+use portcullis_core::{Account, Operation};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -86,14 +87,19 @@ impl Guard {
         let mut waiting = Vec::with_capacity(chunk.len());
         for pending in chunk {
             let account = self.whose(&pending.key.claim, &mut directory_answers).await;
-            let event = Event::Summary(Box::new(self.summary(&pending, account)));
+            let summary = self.summary(&pending, account).await;
+            let event = Event::Summary(Box::new(summary.clone()));
             let stored = self.rooms.events.append(Record { event, learned: None, incidents: Vec::new() });
-            waiting.push((pending, stored));
+            waiting.push((pending, summary, stored));
         }
         let (mut stored, mut failed, mut problem) = (0, Vec::new(), None);
-        for (pending, done) in waiting {
+        for (pending, summary, done) in waiting {
             match done.await {
-                Ok(()) => stored += 1,
+                Ok(()) => {
+                    // Not before: one that the store refuses is made anew.
+                    self.learn_summary(&summary);
+                    stored += 1;
+                }
                 Err(error) => {
                     problem = Some(error.to_string());
                     failed.push(pending);
@@ -163,9 +169,9 @@ impl Guard {
         Some(nameless(name))
     }
 
-    fn summary(&self, pending: &Pending, account: Option<Account>) -> SessionSummary {
+    async fn summary(&self, pending: &Pending, account: Option<Account>) -> SessionSummary {
         let (names, key) = (&self.options.surroundings, &pending.key);
-        SessionSummary {
+        let mut summary = SessionSummary {
             id: self.rooms.ids.event_id(pending.to),
             from: pending.from,
             to: pending.to,
@@ -180,6 +186,13 @@ impl Guard {
             client: pending.client,
             connections: pending.connections,
             tally: pending.tally.clone(),
+            signals: Vec::new(),
+        };
+        let search = Operation::Search(None);
+        match self.look_at(&summary_seen(&summary, &search), Vec::new()).await {
+            Ok(look) => summary.signals = look.signals,
+            Err(error) => warn!(%error, "it is not known what is unusual about a summary"),
         }
+        summary
     }
 }

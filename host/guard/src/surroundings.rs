@@ -198,6 +198,7 @@ mod tests {
             outcome,
             directory_result: None,
             code: None,
+            tried: portcullis_core::gate::Tried::Nothing,
         }
     }
 

@@ -7,6 +7,7 @@ use bytes::BytesMut;
 use lber::structure::{PL, StructureTag};
 use ldap3_proto::LdapCodec;
 use ldap3_proto::proto::{LdapOp, LdapSearchScope};
+use portcullis_core::gate::{PasswordTag, Tried};
 use portcullis_core::{BindMethod, Operation, OperationKind, Search, SearchScope, Secret};
 use thiserror::Error;
 use tokio_util::codec::Decoder as _;
@@ -46,6 +47,18 @@ pub struct Bind {
     pub step: Step,
     /// The one-time code that stood behind the password, and does not go to the directory.
     pub code: Option<Secret>,
+    /// What a simple bind is tried with, once somebody has made a tag of its password.
+    pub tried: Tried,
+}
+
+impl Bind {
+    /// Notes the tag of the password in `frame`, where there is one and somebody wants to know.
+    pub(crate) fn tag(&mut self, frame: &Frame, tag: impl FnOnce(&[u8]) -> Option<PasswordTag>) {
+        let password = simple_password(frame).filter(|password| !password.is_empty());
+        if let Some(tag) = password.and_then(tag) {
+            self.tried = Tried::Password(tag);
+        }
+    }
 }
 
 /// Why a bind is not forwarded.
@@ -82,8 +95,9 @@ pub fn bind(frame: &Frame) -> Result<Bind, BindError> {
     match choice.tag {
         0x80 => {
             let empty_password = choice.value.is_empty();
+            let tried = if empty_password && !name.is_empty() { Tried::EmptyPassword } else { Tried::Nothing };
             let method = if name.is_empty() && empty_password { BindMethod::Anonymous } else { BindMethod::Simple };
-            Ok(Bind { name, method, empty_password, step: Step::default(), code: None })
+            Ok(Bind { name, method, empty_password, step: Step::default(), code: None, tried })
         }
         0xa3 => {
             let mut parts = Reader::new(choice.value);
@@ -91,11 +105,13 @@ pub fn bind(frame: &Frame) -> Result<Bind, BindError> {
             let credentials = if parts.is_empty() { &[][..] } else { parts.expect(OCTET_STRING)?.value };
             parts.end()?;
             let step = sasl::step(&mechanism, credentials);
-            Ok(Bind { name, method: BindMethod::Sasl(mechanism), empty_password: false, step, code: None })
+            let method = BindMethod::Sasl(mechanism);
+            Ok(Bind { name, method, empty_password: false, step, code: None, tried: Tried::Nothing })
         }
         choice_of_sicily => {
             let step = sasl::sicily(choice_of_sicily, choice.value).ok_or(BindError::UnknownMethod)?;
-            Ok(Bind { name, method: BindMethod::Sasl(sasl::NTLM.to_owned()), empty_password: false, step, code: None })
+            let method = BindMethod::Sasl(sasl::NTLM.to_owned());
+            Ok(Bind { name, method, empty_password: false, step, code: None, tried: Tried::Nothing })
         }
     }
 }
@@ -186,6 +202,14 @@ pub fn has_password(frame: &Frame) -> bool {
     })
 }
 
+/// The password of a simple bind, in place; none in any other request.
+pub(crate) fn simple_password(frame: &Frame) -> Option<&[u8]> {
+    let mut parts = Reader::new(operation(frame, 0x60 | op::BIND).ok()?);
+    parts.expect(INTEGER).ok()?;
+    parts.expect(OCTET_STRING).ok()?;
+    parts.expect(0x80).ok().map(|password| password.value)
+}
+
 /// The request reads the root DSE, which a client may need before it can protect itself (RFC 4512, section 5.1).
 #[must_use]
 pub fn is_root_dse(frame: &Frame) -> bool {
@@ -197,6 +221,11 @@ pub fn is_root_dse(frame: &Frame) -> bool {
 pub(crate) fn search_base(frame: &Frame) -> Option<&[u8]> {
     let mut parts = Reader::new(operation(frame, 0x60 | op::SEARCH).ok()?);
     parts.expect(OCTET_STRING).ok().map(|base| base.value)
+}
+
+/// The parts of a search, as they were sent.
+pub(crate) fn search_parts(frame: &Frame) -> Result<&[u8], FrameError> {
+    operation(frame, 0x60 | op::SEARCH)
 }
 
 /// The message id that an abandon request names (RFC 4511, section 4.11).

@@ -44,7 +44,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use portcullis_core::BindMethod;
-use portcullis_core::gate::{Gate, Permit as _};
+use portcullis_core::gate::{Gate, PasswordTag, Permit as _};
 
 use crate::appended;
 use crate::decode::{self, Bind, BindError};
@@ -94,6 +94,13 @@ impl BindAttempt {
     #[must_use]
     pub fn bind(&self) -> &Bind {
         &self.bind
+    }
+
+    /// Notes the tag of the password that the directory will see.
+    #[must_use]
+    pub(crate) fn tagged(mut self, tag: impl FnOnce(&[u8]) -> Option<PasswordTag>) -> Self {
+        self.bind.tag(&self.frame, tag);
+        self
     }
 
     /// Tells what it is the next step of; of nothing unless told.

@@ -14,6 +14,7 @@ pub mod lane;
 pub mod listener;
 pub mod lookup;
 pub mod metrics;
+mod notable;
 mod outstanding;
 mod pipe;
 mod proxy;

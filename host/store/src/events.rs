@@ -41,7 +41,7 @@ impl EventStore for Store {
     }
 }
 
-fn stored_event(row: &SqliteRow) -> Result<StoredEvent, StoreError> {
+pub(crate) fn stored_event(row: &SqliteRow) -> Result<StoredEvent, StoreError> {
     let sequence = unsigned(row.try_get("sequence").map_err(store_error)?);
     let json: &str = row.try_get("json").map_err(store_error)?;
     let event = serde_json::from_str(json).map_err(|error| damaged(&format!("event {sequence}"), error))?;

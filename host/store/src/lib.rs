@@ -43,6 +43,7 @@ mod memory;
 mod numbers;
 mod open;
 mod plugin_state;
+mod profiles;
 mod settings;
 mod sources;
 mod store;

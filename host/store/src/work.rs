@@ -5,6 +5,7 @@ use portcullis_core::challenge::{ChallengeRecord, Forget};
 use portcullis_core::cloud::{CloudOverride, CloudTwin, FollowUp, SourceState};
 use portcullis_core::incident::IncidentChange;
 use portcullis_core::learned::Observation;
+use portcullis_core::profile::DecidedKind;
 use portcullis_core::store::{Administrator, ConsoleSession, StoreError};
 use portcullis_core::{AccountId, EventId, IncidentId, Timestamp};
 use sqlx::SqliteConnection;
@@ -12,7 +13,7 @@ use sqlx::SqliteConnection;
 use crate::batch::Batch;
 use crate::events::EventRow;
 use crate::fault::Fault;
-use crate::{challenges, cloud_accounts, incidents, open, plugin_state, settings, sources};
+use crate::{challenges, cloud_accounts, incidents, open, plugin_state, profiles, settings, sources};
 
 /// A write.
 pub(crate) enum Work {
@@ -34,6 +35,8 @@ pub(crate) enum Work {
     PutCloudAccount(Box<CloudTwin>),
     DecideCloudAccount { source: ConnectorName, id: String, decision: Option<CloudOverride>, event: Box<EventRow> },
     PutWithoutCloudAccount { source: ConnectorName, account: AccountId, at: Timestamp },
+    PutProfiles(Box<profiles::Part>),
+    DecideKind { account: AccountId, decision: Option<DecidedKind>, event: Box<EventRow> },
 }
 
 /// What a source told, ready to be written.
@@ -121,6 +124,11 @@ impl Work {
             }
             Self::PutWithoutCloudAccount { source, account, at } => {
                 cloud_accounts::put_without(connection, source, account, *at).await?
+            }
+            Self::PutProfiles(part) => profiles::put(connection, part).await?,
+            Self::DecideKind { account, decision, event } => {
+                batch.append(event);
+                profiles::decide(connection, account, decision.as_ref()).await?
             }
         };
         Ok(Ok(rows))

@@ -4,5 +4,6 @@ pub(crate) mod activity;
 pub(crate) mod api;
 pub(crate) mod connectors;
 mod details;
+pub(crate) mod risk;
 mod summary;
 mod view;

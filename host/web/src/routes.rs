@@ -8,12 +8,12 @@ use axum::response::{IntoResponse, Redirect};
 use axum::routing::{MethodRouter, get, post};
 
 use crate::app::App;
-use crate::console::{activity, api, connectors};
+use crate::console::{activity, api, connectors, risk};
 use crate::failure::Failure;
 use crate::{assets, challenge, headers, notify, session, sign_in};
 
 /// The largest body of a request, in bytes.
-const BODY_LIMIT: usize = 16 * 1024;
+pub(crate) const BODY_LIMIT: usize = 16 * 1024;
 
 /// What a request has to bring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +95,12 @@ fn table() -> Vec<(Route, MethodRouter<App>)> {
         read("/api/v1/events", ClientSession, get(api::events)),
         read("/api/v1/incidents", ClientSession, get(api::incidents)),
         read("/api/v1/connectors", ClientSession, get(api::connectors)),
+        read("/api/v1/risk/{kind}", ClientSession, get(risk::riskiest)),
+        read("/api/v1/risk/{kind}/{key}", ClientSession, get(risk::one)),
+        write("/api/v1/risk/{kind}/{key}/add", SessionForm, post(risk::add)),
+        write("/api/v1/risk/{kind}/{key}/put-out", SessionForm, post(risk::put_out)),
+        read("/api/v1/accounts/kinds", ClientSession, get(risk::kinds)),
+        write("/api/v1/accounts/{key}/kind", SessionForm, post(risk::decide)),
         read("/notify/events", Machine, get(notify::listen)),
     ]
 }

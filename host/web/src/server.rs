@@ -11,6 +11,7 @@ use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use axum_server::{Handle, Server};
 use portcullis_core::challenge::ChallengeDesk;
 use portcullis_core::cloud::SourceStatus;
+use portcullis_core::risk::RiskDesk;
 use portcullis_core::status::ConnectorStatus;
 use portcullis_core::store::{EventStore, IncidentStore, SettingsStore};
 use portcullis_core::{Clock, Ids, Secret};
@@ -66,6 +67,8 @@ pub struct WebState {
     pub incidents: Arc<dyn IncidentStore>,
     /// Administrators and their sessions.
     pub settings: Arc<dyn SettingsStore>,
+    /// Risks, and what accounts are.
+    pub risks: Arc<dyn RiskDesk>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Identifiers, cookies and salts.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::Form;
+use axum::body::{Body, to_bytes};
 use axum::extract::rejection::FormRejection;
 use axum::extract::{FromRequest, FromRequestParts, Request, State};
 use axum::http::request::Parts;
@@ -12,12 +13,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portcullis_core::store::{ConsoleSession, StoreError};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use crate::app::{App, Peer};
 use crate::failure::{ClientFailure, Failure};
 use crate::origin;
+use crate::routes::BODY_LIMIT;
 
 /// How long a session lasts.
 const LIFETIME: Duration = Duration::from_secs(8 * 3_600);
@@ -104,6 +107,33 @@ impl FromRequest<App> for Confirmed {
         })?;
         let matches: bool = field.csrf.as_bytes().ct_eq(signed_in.csrf.as_bytes()).into();
         if matches { Ok(Self(signed_in)) } else { Err(Failure::NotConfirmed) }
+    }
+}
+
+/// The same with what else is in the form. Who may not send it is not told what is wrong with it.
+#[derive(Debug)]
+pub(crate) struct ConfirmedWith<T>(SignedIn, Option<T>);
+
+impl<T> ConfirmedWith<T> {
+    /// Who sent it, and what it says.
+    ///
+    /// # Errors
+    /// Something is missing.
+    pub(crate) fn filled(self) -> Result<(SignedIn, T), Failure> {
+        self.1.map(|form| (self.0, form)).ok_or(Failure::Malformed)
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest<App> for ConfirmedWith<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Failure> {
+        let (parts, body) = request.into_parts();
+        let body = to_bytes(body, BODY_LIMIT).await.map_err(|_| Failure::TooLarge)?;
+        let again = Request::from_parts(parts.clone(), Body::from(body.clone()));
+        let Confirmed(signed_in) = Confirmed::from_request(again, app).await?;
+        let form = Form::<T>::from_request(Request::from_parts(parts, Body::from(body)), app).await;
+        Ok(Self(signed_in, form.ok().map(|Form(form)| form)))
     }
 }
 

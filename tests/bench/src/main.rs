@@ -1,6 +1,7 @@
 //! `portcullis-bench`: measures what the gateway and parts of it cost. Build it with `--release`; each sub command is a module.
 #![allow(clippy::print_stdout, reason = "what was measured goes to the standard output")]
 
+mod behavior;
 mod challenges;
 mod ingest;
 mod peers;
@@ -24,6 +25,8 @@ enum Part {
     Ingest(ingest::Arguments),
     /// The gateway beside its peers, in front of the same directory (`cargo xtask bench` builds what this needs)
     Peers(peers::Arguments),
+    /// Learning and detections: time for an access, memory for accounts, beside their limits
+    Behavior(behavior::Arguments),
     /// Durable event storage: concurrent writers, each waiting for its event before the next
     Store(store::Arguments),
 }
@@ -33,6 +36,7 @@ fn main() -> anyhow::Result<()> {
         Part::Challenges(arguments) => challenges::run(&arguments),
         Part::Ingest(arguments) => ingest::run(&arguments),
         Part::Peers(arguments) => peers::run(&arguments),
+        Part::Behavior(arguments) => behavior::run(&arguments),
         Part::Store(arguments) => store::run(&arguments),
     }
 }

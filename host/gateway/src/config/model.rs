@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 
+use portcullis_behavior::detections::{Detections, Exclusion};
 use portcullis_core::policy::{FailMode, Mode};
 use portcullis_core::summary::Audit;
 
@@ -33,6 +34,10 @@ pub(crate) struct Config {
     pub(crate) policies: Vec<Policy>,
     #[serde(default)]
     pub(crate) behavior: Behavior,
+    #[serde(default)]
+    pub(crate) detection: Detections,
+    #[serde(default, rename = "exclusion")]
+    pub(crate) exclusions: Vec<Exclusion>,
     #[serde(default)]
     pub(crate) challenge: Challenge,
     #[serde(default)]
@@ -445,11 +450,18 @@ pub(crate) struct Behavior {
     pub(crate) learning_accesses: u64,
     pub(crate) forget_after_days: u32,
     pub(crate) shared_from_accounts: u64,
+    pub(crate) risk_half_life_hours: u32,
 }
 
 impl Default for Behavior {
     fn default() -> Self {
-        Self { learning_days: 7, learning_accesses: 20, forget_after_days: 180, shared_from_accounts: 10 }
+        Self {
+            learning_days: 7,
+            learning_accesses: 20,
+            forget_after_days: 180,
+            shared_from_accounts: 10,
+            risk_half_life_hours: 24,
+        }
     }
 }
 
@@ -507,6 +519,21 @@ pub(crate) struct Application {
 pub(crate) struct Site {
     pub(crate) name: String,
     pub(crate) networks: Vec<IpNet>,
+    pub(crate) position: Option<SitePosition>,
+}
+
+/// Where a site is on Earth, in degrees and kilometres.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct SitePosition {
+    pub(crate) latitude: f64,
+    pub(crate) longitude: f64,
+    #[serde(default = "fifty")]
+    pub(crate) uncertainty_km: f64,
+}
+
+fn fifty() -> f64 {
+    50.0
 }
 
 #[derive(Debug, Clone, Deserialize)]

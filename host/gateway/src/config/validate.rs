@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use portcullis_behavior::detections::{CATALOGUE, Group};
 use portcullis_core::{Secret, dn};
 
 use super::model::{
@@ -52,6 +53,7 @@ pub(super) fn validate(config: &Config) -> Vec<Problem> {
             }
         }
     }
+    behavior(&mut problems, config);
     if config.challenge.timeout_seconds == 0
         || config.challenge.timeout_seconds > config.challenge.timeout_limit_seconds
     {
@@ -77,6 +79,49 @@ pub(super) fn validate(config: &Config) -> Vec<Problem> {
         }
     }
     problems
+}
+
+fn behavior(problems: &mut Vec<Problem>, config: &Config) {
+    for (detection, setting, text) in config.detection.problems() {
+        problems.push(Problem::new(["detection", detection, &setting], text));
+    }
+    if config.behavior.risk_half_life_hours == 0 {
+        problems.push(Problem::new(["behavior", "risk-half-life-hours"], "is 0, with which no risk would last"));
+    }
+    let known = || CATALOGUE.iter().map(|about| about.name).chain(Group::ALL.map(Group::as_str)).chain(["*"]);
+    for (index, exclusion) in config.exclusions.iter().enumerate() {
+        let position = index.to_string();
+        for (nth, name) in exclusion.detections.iter().enumerate().filter(|(_, name)| !known().any(|one| one == *name))
+        {
+            let near = known().map(|one| (strsim::jaro_winkler(name, one), one)).max_by(|a, b| a.0.total_cmp(&b.0));
+            let advice = near.filter(|(likeness, _)| *likeness > 0.75).map_or_else(
+                || "docs/administration.md lists all detections and their groups".to_owned(),
+                |(_, one)| format!("did you mean `{one}`?"),
+            );
+            let text = format!("there is no detection or group of detections named `{name}`; {advice}");
+            problems.push(Problem::new(["exclusion", &position, "detections", &nth.to_string()], text));
+        }
+        if exclusion.accounts.is_empty() && exclusion.networks.is_empty() {
+            let text =
+                "would exclude everybody: name `accounts` or `networks`, or set enabled = false for the detection";
+            problems.push(Problem::new(["exclusion", &position], text));
+        }
+    }
+    for (index, site) in config.sites.iter().enumerate() {
+        let Some(at) = site.position else { continue };
+        let mut wrong = |key: &str, text: &str| {
+            problems.push(Problem::new(["site", &index.to_string(), "position", key], text));
+        };
+        if !(-90.0..=90.0).contains(&at.latitude) {
+            wrong("latitude", "has to be between -90 (south) and 90 degrees");
+        }
+        if !(-180.0..=180.0).contains(&at.longitude) {
+            wrong("longitude", "has to be between -180 (west) and 180 degrees");
+        }
+        if !(0.0..=20_000.0).contains(&at.uncertainty_km) {
+            wrong("uncertainty-km", "has to be between 0 and 20000");
+        }
+    }
 }
 
 /// The secret itself.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use portcullis_core::challenge::Forget;
 use portcullis_core::cloud::{FollowUp, Foreign, OpenFollowUp};
 use portcullis_core::event::{AccessEvent, AdministrationEvent, Event, Record};
+use portcullis_core::gate::Tried;
 use portcullis_core::incident::IncidentChange;
 use portcullis_core::plugin::ConnectorError;
 use portcullis_core::policy::Severity;
@@ -192,6 +193,7 @@ impl Cloud {
         });
         let next = told.account.clone().and_then(|account| reader.enforcement(&event, account));
         guard.counts.add(&event);
+        guard.learn(&event, Tried::Nothing);
         self.counts.asked.fetch_add(1, Ordering::Relaxed);
         let has_next = next.is_some();
         let record = Record { event: Event::Access(Box::new(event)), learned, incidents: finished.incidents };

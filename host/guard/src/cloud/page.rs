@@ -5,8 +5,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use portcullis_behavior as behavior;
+use portcullis_behavior::seen::Place;
 use portcullis_core::cloud::{FollowUp, Foreign, ForeignRecord, SourcePage, SourceState};
 use portcullis_core::event::{AccessEvent, Decision, Event, Record};
+use portcullis_core::gate::Tried;
 use portcullis_core::learned::{AccountHistory, Association, EndpointHistory, Observation};
 use portcullis_core::policy::Mode;
 use portcullis_core::source::{ForeignEvent, Position};
@@ -130,6 +132,7 @@ impl Reader {
         };
         guard.counts.add(&event);
         let forget = trust::against(&event, now);
+        guard.learn(&event, Tried::Nothing);
         let record = Record { event: Event::Access(Box::new(event)), learned, incidents };
         Ok(ForeignRecord { id, record, follow_up, forget })
     }
@@ -150,7 +153,10 @@ impl Reader {
         whose: &Whose,
         habits: &mut Habits,
     ) -> Result<Access, Trouble> {
-        let account = whose.account.clone();
+        let mut account = whose.account.clone();
+        if let Some(account) = &mut account {
+            guard.correct(account);
+        }
         let mut signals = Vec::new();
         let mut endpoint = None;
         if let Some(address) = event.address.map(|address| address.to_canonical()) {
@@ -168,7 +174,7 @@ impl Reader {
             signals = noticed.signals;
         }
         let application = event.application.clone().unwrap_or_else(|| self.source.name.to_string());
-        Ok(Access {
+        let mut access = Access {
             id: guard.rooms.ids.event_id(event.at),
             at: event.at,
             source: self.source.name.to_string(),
@@ -178,8 +184,11 @@ impl Reader {
             target: Target { application: cut(application, LONGEST_TEXT), entry: None },
             operation: event.operation.clone(),
             outcome: event.outcome,
-            signals,
-        })
+            signals: Vec::new(),
+        };
+        let place = event.position.and_then(Place::of_position);
+        guard.look(&mut access, place, true, Tried::Nothing, signals).await.map_err(Trouble::of)?;
+        Ok(access)
     }
 }
 

@@ -1,6 +1,7 @@
 //! A made-up world around the guard: every room is a fake that the test can look into.
 
 mod codes;
+mod profiles;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -12,7 +13,7 @@ use async_trait::async_trait;
 use portcullis_core::challenge::{ChallengeRecord, ChallengeState, Forget, RememberKey};
 use portcullis_core::directory::{Directory, DirectoryAccount, DirectoryError};
 use portcullis_core::event::{AccessEvent, Event, Record};
-use portcullis_core::gate::{Answer, Asked, Claim, Connection, Gate, Permit};
+use portcullis_core::gate::{Answer, Asked, Claim, Connection, Gate, Permit, Tried};
 use portcullis_core::learned::{AccountHistory, Association, EndpointHistory};
 use portcullis_core::plugin::{
     Authenticator, ChallengeContext, ConnectorError, Health, PluginFault, Policy, Progress, Prompt, StartError, Step,
@@ -40,6 +41,7 @@ pub struct World {
     pub kind: Mutex<Option<AccountKind>>,
     /// Somebody else has alice's mail address.
     pub two_alices: AtomicBool,
+    pub profiles: profiles::Profiles,
     ids: AtomicU64,
     epoch: Mutex<Option<tokio::time::Instant>>,
 }
@@ -360,13 +362,27 @@ pub fn scene_among(
     choose: impl FnOnce(&mut Options),
     furnish: impl FnOnce(&mut Rooms),
 ) -> Scene {
-    let world = Arc::new(World::default());
+    scene_of_world(Arc::new(World::default()), policies, choose, furnish)
+}
+
+/// Another guard over the rooms of this one.
+pub fn scene_over(scene: &Scene, policies: Vec<PolicyEntry>) -> Scene {
+    scene_of_world(scene.world.clone(), policies, |_| {}, |_| {})
+}
+
+fn scene_of_world(
+    world: Arc<World>,
+    policies: Vec<PolicyEntry>,
+    choose: impl FnOnce(&mut Options),
+    furnish: impl FnOnce(&mut Rooms),
+) -> Scene {
     let phone = Arc::new(Phone::default());
     let mut rooms = Rooms {
         directory: world.clone(),
         events: world.clone(),
         learned: world.clone(),
         challenges: world.clone(),
+        profiles: world.clone(),
         clock: world.clone(),
         ids: world.clone(),
     };
@@ -379,6 +395,7 @@ pub fn scene_among(
             learning_accesses: 1,
             ..portcullis_behavior::Settings::default()
         },
+        positions: BTreeMap::new(),
         challenge_timeout: Duration::from_secs(60),
         challenge_timeout_limit: Duration::from_secs(120),
         challenge_budget: ChallengeBudget { per_hour: 6, denials_in_a_row: 2, ..ChallengeBudget::default() },
@@ -414,6 +431,7 @@ pub fn bind_from(address: &str) -> Asked {
         outcome: Outcome::Success,
         directory_result: Some(0),
         code: None,
+        tried: Tried::Nothing,
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::hash_map::RandomState;
 use std::future::pending;
 use std::hash::{BuildHasher as _, Hasher as _};
 
-use portcullis_core::gate::{Answer, Asked, Claim, Gate, Permit as _};
+use portcullis_core::gate::{Answer, Asked, Claim, Gate, Permit as _, Tried};
 use portcullis_core::{BindMethod, BoxFuture, Operation, Outcome};
 use tokio::time::Instant;
 
@@ -111,7 +111,8 @@ impl<G: Gate> Session<'_, G> {
         let attempt = match BindAttempt::new(&frame) {
             Ok(attempt) => {
                 let delimiter = self.shared.listener().rules.appended_codes.as_deref();
-                attempt.without_code(delimiter).after(self.sasl.take())
+                let gate = self.shared.gate();
+                attempt.without_code(delimiter).after(self.sasl.take()).tagged(|password| gate.password_tag(password))
             }
             Err(error) => {
                 let code = match error {
@@ -156,7 +157,10 @@ impl<G: Gate> Session<'_, G> {
     /// Refuses a bind without asking the directory, and records that.
     pub(super) fn refuse_bind(&mut self, frame: &Frame, code: Code, why: &str) {
         let asked = match decode::bind(frame) {
-            Ok(bind) => bind_asked(&self.connection, &bind, said(&bind), Outcome::Failure, None),
+            Ok(mut bind) => {
+                bind.tag(frame, |password| self.shared.gate().password_tag(password));
+                bind_asked(&self.connection, &bind, said(&bind), Outcome::Failure, None)
+            }
             Err(_) => Asked {
                 connection: self.connection.clone(),
                 claim: Claim::Unreadable,
@@ -165,6 +169,7 @@ impl<G: Gate> Session<'_, G> {
                 outcome: Outcome::Failure,
                 directory_result: None,
                 code: None,
+                tried: Tried::Nothing,
             },
         };
         self.shared.metrics().request(op::BIND, Handling::Refused);

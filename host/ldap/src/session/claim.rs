@@ -21,6 +21,7 @@ pub(super) fn bind_asked(
         outcome,
         directory_result,
         code: bind.code.clone(),
+        tried: bind.tried,
     }
 }
 

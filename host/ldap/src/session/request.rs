@@ -2,8 +2,8 @@
 
 use std::task::{Context, Poll, Waker};
 
-use portcullis_core::gate::{Answer, Asked, Gate, Permit as _};
-use portcullis_core::{BoxFuture, Outcome};
+use portcullis_core::gate::{Answer, Asked, Gate, Permit as _, Tried};
+use portcullis_core::{BoxFuture, OperationKind, Outcome};
 
 use tokio::time::Instant;
 
@@ -15,6 +15,7 @@ use crate::encode::{Code, OwnAnswer, OwnRequest};
 use crate::frame::{Frame, op};
 use crate::listener::Mode;
 use crate::metrics::{Handling, Limit};
+use crate::notable;
 
 impl<G: Gate> Session<'_, G> {
     /// Takes the client's next message.
@@ -80,7 +81,12 @@ impl<G: Gate> Session<'_, G> {
         };
         let gate = self.shared.gate();
         let base = self.tally.new_base(&frame);
-        match gate.pass(kind, frame) {
+        let passed = if kind == OperationKind::Search && gate.notable().is_some_and(|what| notable::is(&frame, what)) {
+            Err(frame)
+        } else {
+            gate.pass(kind, frame)
+        };
+        match passed {
             Ok(permitted) => {
                 self.tally.passed(kind, base);
                 self.forward(id, request, permitted)
@@ -115,6 +121,7 @@ impl<G: Gate> Session<'_, G> {
             outcome: Outcome::Pending,
             directory_result: None,
             code: None,
+            tried: Tried::Nothing,
         }
     }
 

@@ -122,6 +122,7 @@ pub fn summary(number: u128, account: &str) -> Event {
         client: Some("192.0.2.7:50123".parse().unwrap()),
         connections: 1,
         tally,
+        signals: Vec::new(),
     }))
 }
 

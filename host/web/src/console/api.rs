@@ -27,7 +27,7 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    fn limit(&self) -> Result<u32, Failure> {
+    pub(crate) fn limit(&self) -> Result<u32, Failure> {
         match self.limit.unwrap_or(USUAL_LIMIT) {
             limit @ 1..=HIGHEST_LIMIT => Ok(limit),
             _ => Err(Failure::Malformed),

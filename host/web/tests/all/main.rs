@@ -9,6 +9,7 @@ mod challenge;
 mod codes;
 mod limits;
 mod notify;
+mod risk;
 mod routes;
 mod sign_in;
 mod stage;

@@ -8,7 +8,7 @@ use portcullis_core::Timestamp;
 use portcullis_core::policy::Severity;
 
 /// What was decided on by hand.
-const EXPECTED: [(&str, &str, Authority); 26] = [
+const EXPECTED: [(&str, &str, Authority); 32] = [
     ("GET", "/", Authority::Anybody),
     ("GET", "/healthz", Authority::Anybody),
     ("GET", "/static/console.css", Authority::Anybody),
@@ -34,6 +34,12 @@ const EXPECTED: [(&str, &str, Authority); 26] = [
     ("GET", "/api/v1/events", Authority::ClientSession),
     ("GET", "/api/v1/incidents", Authority::ClientSession),
     ("GET", "/api/v1/connectors", Authority::ClientSession),
+    ("GET", "/api/v1/risk/{kind}", Authority::ClientSession),
+    ("GET", "/api/v1/risk/{kind}/{key}", Authority::ClientSession),
+    ("POST", "/api/v1/risk/{kind}/{key}/add", Authority::SessionForm),
+    ("POST", "/api/v1/risk/{kind}/{key}/put-out", Authority::SessionForm),
+    ("GET", "/api/v1/accounts/kinds", Authority::ClientSession),
+    ("POST", "/api/v1/accounts/{key}/kind", Authority::SessionForm),
     ("GET", "/notify/events", Authority::Machine),
 ];
 
@@ -46,7 +52,8 @@ fn every_route_has_the_authority_that_was_decided_on() {
 /// The route with parameters that exist.
 fn real(route: Route) -> String {
     let incident = sample::incident(1, "bob", Severity::Low, "title", Timestamp(BEGIN)).id;
-    route.path.replace("{token}", sample::link(1).reveal()).replace("{id}", &incident.to_string())
+    let path = route.path.replace("{token}", sample::link(1).reveal()).replace("{id}", &incident.to_string());
+    path.replace("{kind}", "accounts").replace("{key}", "bob-id")
 }
 
 /// A stage on which every route has something to show.
@@ -119,6 +126,7 @@ async fn every_route_refuses_whoever_lacks_its_authority() {
         }
     }
     // Nothing of all this has had an effect.
+    assert!(stage.world.risks.changes.lock().unwrap().is_empty());
     let incidents = signed_in.json("/api/v1/incidents").await;
     assert_eq!(incidents["incidents"][0]["state"], "open");
     let view = stage.world.desk.view(&sample::link(1)).unwrap();

@@ -2,6 +2,7 @@
 #![allow(dead_code, missing_docs, reason = "shared by the tests and the preview, each of which uses a part of it")]
 
 mod desk;
+mod risks;
 pub mod sample;
 mod store;
 
@@ -17,6 +18,7 @@ use portcullis_web::WebState;
 pub use desk::FakeDesk;
 #[allow(unused_imports, reason = "the preview does not look at what pages say")]
 pub use desk::Said;
+pub use risks::FakeRisks;
 pub use store::FakeStore;
 
 /// 2026-11-24T10:00:00Z.
@@ -59,6 +61,7 @@ impl Ids for FakeIds {
 pub struct World {
     pub desk: Arc<FakeDesk>,
     pub store: Arc<FakeStore>,
+    pub risks: Arc<FakeRisks>,
     pub clock: Arc<FakeClock>,
     pub ids: Arc<FakeIds>,
     pub healthy: Arc<AtomicBool>,
@@ -71,6 +74,7 @@ impl World {
         Self {
             desk: Arc::default(),
             store: Arc::default(),
+            risks: Arc::default(),
             clock: Arc::new(FakeClock(AtomicU64::new(BEGIN))),
             ids: Arc::default(),
             healthy: Arc::new(AtomicBool::new(true)),
@@ -87,6 +91,7 @@ impl World {
             events: self.store.clone(),
             incidents: self.store.clone(),
             settings: self.store.clone(),
+            risks: self.risks.clone(),
             clock: self.clock.clone(),
             ids: self.ids.clone(),
             connectors: Arc::new(move || connectors.lock().unwrap().clone()),

@@ -211,6 +211,7 @@ pub fn summary(number: u64, login: &str, at: Timestamp) -> SessionSummary {
         client: Some("10.1.9.3:50123".parse().unwrap()),
         connections: 1,
         tally,
+        signals: Vec::new(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Everything around the guard that is not measured.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::ensure;
 use async_trait::async_trait;
 use portcullis_core::directory::{Directory, DirectoryAccount, DirectoryError};
-use portcullis_core::gate::{Asked, Claim, Connection};
+use portcullis_core::gate::{Asked, Claim, Connection, Tried};
 use portcullis_core::plugin::{
     Authenticator, ChallengeContext, ConnectorError, Health, PluginFault, Policy, Progress, Prompt, StartError, Step,
 };
@@ -35,6 +35,7 @@ pub(super) fn guard(store: &Arc<Store>, phone: &Arc<Phone>, world: Arc<World>) -
         directory: world.clone(),
         events: store.clone(),
         learned: store.clone(),
+        profiles: store.clone(),
         challenges: store.clone(),
         clock: world.clone(),
         ids: world,
@@ -44,6 +45,7 @@ pub(super) fn guard(store: &Arc<Store>, phone: &Arc<Phone>, world: Arc<World>) -
         surroundings: Surroundings::default(),
         accounts_without_entry: vec![],
         behavior: portcullis_behavior::Settings::default(),
+        positions: BTreeMap::new(),
         challenge_timeout: hour,
         challenge_timeout_limit: hour,
         challenge_budget: ChallengeBudget::default(),
@@ -81,6 +83,7 @@ pub(super) fn bind(number: u32, people: u32, listener: &str) -> Asked {
         outcome: Outcome::Success,
         directory_result: Some(0),
         code: None,
+        tried: Tried::Nothing,
     }
 }
 

@@ -7,11 +7,13 @@ mod events;
 mod incidents;
 mod learned;
 mod plugin_state;
+mod profiles;
 mod settings;
 mod sources;
 
 use async_trait::async_trait;
 use portcullis_core::cloud::{CloudAccountStore, SourceStore};
+use portcullis_core::profile::ProfileStore;
 use portcullis_core::store::{
     ChallengeStore, EventStore, IncidentStore, LearnedStore, PluginStateStore, SettingsStore,
 };
@@ -28,6 +30,7 @@ pub trait Place: Sized + Send + Sync {
         + PluginStateStore
         + SourceStore
         + CloudAccountStore
+        + ProfileStore
         + Clone
         + 'static;
 
@@ -80,5 +83,10 @@ contract! { sqlite: crate::sqlite::Folder =>
         what_has_to_follow_is_kept_until_it_is_done,
     }
     cloud_accounts { a_person_s_word_outlives_what_is_found }
+    profiles {
+        profiles_are_replaced_and_survive_reopening, the_riskiest_come_first,
+        an_unfinished_mark_stands_beside_the_last_finished_one, events_come_in_their_order,
+        a_kind_is_decided_with_an_event_and_taken_back,
+    }
     plugin_state { values_are_kept_per_plugin, the_quota_holds, any_text_is_a_key }
 }

@@ -1,0 +1,52 @@
+//! `sensitive-attribute-written`: somebody writes an attribute that gives power over an account.
+//!
+//! Threshold: one change of one of `attributes`, or of the `AdminSDHolder` entry. Not by a computer's own account, which writes its
+//! service principals itself. Learning period: none. False positives: setting up services, devices and delegation. MITRE ATT&CK:
+//! T1098 (Account Manipulation).
+
+use portcullis_core::{AccountKind, Operation, dn};
+
+use super::{About, Group, Scene, Weights};
+
+/// What it is about.
+pub const ABOUT: About = About {
+    name: "sensitive-attribute-written",
+    group: Group::Changes,
+    technique: Some("T1098"),
+    score: 60,
+    weights: Weights { account: 40, endpoint: 20, application: 0 },
+};
+
+settings! { ABOUT;
+    /// Attributes.
+    attributes: Vec<String> = POWERFUL.map(str::to_owned).to_vec(),
+}
+
+/// Why the signal is given; none where it is not.
+#[must_use]
+pub fn look(scene: &Scene<'_>, settings: &Settings) -> Option<String> {
+    let Operation::Modify(attributes) = scene.seen.operation else { return None };
+    if scene.seen.account.is_some_and(|account| account.kind == AccountKind::Machine) {
+        return None;
+    }
+    let entry = scene.seen.entry.unwrap_or_default();
+    if dn::leaf(entry).is_some_and(|leaf| leaf.eq_ignore_ascii_case("AdminSDHolder")) {
+        return Some("It changes AdminSDHolder, whose rights every protected account inherits.".to_owned());
+    }
+    let names = attributes.iter().map(|attribute| attribute.split(';').next().unwrap_or(attribute));
+    let is_powerful = |name: &&str| settings.attributes.iter().any(|powerful| powerful.eq_ignore_ascii_case(name));
+    names.clone().find(is_powerful).map(|name| format!("It writes {name} of {entry}."))
+}
+
+/// Keys, delegation, service principals, earlier identities, and what logs in with a certificate or a script.
+pub const POWERFUL: [&str; 9] = [
+    "msDS-KeyCredentialLink",
+    "msDS-AllowedToActOnBehalfOfOtherIdentity",
+    "msDS-AllowedToDelegateTo",
+    "servicePrincipalName",
+    "nTSecurityDescriptor",
+    "sIDHistory",
+    "altSecurityIdentities",
+    "scriptPath",
+    "sshPublicKey",
+];

@@ -1,0 +1,65 @@
+//! What is learned: a profile for each account, endpoint and application.
+//!
+//! A profile is bounded whatever happens ([`MOST_BYTES`]), fades (a month ago weighs half), can be merged with what another
+//! gateway learned of the same subject, and is stored as a version and what `postcard` makes of it. Some of it, about passwords
+//! that were tried, is in memory alone.
+
+mod account;
+mod application;
+pub(crate) mod decayed;
+mod endpoint;
+#[cfg(test)]
+mod tests;
+pub(crate) mod window;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use account::AccountProfile;
+pub(crate) use account::SAME_PLACE_KM;
+pub use application::ApplicationProfile;
+pub use endpoint::EndpointProfile;
+
+use crate::risk::Risk;
+
+/// No profile takes more than so many octets in the store. In memory it is about twice that at most.
+pub const MOST_BYTES: usize = 16 * 1024;
+
+/// Version of the stored form.
+const VERSION: u8 = 1;
+/// Octets of a name that are kept.
+const LONGEST_NAME: usize = 128;
+
+/// What all profiles can.
+pub trait Profile: Default + Clone + Serialize + DeserializeOwned {
+    /// Adds what another gateway learned of the same subject. The order does not matter.
+    fn merge(&mut self, other: &Self);
+
+    /// The subject's risk.
+    fn risk(&self) -> &Risk;
+
+    /// The same, to be changed.
+    fn risk_mut(&mut self) -> &mut Risk;
+
+    /// Its name for people; none where the subject's key is that.
+    fn name(&self) -> Option<&str>;
+
+    /// The stored form.
+    #[must_use]
+    fn encode(&self) -> Vec<u8> {
+        // Writing to memory fails for what has no length beforehand, and there is none of that here.
+        let octets = postcard::to_extend(self, vec![VERSION]);
+        octets.unwrap_or_default()
+    }
+
+    /// From the stored form; none where it is of a version, or damaged in a way, that nobody can read.
+    #[must_use]
+    fn decode(octets: &[u8]) -> Option<Self> {
+        let (version, rest) = octets.split_first()?;
+        (*version == VERSION).then(|| postcard::from_bytes(rest).ok())?
+    }
+}
+
+fn cut(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(LONGEST_NAME)).unwrap_or(text)
+}

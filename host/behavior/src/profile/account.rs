@@ -1,0 +1,306 @@
+//! What is learned of an account.
+
+use std::net::IpAddr;
+
+use portcullis_core::event::AccessEvent;
+use portcullis_core::gate::{PasswordTag, Tried};
+use portcullis_core::policy::ChallengeOutcome;
+use portcullis_core::summary::Tally;
+use portcullis_core::{AccountKind, Operation, OperationKind, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::decayed::{Histogram, Timing, Volume, hour, weekday};
+use super::window::{Habits, Recent, Window, seconds};
+use super::{Profile, cut};
+use crate::risk::Risk;
+use crate::seen::{Place, Seen, short};
+
+/// What is kept of an account at most.
+const MOST_APPLICATIONS: usize = 24;
+const MOST_ENDPOINTS: usize = 32;
+const MOST_PLACES: usize = 12;
+const MOST_TARGETS: usize = 32;
+const MOST_SHAPES: usize = 16;
+const MOST_TRIED: usize = 64;
+/// Positions that are so near to each other are one place.
+pub(crate) const SAME_PLACE_KM: f32 = 200.0;
+
+/// What is learned of an account.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct AccountProfile {
+    pub(crate) login: String,
+    /// What was known to stand behind it last.
+    pub(crate) kind: Option<AccountKind>,
+    /// The first and the latest login with success, in seconds since 1970; 0 before the first.
+    pub(crate) first: u32,
+    pub(crate) last: u32,
+    /// Logins with success.
+    pub(crate) logins: u64,
+    pub(crate) hours: Histogram,
+    pub(crate) weekdays: Histogram,
+    pub(crate) operations: Histogram,
+    /// Operations and entries read, a day.
+    pub(crate) volume: Volume,
+    pub(crate) entries: Volume,
+    pub(crate) applications: Habits<String>,
+    pub(crate) endpoints: Habits<IpAddr>,
+    pub(crate) places: Vec<Visited>,
+    /// Where it was last.
+    pub(crate) latest_place: Option<Fix>,
+    pub(crate) timing: Timing,
+    /// Logins of the last hour.
+    pub(crate) recent: Option<Box<Window>>,
+    /// The same, refused.
+    pub(crate) failures: Option<Box<Window>>,
+    /// Endpoints that the refused ones came from.
+    pub(crate) failed_from: Recent<u32>,
+    /// Endpoints and applications of the last hours that were new to it.
+    pub(crate) new_targets: Recent<u32>,
+    /// Shapes of its searches' filters.
+    pub(crate) shapes: Habits<u32>,
+    /// Challenges that were approved, ever, and those of the last hour that were not.
+    pub(crate) approvals: u32,
+    pub(crate) unanswered: Option<Box<Window>>,
+    pub(crate) risk: Risk,
+    /// Different passwords that were tried and refused lately. Never stored.
+    #[serde(skip)]
+    pub(crate) tried: Recent<u64>,
+}
+
+/// A place where an account has been.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Visited {
+    pub(crate) place: Place,
+    pub(crate) last: u32,
+    pub(crate) count: u32,
+}
+
+/// A place and when.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Fix {
+    pub(crate) place: Place,
+    pub(crate) at: Timestamp,
+    pub(crate) in_cloud: bool,
+}
+
+impl AccountProfile {
+    /// An access is over.
+    pub(crate) fn learn(&mut self, seen: &Seen<'_>, event: &AccessEvent, teaches: bool) {
+        if let Some(account) = seen.account {
+            cut(&account.login).clone_into(&mut self.login);
+            self.kind = Some(account.kind);
+        }
+        self.learn_challenges(event);
+        if seen.is_failed_login() {
+            self.fail(seen);
+        } else if teaches {
+            self.operations.add(seen.operation.kind() as usize, OperationKind::ALL.len(), 1.0, seen.at);
+            self.volume.add(1, seen.at);
+            if let Operation::Search(Some(search)) = seen.operation {
+                self.shapes.did(&short(&crate::filter::shape(&search.filter)), seen.at, MOST_SHAPES);
+            }
+            if seen.is_login() {
+                self.log_in(seen);
+            }
+        }
+    }
+
+    /// Operations that were summed up.
+    pub(crate) fn learn_tally(&mut self, tally: &Tally, at: Timestamp) {
+        for (kind, count) in &tally.operations {
+            self.operations.add(*kind as usize, OperationKind::ALL.len(), *count as f32, at);
+        }
+        self.volume.add(tally.total(), at);
+        self.entries.add(tally.entries, at);
+    }
+
+    fn log_in(&mut self, seen: &Seen<'_>) {
+        let now = seconds(seen.at);
+        if self.last > 0 && now > self.last {
+            self.timing.add((now - self.last) as f32);
+        }
+        if let Some(address) = seen.address {
+            // Before they are habits: whether they are new is the question.
+            if self.logins > 0 && self.endpoints.get(&address).is_none() {
+                self.new_targets.saw(short(&address.to_string()), seen.at, MOST_TARGETS);
+            }
+            self.endpoints.did(&address, seen.at, MOST_ENDPOINTS);
+        }
+        let application = cut(seen.application);
+        if self.logins > 0 && self.applications.get(application).is_none() {
+            self.new_targets.saw(short(application), seen.at, MOST_TARGETS);
+        }
+        self.applications.did(application, seen.at, MOST_APPLICATIONS);
+        self.first = if self.first == 0 { now } else { self.first.min(now) };
+        self.last = self.last.max(now);
+        self.logins = self.logins.saturating_add(1);
+        self.hours.add(hour(seen.at), 24, 1.0, seen.at);
+        self.weekdays.add(weekday(seen.at), 7, 1.0, seen.at);
+        self.recent.get_or_insert_default().add(seen.at);
+        self.tried = Recent::default();
+        if let Some(place) = seen.place {
+            self.visit(place, seen);
+        }
+    }
+
+    fn visit(&mut self, place: Place, seen: &Seen<'_>) {
+        let now = seconds(seen.at);
+        if self.latest_place.is_none_or(|latest| latest.at <= seen.at) {
+            self.latest_place = Some(Fix { place, at: seen.at, in_cloud: seen.in_cloud });
+        }
+        match self.places.iter_mut().find(|known| known.place.distance_km(&place) <= SAME_PLACE_KM) {
+            Some(known) => {
+                known.last = known.last.max(now);
+                known.count = known.count.saturating_add(1);
+            }
+            None => {
+                self.places.push(Visited { place, last: now, count: 1 });
+                bound_places(&mut self.places);
+            }
+        }
+    }
+
+    fn fail(&mut self, seen: &Seen<'_>) {
+        if let Some(address) = seen.address {
+            self.failed_from.saw(short(&address.to_string()), seen.at, MOST_TARGETS);
+        }
+        match seen.tried {
+            Tried::Password(PasswordTag(tag)) => {
+                let is_new = !self.tried.has(tag, seen.at, 60);
+                self.tried.saw(tag, seen.at, MOST_TRIED);
+                // The same wrong password again is a program that was not told the new one, and no guess.
+                if is_new {
+                    self.failures.get_or_insert_default().add(seen.at);
+                }
+            }
+            Tried::Nothing => self.failures.get_or_insert_default().add(seen.at),
+            Tried::EmptyPassword => {}
+        }
+    }
+
+    fn learn_challenges(&mut self, event: &AccessEvent) {
+        for challenge in event.challenges.iter().filter(|challenge| !challenge.remembered && challenge.id.is_some()) {
+            match challenge.outcome {
+                ChallengeOutcome::Approved => self.approvals = self.approvals.saturating_add(1),
+                ChallengeOutcome::Denied
+                | ChallengeOutcome::Expired
+                | ChallengeOutcome::Closed
+                | ChallengeOutcome::Failed => self.unanswered.get_or_insert_default().add(event.access.at),
+                ChallengeOutcome::NotEnrolled | ChallengeOutcome::Unavailable => {}
+            }
+        }
+    }
+
+    /// Wrong passwords of the last minutes, this one included.
+    pub(crate) fn guesses(&self, seen: &Seen<'_>, minutes: u32) -> u32 {
+        let before = self.failures.as_ref().map_or(0, |failures| failures.count(seen.at, minutes));
+        let is_new = match seen.tried {
+            Tried::Password(PasswordTag(tag)) => !self.tried.has(tag, seen.at, 60),
+            Tried::Nothing => true,
+            Tried::EmptyPassword => false,
+        };
+        before + u32::from(seen.is_failed_login() && is_new)
+    }
+
+    /// Its login.
+    #[must_use]
+    pub fn login(&self) -> &str {
+        &self.login
+    }
+
+    /// Logins with success.
+    #[must_use]
+    pub fn logins(&self) -> u64 {
+        self.logins
+    }
+
+    /// What was known to stand behind it when it was used last.
+    #[must_use]
+    pub fn kind(&self) -> AccountKind {
+        self.kind.unwrap_or(AccountKind::Unknown)
+    }
+
+    /// How long it has been known, in days.
+    pub(crate) fn days_known(&self, at: Timestamp) -> u32 {
+        if self.first == 0 { 0 } else { seconds(at).saturating_sub(self.first) / 86_400 }
+    }
+}
+
+/// Keeps the places that were visited most.
+fn bound_places(places: &mut Vec<Visited>) {
+    places.sort_by(|one, other| {
+        let order = |visited: &Visited| (visited.count, visited.last);
+        order(other).cmp(&order(one)).then_with(|| one.place.latitude.total_cmp(&other.place.latitude))
+    });
+    if places.len() > MOST_PLACES {
+        // The newest one is let in for the last of them; else nothing new could ever come in.
+        let newest = places.iter().enumerate().max_by_key(|(_, visited)| visited.last).map(|(place, _)| place);
+        if let Some(newest) = newest.filter(|newest| *newest >= MOST_PLACES) {
+            places.swap(newest, MOST_PLACES - 1);
+        }
+        places.truncate(MOST_PLACES);
+    }
+}
+
+pub(super) fn merge_window(one: &mut Option<Box<Window>>, other: Option<&Window>) {
+    if let Some(other) = other {
+        one.get_or_insert_default().merge(other);
+    }
+}
+
+impl Profile for AccountProfile {
+    fn merge(&mut self, other: &Self) {
+        if (other.last, &other.login) > (self.last, &self.login) {
+            other.login.clone_into(&mut self.login);
+            self.kind = other.kind;
+        }
+        self.first = match (self.first, other.first) {
+            (0, first) | (first, 0) => first,
+            (one, two) => one.min(two),
+        };
+        self.last = self.last.max(other.last);
+        self.logins = self.logins.saturating_add(other.logins);
+        self.hours.merge(&other.hours);
+        self.weekdays.merge(&other.weekdays);
+        self.operations.merge(&other.operations);
+        self.volume.merge(&other.volume);
+        self.entries.merge(&other.entries);
+        self.applications.merge(&other.applications, MOST_APPLICATIONS);
+        self.endpoints.merge(&other.endpoints, MOST_ENDPOINTS);
+        for visited in &other.places {
+            match self.places.iter_mut().find(|known| known.place.distance_km(&visited.place) <= SAME_PLACE_KM) {
+                Some(known) => {
+                    known.last = known.last.max(visited.last);
+                    known.count = known.count.saturating_add(visited.count);
+                }
+                None => self.places.push(visited.clone()),
+            }
+        }
+        bound_places(&mut self.places);
+        self.latest_place = [self.latest_place, other.latest_place].into_iter().flatten().max_by(|one, other| {
+            one.at.cmp(&other.at).then_with(|| one.place.latitude.total_cmp(&other.place.latitude))
+        });
+        self.timing.merge(&other.timing);
+        merge_window(&mut self.recent, other.recent.as_deref());
+        merge_window(&mut self.failures, other.failures.as_deref());
+        self.failed_from.merge(&other.failed_from, MOST_TARGETS);
+        self.new_targets.merge(&other.new_targets, MOST_TARGETS);
+        self.shapes.merge(&other.shapes, MOST_SHAPES);
+        self.approvals = self.approvals.saturating_add(other.approvals);
+        merge_window(&mut self.unanswered, other.unanswered.as_deref());
+        self.risk.merge(&other.risk);
+        self.tried.merge(&other.tried, MOST_TRIED);
+    }
+
+    fn risk(&self) -> &Risk {
+        &self.risk
+    }
+
+    fn risk_mut(&mut self) -> &mut Risk {
+        &mut self.risk
+    }
+
+    fn name(&self) -> Option<&str> {
+        Some(self.login.as_str()).filter(|login| !login.is_empty())
+    }
+}
