@@ -114,7 +114,7 @@ impl Risk {
         let is_found = |name: &str| findings.clone().any(|(found, weight)| found == name && weight > 0);
         let old = self.factors.iter().filter(|factor| !is_found(&factor.name));
         let mut rest: f64 = old.map(|factor| 1.0 - factor.now(at, half_life)).product();
-        for (name, weight) in findings.clone() {
+        for (name, weight) in findings {
             let before = self.factors.iter().find(|factor| factor.name == name);
             let before = before.map_or(0.0, |factor| factor.now(at, half_life));
             rest *= 1.0 - before.max(f64::from(weight.min(100)) / 100.0);
@@ -165,10 +165,11 @@ impl Risk {
     }
 
     /// A good second factor has answered what bears these names: it weighs half from now on. Says whether anything did.
-    pub fn answer<'a>(&mut self, names: impl Iterator<Item = &'a str> + Clone) -> bool {
+    pub fn answer<'a>(&mut self, names: impl Iterator<Item = &'a str>) -> bool {
+        let names: Vec<_> = names.collect();
         let mut any = false;
         for factor in &mut self.factors {
-            if names.clone().any(|name| name == factor.name) {
+            if names.contains(&factor.name.as_str()) {
                 factor.answered = factor.answered.saturating_add(1).min(16);
                 any = true;
             }

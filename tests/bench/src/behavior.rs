@@ -160,7 +160,7 @@ fn access(number: u32, machine: u32, round: u32, kind: Kind) -> AccessEvent {
                 risk: 0,
             }),
             endpoint: Some(Endpoint {
-                address: IpAddr::V4(Ipv4Addr::from(0x0a00_0000 | (number / 4 * 5 + machine) % 40_000)),
+                address: IpAddr::V4(Ipv4Addr::from(0x0a00_0000 | ((number / 4 * 5 + machine) % 40_000))),
                 name: None,
                 site: None,
                 shared: false,

@@ -93,7 +93,7 @@ fn gist(profile: &AccountProfile, at: Timestamp) -> String {
     let mut applications: Vec<_> = profile.applications.iter().collect();
     applications.sort_by(|one, other| one.what.cmp(&other.what));
     let mut endpoints: Vec<_> = profile.endpoints.iter().collect();
-    endpoints.sort_by(|one, other| one.what.cmp(&other.what));
+    endpoints.sort_by_key(|one| one.what);
     let failures = profile.failures.as_ref().map_or(0, |failures| failures.count(at, 60));
     format!(
         "{} {} {} {hours:?} {applications:?} {endpoints:?} {failures} {} {} {} {:?}",
