@@ -148,6 +148,16 @@ impl Guard {
         Ok(self.mind.inner().memory.look(seen, settings, signals))
     }
 
+    /// Takes what is known of these into memory, where it is not there: many at once, where one question to the store for each
+    /// would take longer than everything else.
+    pub(crate) async fn prepare(&self, subjects: HashSet<Subject>) -> Result<(), StoreError> {
+        let missing: Vec<_> = {
+            let inner = self.mind.inner();
+            subjects.into_iter().filter(|subject| inner.memory.lacks(subject)).collect()
+        };
+        self.load(missing).await
+    }
+
     /// Takes profiles out of the store into memory. Those of which there is nothing begin.
     async fn load(&self, subjects: Vec<Subject>) -> Result<(), StoreError> {
         let stored = self.rooms.profiles.profiles(&subjects).await?;

@@ -11,6 +11,7 @@ use portcullis_core::event::{AccessEvent, Decision, Event, Record};
 use portcullis_core::gate::Tried;
 use portcullis_core::learned::{AccountHistory, Association, EndpointHistory, Observation};
 use portcullis_core::policy::Mode;
+use portcullis_core::profile::Subject;
 use portcullis_core::source::{ForeignEvent, Position};
 use portcullis_core::store::StoreError;
 use portcullis_core::{Access, AccountId, Endpoint, Operation, Outcome, Target, Timestamp};
@@ -79,6 +80,7 @@ impl Reader {
         let whose = self.whose_all(cloud, &events).await?;
         let mut records = Vec::with_capacity(events.len());
         let mut habits = Habits::of(&cloud.guard, &events).await.map_err(Trouble::of)?;
+        cloud.guard.prepare(self.subjects(&events, &whose)).await.map_err(Trouble::of)?;
         let now = cloud.guard.rooms.clock.now();
         for (number, event) in events.into_iter().enumerate() {
             if number % BREATH == BREATH - 1 {
@@ -93,6 +95,22 @@ impl Reader {
             records.push(record);
         }
         Ok(records)
+    }
+
+    /// All that the events are about.
+    fn subjects(&self, events: &[ForeignEvent], whose: &HashMap<String, Whose>) -> HashSet<Subject> {
+        let mut subjects = HashSet::new();
+        for event in events {
+            let account = event.identities.first().and_then(|id| whose.get(id)?.account.as_ref());
+            subjects.extend(account.map(|account| Subject::Account(account.id.clone())));
+            subjects.extend(event.address.map(|address| Subject::Endpoint(address.to_canonical())));
+            subjects.insert(Subject::Application(self.application(event.application.as_ref())));
+        }
+        subjects
+    }
+
+    fn application(&self, named: Option<&String>) -> String {
+        cut(named.cloned().unwrap_or_else(|| self.source.name.to_string()), LONGEST_TEXT)
     }
 
     async fn record(
@@ -173,7 +191,7 @@ impl Reader {
             });
             signals = noticed.signals;
         }
-        let application = event.application.clone().unwrap_or_else(|| self.source.name.to_string());
+        let application = self.application(event.application.as_ref());
         let mut access = Access {
             id: guard.rooms.ids.event_id(event.at),
             at: event.at,
@@ -181,7 +199,7 @@ impl Reader {
             account,
             endpoint,
             protection: None,
-            target: Target { application: cut(application, LONGEST_TEXT), entry: None },
+            target: Target { application, entry: None },
             operation: event.operation.clone(),
             outcome: event.outcome,
             signals: Vec::new(),
