@@ -17,6 +17,7 @@ mod clients;
 mod cloud_events;
 mod codes;
 mod console;
+mod demo;
 mod differential;
 mod directory_log;
 mod drain;

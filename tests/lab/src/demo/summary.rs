@@ -10,6 +10,9 @@ use super::print::{Page, counted, duration};
 use super::world::World;
 use crate::okta::{DEFAULT_TOKEN, Entry};
 
+/// The user that connectors ask about to learn what they may do; there is none with this id.
+const NOBODY: &str = "00uPortcullisNobody0";
+
 /// How often Okta was asked for what.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Calls {
@@ -48,6 +51,8 @@ impl Calls {
         }
         match (method, rest.as_slice()) {
             ("GET", ["me"]) => &mut self.tries,
+            // Whether the token may do something is found out by trying it on nobody.
+            (_, [NOBODY, ..]) => &mut self.tries,
             ("GET", [_]) => &mut self.people,
             ("GET", [_, "factors"]) => &mut self.phones,
             ("POST", [_, "factors", _, "verify"]) => &mut self.pushes,
@@ -193,12 +198,13 @@ mod tests {
             ("GET", "/api/v1/users/00u1/factors/opf1/transactions/v2mst.a?x=/y"),
             ("DELETE", "/api/v1/users/00u1/factors/opf1/transactions/v2mst.a"),
             ("GET", "/api/v1/org"),
+            ("POST", "/api/v1/users/00uPortcullisNobody0/factors/opfPortcullisNobody0/verify"),
             ("PUT", "/api/v1/users/00u1"),
             ("GET", "/elsewhere"),
         ] {
             *calls.kind(method, path) += 1;
         }
-        assert_eq!(calls, Calls { tries: 2, people: 1, phones: 1, pushes: 1, polls: 1, cancelled: 1, other: 2 });
+        assert_eq!(calls, Calls { tries: 3, people: 1, phones: 1, pushes: 1, polls: 1, cancelled: 1, other: 2 });
     }
 
     #[test]
