@@ -74,6 +74,8 @@ pub struct ChallengeRecord {
     pub account: AccountId,
     /// Login, for reading.
     pub login: String,
+    /// The account's risk when it was asked, 0 to 100.
+    pub risk: u8,
     /// From where the access comes.
     pub address: Option<IpAddr>,
     /// For what.

@@ -84,13 +84,15 @@ pub trait LearnedStore: Send + Sync {
 pub trait ChallengeStore: Send + Sync {
     /// Stores a challenge, or replaces what is stored under its id.
     async fn put_challenge(&self, challenge: &ChallengeRecord) -> Result<(), StoreError>;
-    /// The newest approval for the key that ended at or after `since`: which one, and when. None that was forgotten, and none
+    /// The newest approval for the key that ended at or after `since`, of an account whose risk was at least `risk` when it was
+    /// asked: which one, and when. None that was forgotten, and none
     /// when the person has refused another challenge of the account since. That an incident is opened or raised makes the
     /// account's approvals forgotten that are older than its event.
     async fn approval_since(
         &self,
         key: &RememberKey,
         since: Timestamp,
+        risk: u8,
     ) -> Result<Option<(ChallengeId, Timestamp)>, StoreError>;
     /// Makes approvals count no more.
     async fn forget(&self, what: Forget) -> Result<(), StoreError>;

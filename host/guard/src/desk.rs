@@ -34,6 +34,9 @@ use orders::Wish;
 const SHOWN_AFTER_END: Duration = Duration::from_secs(300);
 /// How long it is still shown to whoever opens the page from the machine that it was about.
 const LISTED_AFTER_END: Duration = Duration::from_secs(60);
+/// By how much an account's risk may have risen since it approved something, for that to count: points of 100. A new machine
+/// in a new place is less than that; guesses that hit are more.
+const MOST_RISEN: u8 = 40;
 /// For how long, and how often, a store that does not keep up is asked again.
 const SAVE_TRIES: u32 = 100;
 const SAVE_PAUSE: Duration = Duration::from_millis(50);
@@ -184,7 +187,9 @@ impl Desk {
     pub(crate) async fn ask(&self, question: Question, connector: Option<&Arc<dyn Authenticator>>) -> Answered {
         let now = self.shared.clock.now();
         let key = question.key();
-        if let Some(ending) = self.shared.late_answer(&key, now).await {
+        // Of an account that has become riskier than that since, earlier approvals do not count.
+        let risk = question.account.risk.saturating_sub(MOST_RISEN);
+        if let Some(ending) = self.shared.late_answer(&key, risk, now).await {
             return Answered {
                 detail: format!("{} The client had given up before.", ending.detail),
                 ..(&ending).into()
@@ -193,7 +198,7 @@ impl Desk {
         if !question.remember.is_zero() {
             let since =
                 Timestamp(now.0.saturating_sub(u64::try_from(question.remember.as_millis()).unwrap_or(u64::MAX)));
-            if let Some((id, at)) = self.shared.approval_since(&key.remember, since).await {
+            if let Some((id, at)) = self.shared.approval_since(&key.remember, since, risk).await {
                 return Answered {
                     id: Some(id),
                     outcome: ChallengeOutcome::Approved,
@@ -340,8 +345,8 @@ impl Shared {
 
     /// The latest approval that still counts; none when that cannot be read, because asking once too often is better than
     /// not asking.
-    async fn approval_since(&self, key: &RememberKey, since: Timestamp) -> Option<(ChallengeId, Timestamp)> {
-        match self.store.approval_since(key, since).await {
+    async fn approval_since(&self, key: &RememberKey, since: Timestamp, risk: u8) -> Option<(ChallengeId, Timestamp)> {
+        match self.store.approval_since(key, since, risk).await {
             Ok(found) => found.filter(|(_, at)| self.table().forgotten_before.is_none_or(|before| *at > before)),
             Err(error) => {
                 tracing::warn!(%error, "earlier approvals could not be read");
@@ -351,12 +356,12 @@ impl Shared {
     }
 
     /// An answer that came when nobody waited, good for one access, and no longer than an approval that is remembered.
-    async fn late_answer(&self, key: &Key, now: Timestamp) -> Option<Ending> {
+    async fn late_answer(&self, key: &Key, risk: u8, now: Timestamp) -> Option<Ending> {
         let ending = self.table().late.remove(key).filter(|ending| now.since(ending.at) <= self.late)?;
         if ending.outcome != ChallengeOutcome::Approved {
             return Some(ending);
         }
-        let counting = self.approval_since(&key.remember, ending.at).await;
+        let counting = self.approval_since(&key.remember, ending.at, risk).await;
         counting.is_some_and(|(_, at)| at == ending.at).then_some(ending)
     }
 

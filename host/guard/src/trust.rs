@@ -3,8 +3,7 @@
 //! That somebody approved once counts for later accesses as long as nothing speaks against its still being them. A change of
 //! the password does: whoever had the old one, and an approval that is remembered, would need no second factor for the new
 //! one. So does what a cloud service tells against the account, and what the gateway does against it. That incidents and
-//! refusals do is the store's to see, which keeps them. A risk that rises belongs here as well, once there is one: it calls
-//! [`Guard::forget`].
+//! refusals do is the store's to see, which keeps them, and the desk compares the account's risk with what it was.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -20,7 +20,9 @@ use std::time::{Duration, Instant};
 use portcullis_core::gate::{Answer, Asked, Claim, Gate as _, Permit as _};
 use portcullis_core::plugin::Progress;
 use portcullis_core::policy::*;
-use portcullis_core::{Operation, OperationKind, Outcome, PolicyName};
+use portcullis_core::profile::Subject;
+use portcullis_core::risk::{RiskChange, RiskDesk as _};
+use portcullis_core::{AccountId, Operation, OperationKind, Outcome, PolicyName};
 use portcullis_guard::PolicyEntry;
 use portcullis_guard::cloud::{Cloud, OnBlock};
 use portcullis_store::{Store, StoreOptions};
@@ -167,7 +169,7 @@ async fn what_the_directory_refused_to_change_counts_only_until_it_says_so() {
     place.change_password("uid=mallory", Some(ALICE), Some(50)).await;
     let (store, key) = (&place.store, key());
     eventually("a refused change goes on counting", || async {
-        store.approval_since(&key, portcullis_core::Timestamp(0)).await.unwrap().is_some()
+        store.approval_since(&key, portcullis_core::Timestamp(0), 0).await.unwrap().is_some()
     })
     .await;
     place.is_remembered(1).await;
@@ -178,7 +180,7 @@ async fn what_the_directory_refused_to_change_counts_only_until_it_says_so() {
 
 fn key() -> portcullis_core::challenge::RememberKey {
     portcullis_core::challenge::RememberKey {
-        account: portcullis_core::AccountId::new("alice-id"),
+        account: AccountId::new("alice-id"),
         address: Some(DESK.parse().unwrap()),
         application: "main".to_owned(),
         policy: PolicyName::new("push"),
@@ -238,6 +240,22 @@ async fn an_incident_of_any_policy_ends_it() {
 }
 
 #[tokio::test]
+async fn a_risk_that_rises_ends_it() {
+    let place = Place::remembered(vec![push_policy(HOURS)]).await;
+    let rises = |weight| {
+        let change = RiskChange::Add { name: format!("by-{weight}"), weight, reason: "stolen".to_owned() };
+        let guard = Arc::clone(&place.scene.guard);
+        async move { guard.change(&Subject::Account(AccountId::new("alice-id")), "admin", change).await.unwrap().score }
+    };
+    assert!(rises(30).await <= 40, "not by much");
+    place.is_remembered(1).await;
+    assert!(rises(60).await > 50);
+    place.is_asked(1).await;
+    // It is known now, and was no more when she approved.
+    place.is_remembered(2).await;
+}
+
+#[tokio::test]
 async fn a_refusal_from_anywhere_ends_it() {
     let place = Place::remembered(vec![push_policy(HOURS)]).await;
     place.scene.phone.answer(Progress::Denied);
@@ -256,7 +274,7 @@ async fn an_answer_that_came_late_is_no_better() {
     place.scene.phone.answer(Progress::Approved);
     let approved = || async {
         use portcullis_core::store::ChallengeStore as _;
-        place.store.approval_since(&key(), portcullis_core::Timestamp(0)).await.unwrap().is_some()
+        place.store.approval_since(&key(), portcullis_core::Timestamp(0), 0).await.unwrap().is_some()
     };
     eventually("it is approved", approved).await;
     place.change_password(ALICE, None, Some(0)).await;

@@ -24,12 +24,13 @@ impl ChallengeStore for Store {
         &self,
         key: &RememberKey,
         since: Timestamp,
+        risk: u8,
     ) -> Result<Option<(ChallengeId, Timestamp)>, StoreError> {
         // `IS` and not `=`: a key without an address means challenges without one.
         let found: Option<(Vec<u8>, i64)> = sqlx::query_as(
             "SELECT id, ended_at FROM challenges AS approved
              WHERE state = 'approved' AND account = ?1 AND application = ?2 AND policy = ?3 AND connector = ?4
-               AND address IS ?5 AND ended_at >= ?6
+               AND address IS ?5 AND ended_at >= ?6 AND risk >= ?7
                AND NOT EXISTS (SELECT 1 FROM forgotten_approvals
                                WHERE account IN (?1, '') AND before >= approved.ended_at)
                AND NOT EXISTS (SELECT 1 FROM challenges
@@ -42,6 +43,7 @@ impl ChallengeStore for Store {
         .bind(key.connector.as_str())
         .bind(key.address.map(|address| address.to_string()))
         .bind(millis(since))
+        .bind(risk)
         .fetch_optional(self.readers())
         .await
         .map_err(store_error)?;
@@ -55,7 +57,7 @@ impl ChallengeStore for Store {
         let first = millis(since).saturating_sub(CLOCK_GOES_BACK).max(0).to_be_bytes();
         let from = first.get(2..).unwrap_or_default().to_vec();
         let rows = sqlx::query(
-            "SELECT id, account, login, address, application, policy, connector, opened_at, ended_at, state
+            "SELECT id, account, login, risk, address, application, policy, connector, opened_at, ended_at, state
              FROM challenges WHERE id >= ?1 AND opened_at >= ?2 ORDER BY opened_at, id",
         )
         .bind(from)
@@ -82,8 +84,8 @@ impl ChallengeStore for Store {
 pub(crate) async fn put(connection: &mut SqliteConnection, challenge: &ChallengeRecord) -> Result<u64, Fault> {
     let done = sqlx::query(
         "INSERT OR REPLACE INTO challenges
-             (id, account, login, address, application, policy, connector, opened_at, ended_at, state)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+             (id, account, login, address, application, policy, connector, opened_at, ended_at, state, risk)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )
     .bind(challenge.id.0.as_bytes().as_slice())
     .bind(challenge.account.as_str())
@@ -95,6 +97,7 @@ pub(crate) async fn put(connection: &mut SqliteConnection, challenge: &Challenge
     .bind(millis(challenge.opened_at))
     .bind(challenge.ended_at.map(millis))
     .bind(state_text(challenge.state))
+    .bind(challenge.risk)
     .execute(connection)
     .await?;
     Ok(done.rows_affected())
@@ -110,6 +113,7 @@ fn challenge(row: &SqliteRow) -> Result<ChallengeRecord, StoreError> {
         id: ChallengeId(Uuid::from_slice(column(row, "id")?).map_err(|error| wrong("the identifier", &error))?),
         account: AccountId::new(column::<String>(row, "account")?),
         login: column(row, "login")?,
+        risk: column(row, "risk")?,
         address: address.map(|text| text.parse()).transpose().map_err(|error| wrong("the address", &error))?,
         application: column(row, "application")?,
         policy: PolicyName::new(column::<String>(row, "policy")?),

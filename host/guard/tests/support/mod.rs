@@ -162,10 +162,12 @@ impl ChallengeStore for World {
         &self,
         key: &RememberKey,
         since: Timestamp,
+        risk: u8,
     ) -> Result<Option<(ChallengeId, Timestamp)>, StoreError> {
         let challenges = self.challenges.lock().unwrap();
         let fits = |c: &&ChallengeRecord| {
             c.state == ChallengeState::Approved
+                && c.risk >= risk
                 && (&c.account, c.address, &c.application, &c.policy)
                     == (&key.account, key.address, &key.application, &key.policy)
         };
