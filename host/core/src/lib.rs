@@ -6,6 +6,7 @@
 pub mod access;
 pub mod challenge;
 pub mod cloud;
+pub mod demotion;
 pub mod directory;
 pub mod dn;
 pub mod event;

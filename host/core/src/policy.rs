@@ -122,6 +122,10 @@ pub enum Effect {
         group: String,
         /// Seconds until it is put back; 0 waits for a person.
         restore_after_seconds: u32,
+        /// How often the open incident of the account and the policy has to have been raised for it, this time included; 0
+        /// for not at all.
+        #[serde(default)]
+        from_times: u32,
     },
     /// Tell somebody.
     Notify {
@@ -154,4 +158,6 @@ pub struct Needs {
     pub connectors: Vec<ConnectorName>,
     /// Notification channels that it may name.
     pub channels: Vec<String>,
+    /// Groups, by DN or common name, that it may take accounts out of.
+    pub groups: Vec<String>,
 }

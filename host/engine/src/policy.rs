@@ -164,6 +164,7 @@ impl Warm {
             operations: needs.operations.into_iter().map(convert::operation_kind).collect(),
             connectors: needs.connectors.into_iter().map(ConnectorName::new).collect(),
             channels: needs.channels,
+            groups: needs.groups,
         })
     }
 

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use portcullis_behavior as behavior;
+use portcullis_core::demotion::Groups;
 use portcullis_core::store::PluginStateStore;
 use portcullis_core::{ListenerName, Secret};
 use portcullis_guard::cloud::Cloud;
 use portcullis_guard::{ApplicationRule, ChallengeBudget, Guard, NamedNetwork, Options, Rooms, Surroundings};
 use portcullis_ldap::{
-    Balance, BindRules, DomainNames, Limits, Listener, Lookup, LookupOptions, Mode, OpaqueSasl, Referrals, Schema,
+    Balance, BindRules, DomainNames, Limits, Listener, Lookup, LookupOptions, Members, Mode, OpaqueSasl, Referrals, Schema,
     Security, Upstream, UpstreamOptions, Upstreams,
 };
 use portcullis_store::{Store, StoreOptions};
@@ -39,6 +40,8 @@ pub(crate) struct Gateway {
     pub(crate) web_state: WebState,
     pub(crate) certificates: Certificates,
     pub(crate) statuses: Arc<Statuses>,
+    /// What takes accounts out of groups; none where nothing may.
+    pub(crate) groups: Option<Arc<dyn Groups>>,
 }
 
 /// Makes the data folder, for the gateway alone, and opens the store in it.
@@ -64,6 +67,8 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
     }
     let upstreams = upstreams(config).map_err(|problem| loaded.problems(vec![problem]))?;
     let lookup = lookup(config, upstreams.clone()).map_err(|problem| loaded.problems(vec![problem]))?;
+    let members = members(config, &lookup).map_err(|problem| loaded.problems(vec![problem]))?.map(Arc::new);
+    let groups = members.clone().map(|members| members as Arc<dyn Groups>);
     let lookup = Arc::new(lookup);
     let store = Arc::new(store.clone());
     let rooms = Rooms {
@@ -72,6 +77,7 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
         learned: store.clone(),
         profiles: store.clone(),
         challenges: store.clone(),
+        demotions: store.clone(),
         clock: Arc::new(System),
         ids: Arc::new(System),
     };
@@ -86,6 +92,7 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
         desk: guard.desk(),
         events: store.clone(),
         incidents: store.clone(),
+        demotions: store.clone(),
         settings: store,
         risks: guard.clone(),
         clock: Arc::new(System),
@@ -114,8 +121,13 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
             Ok(()) => info!("directory: the service account can read it"),
             Err(error) => error!("directory: {error}"),
         }
+        if let Some(members) = members
+            && let Err(error) = members.check().await
+        {
+            error!("demotion: {error}");
+        }
     });
-    Ok(Gateway { listeners, upstreams, guard, cloud, web, web_state, certificates, statuses })
+    Ok(Gateway { listeners, upstreams, guard, cloud, web, web_state, certificates, statuses, groups })
 }
 
 /// Loads everything that the configuration names.
@@ -165,6 +177,15 @@ pub(crate) fn lookup(config: &Config, upstreams: Upstreams) -> Result<Lookup, Pr
     options.service_groups.clone_from(&directory.service_account_groups);
     options.found_ttl = Duration::from_secs(u64::from(directory.cache_seconds));
     Ok(Lookup::new(options))
+}
+
+/// What takes accounts out of groups, where the configuration has an account for it.
+pub(crate) fn members(config: &Config, lookup: &Lookup) -> Result<Option<Members>, Problem> {
+    let Some(demotion) = &config.demotion else { return Ok(None) };
+    let password =
+        config::secret(&demotion.password).map_err(|message| Problem::new(["demotion", "password"], message))?;
+    let vital = demotion.vital_groups.clone();
+    Ok(Some(Members::new(lookup, demotion.service_account.clone(), password, vital)))
 }
 
 /// The servers of the directory. Made once: what is cloned of them shares TLS sessions.

@@ -35,7 +35,10 @@ pub(crate) fn check(file: &Path, offline: bool) -> Result<ExitCode> {
         runtime.block_on(async {
             match lookups {
                 Err(problem) => problems.push(problem),
-                Ok(lookups) => ask_servers(lookups, &mut problems).await?,
+                Ok(lookups) => {
+                    try_demotion(config, &lookups, &mut problems).await?;
+                    ask_servers(lookups, &mut problems).await?;
+                }
             }
             ask_connectors(config, &plugins, &mut problems).await
         })?;
@@ -51,6 +54,25 @@ pub(crate) fn check(file: &Path, offline: bool) -> Result<ExitCode> {
 fn lookups(config: &Config) -> Result<Vec<(String, Lookup)>, Problem> {
     let upstreams = assemble::upstreams(config)?;
     upstreams.each().map(|(server, only)| Ok((server, assemble::lookup(config, only)?))).collect()
+}
+
+/// The account that takes others out of groups, at each server.
+async fn try_demotion(
+    config: &Config,
+    lookups: &[(String, Lookup)],
+    problems: &mut Vec<Problem>,
+) -> io::Result<()> {
+    for (server, lookup) in lookups {
+        match assemble::members(config, lookup) {
+            Ok(None) => {}
+            Ok(Some(members)) => match members.check().await {
+                Ok(()) => say(format_args!("demotion {server}: the account can read the directory and finds the vital groups"))?,
+                Err(error) => problems.push(Problem::new(["demotion"], format!("{server}: {error}"))),
+            },
+            Err(problem) => problems.push(problem),
+        }
+    }
+    Ok(())
 }
 
 async fn ask_servers(lookups: Vec<(String, Lookup)>, problems: &mut Vec<Problem>) -> io::Result<()> {

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::out::say;
-use crate::{accounts, check, events, notify, plugin, run};
+use crate::{accounts, check, demotions, events, notify, plugin, run};
 
 #[derive(Parser)]
 #[command(name = "portcullis", version, about = "A security gateway for LDAP directories")]
@@ -46,6 +46,9 @@ enum Command {
     /// Look at which cloud account is whose and at what accounts seem to be, and decide.
     #[command(subcommand)]
     Accounts(accounts::Command),
+    /// Look at which accounts were taken out of which groups, and put them back.
+    #[command(subcommand)]
+    Demotions(demotions::Command),
 }
 
 pub(crate) fn main() -> ExitCode {
@@ -59,6 +62,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Plugin(command) => plugin::run(command),
         Command::Events(command) => events::run(command),
         Command::Accounts(command) => accounts::run(command),
+        Command::Demotions(command) => demotions::run(command),
     };
     done.unwrap_or_else(|error| {
         // Whoever reads the output has read enough.

@@ -7,6 +7,7 @@ mod certificates;
 mod check;
 mod cli;
 mod config;
+mod demotions;
 mod events;
 mod manager;
 mod metrics;

@@ -257,7 +257,10 @@ fn unmet_needs(config: &Config, path: &[String], policy: &LoadedPolicy) -> Vec<P
         .channels
         .iter()
         .map(|name| format!("notifies the channel `{name}`; notification channels are not there in this version"));
-    connectors.chain(channels).map(|text| Problem::below(path, ["settings".to_owned()], text)).collect()
+    let groups = needs.groups.iter().filter(|_| config.demotion.is_none()).map(|name| {
+        format!("takes accounts out of the group `{name}`, for which there has to be an account: add [demotion]")
+    });
+    connectors.chain(channels).chain(groups).map(|text| Problem::below(path, ["settings".to_owned()], text)).collect()
 }
 
 fn memory(limits: Limits, default: usize) -> usize {

@@ -70,6 +70,9 @@ async fn serve(path: &Path, loaded: Loaded, inherited: Inherited) -> Result<Exit
         let (guard, end) = (Arc::clone(&gateway.guard), nothing_to_learn.clone());
         async move { guard.keep_profiles(end).await }
     });
+    let mut demotions = JoinSet::new();
+    let no_more_demotions = CancellationToken::new();
+    demotions.spawn(Arc::clone(&gateway.guard).look_after_demotions(gateway.groups.take(), no_more_demotions.clone()));
     let mut clouds = JoinSet::new();
     let no_more_events = CancellationToken::new();
     clouds.spawn(Arc::clone(&gateway.cloud).run(no_more_events.clone()));
@@ -88,11 +91,13 @@ async fn serve(path: &Path, loaded: Loaded, inherited: Inherited) -> Result<Exit
         _ = tasks.join_next() => { error!("a server ended by itself"); true }
         _ = summaries.join_next() => { error!("summaries are not stored any more"); true }
         _ = profiles.join_next() => { error!("what is learned is not stored any more"); true }
+        _ = demotions.join_next() => { error!("demotions are not carried out any more"); true }
         _ = clouds.join_next() => { error!("cloud services are not read any more"); true }
     };
     manager::stopping();
     shutdown.cancel();
     no_more_events.cancel();
+    no_more_demotions.cancel();
     reloading.abort();
     trying.abort();
     let over = tokio::select! {
@@ -105,6 +110,7 @@ async fn serve(path: &Path, loaded: Loaded, inherited: Inherited) -> Result<Exit
     sessions_ended.cancel();
     while summaries.join_next().await.is_some() {}
     while clouds.join_next().await.is_some() {}
+    while demotions.join_next().await.is_some() {}
     nothing_to_learn.cancel();
     while profiles.join_next().await.is_some() {}
     looking_after.abort();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_core::cloud::Foreign;
+use portcullis_core::demotion::WantedDemotion;
 use portcullis_core::event::{AccessEvent, Decision, Event, Record, RecordedChallenge, RecordedRuling};
 use portcullis_core::gate::Tried;
 use portcullis_core::incident::IncidentChange;
@@ -19,6 +20,7 @@ use tracing::{error, warn};
 use uuid::Uuid;
 
 use crate::desk::{Answered, Question};
+use crate::enrich::is_nameless;
 use crate::gate::is_always_recorded;
 use crate::{Guard, InForce, PolicyEntry};
 
@@ -31,6 +33,7 @@ pub(crate) struct Draft<'a> {
     guard: &'a Guard,
     event: Option<AccessEvent>,
     incidents: Vec<IncidentChange>,
+    demotions: Vec<WantedDemotion>,
     /// A code that came with the access; good for one challenge.
     code: Option<Secret>,
     asking: Asking,
@@ -55,6 +58,7 @@ pub(crate) enum Asking {
 pub(crate) struct Finished {
     pub(crate) event: AccessEvent,
     pub(crate) incidents: Vec<IncidentChange>,
+    pub(crate) demotions: Vec<WantedDemotion>,
     pub(crate) wanted_by: Option<PolicyName>,
 }
 
@@ -90,6 +94,7 @@ impl<'a> Draft<'a> {
             guard,
             event: Some(event),
             incidents: Vec::new(),
+            demotions: Vec::new(),
             code,
             asking: Asking::Now,
             tried: Tried::Nothing,
@@ -298,7 +303,20 @@ impl<'a> Draft<'a> {
                     .push(IncidentChange::Resolve { account: account.clone(), policy: entry.name.clone() }),
                 // Carried out when the event is learned from, so that the event alone tells of it.
                 Effect::AddRisk(_) => {}
-                Effect::Demote { .. } | Effect::Notify { .. } => {
+                Effect::Demote { group, restore_after_seconds, from_times } => match &event.access.account {
+                    Some(known) if !is_nameless(known) => self.demotions.push(WantedDemotion {
+                        event: event.access.id,
+                        at: self.guard.rooms.clock.now(),
+                        account: known.id.clone(),
+                        login: known.login.clone(),
+                        policy: entry.name.clone(),
+                        group: group.clone(),
+                        restore_after_seconds: *restore_after_seconds,
+                        from_times: *from_times,
+                    }),
+                    _ => warn!(policy = %entry.name, group, "nobody is taken out of a group: the account is not known"),
+                },
+                Effect::Notify { .. } => {
                     warn!(policy = %entry.name, ?effect, "this effect is recorded but not carried out by this version");
                 }
             }
@@ -378,9 +396,14 @@ impl<'a> Draft<'a> {
             decision: event.decision,
             was_challenged: event.challenges.iter().any(|challenge| challenge.id.is_some()),
         };
+        // Queued before the event, so that no event tells of a demotion that nobody knows of; without the event, it is dropped.
+        let demotions = self.guard.want_demotions(std::mem::take(&mut self.demotions));
         let stored = self.guard.rooms.events.append(self.record(event));
         let problem = match tokio::time::timeout(self.guard.options.store_timeout, stored).await {
-            Ok(Ok(())) => return closed,
+            Ok(Ok(())) => {
+                demotions.await;
+                return closed;
+            }
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("not stored within {} ms", self.guard.options.store_timeout.as_millis()),
         };
@@ -395,7 +418,8 @@ impl<'a> Draft<'a> {
     /// What was decided about an access that has happened elsewhere; whoever asked stores it.
     pub(crate) fn finish(mut self) -> Option<Finished> {
         let (event, incidents) = (self.event.take()?, std::mem::take(&mut self.incidents));
-        Some(Finished { event, incidents, wanted_by: self.wanted_by.take() })
+        let demotions = std::mem::take(&mut self.demotions);
+        Some(Finished { event, incidents, demotions, wanted_by: self.wanted_by.take() })
     }
 
     fn record(&mut self, event: AccessEvent) -> Record {
@@ -412,6 +436,7 @@ impl Drop for Draft<'_> {
         event.decision = Decision::Abandoned;
         event.decided_by = None;
         "The client went away before the decision.".clone_into(&mut event.reason);
+        drop(self.guard.want_demotions(std::mem::take(&mut self.demotions)));
         let record = self.record(event);
         // The store queues the record when it is handed over; nobody is left who could wait for it.
         drop(self.guard.rooms.events.append(record));

@@ -6,6 +6,7 @@
 pub mod cloud;
 mod counts;
 mod decide;
+mod demote;
 mod desk;
 mod enrich;
 mod gate;
@@ -21,6 +22,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use portcullis_behavior as behavior;
+use portcullis_core::demotion::DemotionStore;
 use portcullis_core::directory::Directory;
 use portcullis_core::gate::Notable;
 use portcullis_core::plugin::{Authenticator, Policy};
@@ -32,6 +34,7 @@ use portcullis_core::{Clock, ConnectorName, Ids, PolicyName};
 
 use cloud::Twins;
 use ledger::Ledger;
+use tokio::sync::Notify;
 
 pub use counts::Counts;
 pub use desk::{ChallengeBudget, Desk};
@@ -74,6 +77,8 @@ pub struct Rooms {
     pub profiles: Arc<dyn ProfileStore>,
     /// Keeps challenges.
     pub challenges: Arc<dyn ChallengeStore>,
+    /// Keeps demotions.
+    pub demotions: Arc<dyn DemotionStore>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Makes ids.
@@ -123,6 +128,8 @@ pub struct Guard {
     mind: mind::Mind,
     passwords: mind::Passwords,
     notable: Option<Notable>,
+    /// Told when a demotion is wanted.
+    demotions_wanted: Arc<Notify>,
 }
 
 impl Guard {
@@ -150,6 +157,7 @@ impl Guard {
             ledger: Ledger::default(),
             counts: Counts::default(),
             twins: Arc::default(),
+            demotions_wanted: Arc::default(),
         }
     }
 

@@ -9,6 +9,8 @@
     reason = "a test fails by panicking, and does not use all of what the tests share"
 )]
 
+#[path = "support/real.rs"]
+mod real;
 #[path = "cloud/service.rs"]
 mod service;
 mod support;
@@ -26,6 +28,7 @@ use portcullis_core::{AccountId, Operation, OperationKind, Outcome, PolicyName};
 use portcullis_guard::PolicyEntry;
 use portcullis_guard::cloud::{Cloud, OnBlock};
 use portcullis_store::{Store, StoreOptions};
+use real::Real;
 use service::{Service, sign_in, source};
 use support::*;
 use tokio_util::sync::CancellationToken;
@@ -111,29 +114,6 @@ impl Place {
             Some(code) => listener.tell(code),
             None => drop(listener),
         }
-    }
-}
-
-struct Real;
-
-impl portcullis_core::Clock for Real {
-    fn now(&self) -> portcullis_core::Timestamp {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-        portcullis_core::Timestamp(u64::try_from(since.as_millis()).unwrap())
-    }
-}
-
-impl portcullis_core::Ids for Real {
-    /// Begins with its time, as ids of version 7 do (RFC 9562, section 5.7).
-    fn event_id(&self, at: portcullis_core::Timestamp) -> portcullis_core::EventId {
-        let random = u128::from_be_bytes(self.random()) >> 52;
-        portcullis_core::EventId(uuid::Uuid::from_u128(u128::from(at.0) << 80 | 7 << 76 | random))
-    }
-    fn random(&self) -> [u8; 16] {
-        use std::hash::{BuildHasher as _, RandomState};
-        // Each state has keys of its own.
-        let half = || RandomState::new().hash_one(Instant::now()).to_be_bytes();
-        [half(), half()].concat().try_into().unwrap()
     }
 }
 

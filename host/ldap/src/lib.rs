@@ -29,7 +29,7 @@ pub mod upstream;
 pub mod upstreams;
 
 pub use listener::{BindRules, Limits, Listener, Mode, OpaqueSasl, Shared, serve};
-pub use lookup::{CheckError, DomainNames, Lookup, LookupOptions, Schema};
+pub use lookup::{CheckError, DomainNames, Lookup, LookupOptions, Members, Schema};
 pub use metrics::Metrics;
 pub use referral::Referrals;
 pub use tls::ServerTls;

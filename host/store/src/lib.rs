@@ -34,6 +34,7 @@ mod batch;
 mod chain;
 mod challenges;
 mod cloud_accounts;
+mod demotions;
 mod direct;
 mod events;
 mod fault;

@@ -3,6 +3,7 @@
 use portcullis_core::ConnectorName;
 use portcullis_core::challenge::{ChallengeRecord, Forget};
 use portcullis_core::cloud::{CloudOverride, CloudTwin, FollowUp, SourceState};
+use portcullis_core::demotion::WantedDemotion;
 use portcullis_core::incident::IncidentChange;
 use portcullis_core::learned::Observation;
 use portcullis_core::profile::DecidedKind;
@@ -13,7 +14,7 @@ use sqlx::SqliteConnection;
 use crate::batch::Batch;
 use crate::events::EventRow;
 use crate::fault::Fault;
-use crate::{challenges, cloud_accounts, incidents, open, plugin_state, profiles, settings, sources};
+use crate::{challenges, cloud_accounts, demotions, incidents, open, plugin_state, profiles, settings, sources};
 
 /// A write.
 pub(crate) enum Work {
@@ -37,6 +38,9 @@ pub(crate) enum Work {
     PutWithoutCloudAccount { source: ConnectorName, account: AccountId, at: Timestamp },
     PutProfiles(Box<profiles::Part>),
     DecideKind { account: AccountId, decision: Option<DecidedKind>, event: Box<EventRow> },
+    WantDemotion(Box<WantedDemotion>),
+    StepDemotion(Box<demotions::Step>),
+    RestoreDemotion { number: u64, person: String, at: Timestamp, event: Box<EventRow> },
 }
 
 /// What a source told, ready to be written.
@@ -129,6 +133,23 @@ impl Work {
             Self::DecideKind { account, decision, event } => {
                 batch.append(event);
                 profiles::decide(connection, account, decision.as_ref()).await?
+            }
+            Self::WantDemotion(wanted) => demotions::want(connection, wanted).await?,
+            Self::StepDemotion(step) => {
+                let done = demotions::step(connection, step).await?;
+                if done > 0
+                    && let Some(entry) = &step.entry
+                {
+                    append(connection, batch, entry).await?;
+                }
+                done
+            }
+            Self::RestoreDemotion { number, person, at, event } => {
+                let done = demotions::restore(connection, *number, person, *at).await?;
+                if done > 0 {
+                    batch.append(event);
+                }
+                done
             }
         };
         Ok(Ok(rows))

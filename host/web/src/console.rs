@@ -3,6 +3,7 @@
 pub(crate) mod activity;
 pub(crate) mod api;
 pub(crate) mod connectors;
+pub(crate) mod demotions;
 mod details;
 pub(crate) mod risk;
 mod summary;

@@ -28,7 +28,8 @@ pub(crate) fn simple(status: StatusCode, title: &str, live: Option<Live>, body: 
 }
 
 /// The pages of the console, by their titles.
-const PAGES: [(&str, &str); 2] = [("Activity", "/activity"), ("Connectors", "/connectors")];
+const PAGES: [(&str, &str); 3] =
+    [("Activity", "/activity"), ("Demotions", "/demotions"), ("Connectors", "/connectors")];
 
 /// A page of the console.
 pub(crate) fn console(title: &str, signed_in: &SignedIn, body: &Markup) -> Response {

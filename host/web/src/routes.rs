@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Redirect};
 use axum::routing::{MethodRouter, get, post};
 
 use crate::app::App;
-use crate::console::{activity, api, connectors, risk};
+use crate::console::{activity, api, connectors, demotions, risk};
 use crate::failure::Failure;
 use crate::{assets, challenge, headers, notify, session, sign_in};
 
@@ -92,9 +92,12 @@ fn table() -> Vec<(Route, MethodRouter<App>)> {
         read("/activity/events", ClientSession, get(activity::follow)),
         write("/incidents/{id}/resolve", SessionForm, post(activity::resolve)),
         read("/connectors", Session, get(connectors::page)),
+        read("/demotions", Session, get(demotions::page)),
+        write("/demotions/{number}/restore", SessionForm, post(demotions::restore)),
         read("/api/v1/events", ClientSession, get(api::events)),
         read("/api/v1/incidents", ClientSession, get(api::incidents)),
         read("/api/v1/connectors", ClientSession, get(api::connectors)),
+        read("/api/v1/demotions", ClientSession, get(demotions::all)),
         read("/api/v1/risk/{kind}", ClientSession, get(risk::riskiest)),
         read("/api/v1/risk/{kind}/{key}", ClientSession, get(risk::one)),
         write("/api/v1/risk/{kind}/{key}/add", SessionForm, post(risk::add)),

@@ -13,6 +13,7 @@ use portcullis_core::challenge::ChallengeDesk;
 use portcullis_core::cloud::SourceStatus;
 use portcullis_core::risk::RiskDesk;
 use portcullis_core::status::ConnectorStatus;
+use portcullis_core::demotion::DemotionStore;
 use portcullis_core::store::{EventStore, IncidentStore, SettingsStore};
 use portcullis_core::{Clock, Ids, Secret};
 use rustls::ServerConfig;
@@ -65,6 +66,8 @@ pub struct WebState {
     pub events: Arc<dyn EventStore>,
     /// Incidents.
     pub incidents: Arc<dyn IncidentStore>,
+    /// Accounts that were taken out of groups.
+    pub demotions: Arc<dyn DemotionStore>,
     /// Administrators and their sessions.
     pub settings: Arc<dyn SettingsStore>,
     /// Risks, and what accounts are.

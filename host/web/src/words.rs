@@ -144,9 +144,10 @@ pub(crate) fn effect(effect: &Effect) -> String {
             format!("incident ({}): {title}", severity(*level).word.to_lowercase())
         }
         Effect::ResolveIncident => "resolves its incident".to_owned(),
-        Effect::Demote { group, restore_after_seconds: 0 } => format!("takes the account out of {group}"),
-        Effect::Demote { group, restore_after_seconds } => {
-            format!("takes the account out of {group} for {restore_after_seconds} s")
+        Effect::Demote { group, restore_after_seconds, from_times } => {
+            let back = if *restore_after_seconds == 0 { String::new() } else { format!(" for {restore_after_seconds} s") };
+            let when = if *from_times > 1 { format!(" when it has happened {from_times} times") } else { String::new() };
+            format!("takes the account out of {group}{back}{when}")
         }
         Effect::Notify { channel, .. } => format!("notifies {channel}"),
         Effect::AddRisk(points) => format!("adds {points} to the risk"),

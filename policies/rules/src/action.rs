@@ -14,7 +14,7 @@ pub const CHALLENGE_KEYS: [&str; 4] = ["connector", "remember-seconds", "timeout
 /// Keys of `incident`.
 pub const INCIDENT_KEYS: [&str; 2] = ["severity", "title"];
 /// Keys of `demote`.
-pub const DEMOTE_KEYS: [&str; 2] = ["group", "restore-after-seconds"];
+pub const DEMOTE_KEYS: [&str; 3] = ["group", "restore-after-seconds", "from-times"];
 /// Keys of `notify`.
 pub const NOTIFY_KEYS: [&str; 2] = ["channel", "text"];
 
@@ -36,6 +36,8 @@ const DECISIONS: [(&str, Decision); 3] =
 const SEVERITIES: [(&str, Severity); 4] =
     [("low", Severity::Low), ("medium", Severity::Medium), ("high", Severity::High), ("critical", Severity::Critical)];
 const DAY: u32 = 24 * 60 * 60;
+/// How often an incident has to be raised at most before something is done.
+const MOST_TIMES: u32 = 1_000;
 
 /// A verdict that ends an evaluation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,7 +189,7 @@ fn read_effects(table: &Table<'_>, problems: &mut Problems) -> Option<Vec<Effect
         }
     }
     if let Some(node) = table.get("demote") {
-        effects.push(demote(&node, problems));
+        effects.push(demote(&node, table.get("incident").is_some(), problems));
     }
     if let Some(node) = table.get("notify") {
         effects.push(notify(&node, problems));
@@ -205,11 +207,19 @@ fn incident(node: &Node<'_>, problems: &mut Problems) -> Option<Effect> {
     Some(Effect::RaiseIncident(Incident { severity: severity?, title: title? }))
 }
 
-fn demote(node: &Node<'_>, problems: &mut Problems) -> Option<Effect> {
+fn demote(node: &Node<'_>, has_incident: bool, problems: &mut Problems) -> Option<Effect> {
     let table = node.table(&DEMOTE_KEYS, problems)?;
+    if let Some(times) = table.get("from-times").filter(|_| !has_incident) {
+        problems.add(&times, "counts how often the incident beside it was raised; there is no `incident`");
+    }
     let group = table.require("group", problems).and_then(|node| node.text(problems));
     let restore_after_seconds = seconds(&table, "restore-after-seconds", 365 * DAY, problems);
-    Some(Effect::Demote(Demotion { group: group?, restore_after_seconds: restore_after_seconds? }))
+    let from_times = table.get("from-times").map_or(Some(0), |node| node.number(&(1..=MOST_TIMES), problems));
+    Some(Effect::Demote(Demotion {
+        group: group?,
+        restore_after_seconds: restore_after_seconds?,
+        from_times: from_times?,
+    }))
 }
 
 fn notify(node: &Node<'_>, problems: &mut Problems) -> Option<Effect> {

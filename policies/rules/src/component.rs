@@ -55,7 +55,12 @@ impl plugin::Guest for Component {
 impl policy::Guest for Component {
     fn needs() -> policy::Wishes {
         let wants = SETTINGS.with_borrow(|settings| settings.as_ref().map(Settings::wants)).unwrap_or_default();
-        policy::Wishes { operations: wants.operations, connectors: wants.connectors, channels: wants.channels }
+        policy::Wishes {
+            operations: wants.operations,
+            connectors: wants.connectors,
+            channels: wants.channels,
+            groups: wants.groups,
+        }
     }
 
     fn evaluate(access: Access, evidence: Vec<Evidence>) -> Ruling {

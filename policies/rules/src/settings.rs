@@ -60,6 +60,8 @@ pub struct Wants {
     pub connectors: Vec<String>,
     /// Channels that some notification names.
     pub channels: Vec<String>,
+    /// Groups that some demotion names.
+    pub groups: Vec<String>,
 }
 
 impl Settings {
@@ -84,8 +86,10 @@ impl Settings {
                     add(&mut wants.connectors, &ask.challenge.connector);
                 }
                 for effect in &action.effects {
-                    if let Effect::Notify(notification) = effect {
-                        add(&mut wants.channels, &notification.channel);
+                    match effect {
+                        Effect::Notify(notification) => add(&mut wants.channels, &notification.channel),
+                        Effect::Demote(demotion) => add(&mut wants.groups, &demotion.group),
+                        Effect::RaiseIncident(_) | Effect::ResolveIncident | Effect::AddRisk(_) => {}
                     }
                 }
             });

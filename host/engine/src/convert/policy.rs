@@ -154,9 +154,11 @@ fn effect(effect: said::Effect) -> Effect {
             title: printable(&incident.title, MAX_SENTENCE),
         },
         said::Effect::ResolveIncident => Effect::ResolveIncident,
-        said::Effect::Demote(demotion) => {
-            Effect::Demote { group: demotion.group, restore_after_seconds: demotion.restore_after_seconds }
-        }
+        said::Effect::Demote(demotion) => Effect::Demote {
+            group: printable(&demotion.group, MAX_SENTENCE),
+            restore_after_seconds: demotion.restore_after_seconds,
+            from_times: demotion.from_times,
+        },
         said::Effect::Notify(note) => {
             Effect::Notify { channel: note.channel, text: printable(&note.text, MAX_NOTIFICATION) }
         }

@@ -31,8 +31,8 @@
       (import "host" "write" (func $write (param i32 i32 i32)))
       (import "host" "member-of" (func $member_of (param i32 i32) (result i32)))
       (global $calls (mut i32) (i32.const 0))
-      ;; needs: operations [bind], connectors [okta-verify], channels []
-      (data (i32.const 16) "\00\02\00\00\01\00\00\00\10\02\00\00\01\00\00\00\00\00\00\00\00\00\00\00")
+      ;; needs: operations [bind], connectors [okta-verify], channels [], groups []
+      (data (i32.const 16) "\00\02\00\00\01\00\00\00\10\02\00\00\01\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00")
       (data (i32.const 512) "\00")
       (data (i32.const 528) "\20\02\00\00\0b\00\00\00")
       (data (i32.const 544) "okta-verify")
@@ -105,7 +105,7 @@
     (export $severity "severity" (type $severity'))
     (type $incident' (record (field "severity" $severity) (field "title" string)))
     (export $incident "incident" (type $incident'))
-    (type $demotion' (record (field "group" string) (field "restore-after-seconds" u32)))
+    (type $demotion' (record (field "group" string) (field "restore-after-seconds" u32) (field "from-times" u32)))
     (export $demotion "demotion" (type $demotion'))
     (type $note' (record (field "channel" string) (field "text" string)))
     (export $note "notification" (type $note'))
@@ -118,7 +118,7 @@
       "app-access" "other"))
     (export $opkind "operation-kind" (type $opkind'))
     (type $wishes' (record (field "operations" (list $opkind)) (field "connectors" (list string))
-      (field "channels" (list string))))
+      (field "channels" (list string)) (field "groups" (list string))))
     (export $wishes "wishes" (type $wishes'))
 
     (func (export "needs") (result $wishes) (canon lift (core func $main "needs") (memory $mem)))

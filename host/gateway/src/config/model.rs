@@ -23,6 +23,7 @@ pub(crate) struct Config {
     #[serde(default)]
     pub(crate) log: Log,
     pub(crate) directory: Directory,
+    pub(crate) demotion: Option<Demotion>,
     #[serde(rename = "listener")]
     pub(crate) listeners: Vec<Listener>,
     pub(crate) web: Web,
@@ -119,6 +120,16 @@ pub(crate) struct Directory {
     pub(crate) warm_connections: usize,
     #[serde(default = "five")]
     pub(crate) health_check_seconds: u32,
+}
+
+/// The account that takes others out of groups and puts them back.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Demotion {
+    pub(crate) service_account: String,
+    pub(crate) password: SecretSource,
+    #[serde(default)]
+    pub(crate) vital_groups: Vec<String>,
 }
 
 /// One address, or several in the order in which they are to be used.
@@ -555,6 +566,9 @@ impl Config {
         resolve(&mut self.data_folder);
         self.directory.ca_file.as_mut().map(resolve);
         secret(&mut self.directory.password);
+        if let Some(demotion) = &mut self.demotion {
+            secret(&mut demotion.password);
+        }
         for listener in &mut self.listeners {
             listener.certificate.as_mut().map(resolve);
             listener.key.as_mut().map(resolve);

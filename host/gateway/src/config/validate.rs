@@ -7,7 +7,7 @@ use portcullis_behavior::detections::{CATALOGUE, Group};
 use portcullis_core::{Secret, dn};
 
 use super::model::{
-    ClientCertificates, Config, Connector, Directory, Listener, ListenerTls, Schema, SecretSource, TlsMin, Web,
+    ClientCertificates, Config, Connector, Demotion, Directory, Listener, ListenerTls, Schema, SecretSource, TlsMin, Web,
 };
 use super::problem::Problem;
 
@@ -20,6 +20,9 @@ pub(super) fn validate(config: &Config) -> Vec<Problem> {
     names(&mut problems, "connector", config.connectors.iter().map(|c| c.name.as_str()));
     names(&mut problems, "policy", config.policies.iter().map(|p| p.name.as_str()));
     directory(&mut problems, &config.directory);
+    if let Some(item) = &config.demotion {
+        demotion(&mut problems, item);
+    }
     for (index, item) in config.listeners.iter().enumerate() {
         listener(&mut problems, &index.to_string(), item);
         client_certificates(&mut problems, &index.to_string(), item);
@@ -170,6 +173,21 @@ fn file(problems: &mut Vec<Problem>, path: &[&str], file: &Path) {
 fn secret_source(problems: &mut Vec<Problem>, path: &[&str], source: &SecretSource) {
     if let Err(message) = secret(source) {
         problems.push(Problem { path: path.iter().map(|part| (*part).to_owned()).collect(), message });
+    }
+}
+
+fn demotion(problems: &mut Vec<Problem>, demotion: &Demotion) {
+    if demotion.service_account.trim().is_empty() {
+        let text = "is empty; name the account that may change groups as it binds to the directory";
+        problems.push(Problem::new(["demotion", "service-account"], text));
+    }
+    secret_source(problems, &["demotion", "password"], &demotion.password);
+    for (nth, group) in demotion.vital_groups.iter().enumerate() {
+        let is_name = if group.contains('=') { dn::parse(group).is_some() } else { !group.trim().is_empty() };
+        if !is_name {
+            let text = format!("`{group}` is no name of a group: give its DN or its common name");
+            problems.push(Problem::new(["demotion", "vital-groups", &nth.to_string()], text));
+        }
     }
 }
 

@@ -185,6 +185,7 @@ impl Cloud {
         let mut draft = Draft::foreign(guard, access, foreign, Asking::Again(policy));
         draft.evaluate(&facts).await;
         let Some(finished) = draft.finish() else { return Err(Again::later("its access was closed early")) };
+        let demotions = guard.want_demotions(finished.demotions);
         let mut event = finished.event;
         event.access.at = guard.rooms.clock.now();
         let learned = observation(&event).map(|mut learned| {
@@ -198,6 +199,7 @@ impl Cloud {
         let has_next = next.is_some();
         let record = Record { event: Event::Access(Box::new(event)), learned, incidents: finished.incidents };
         self.store.end_follow_up(open.number, record, next).await.map_err(Again::later)?;
+        demotions.await;
         if has_next {
             self.pending.notify_one();
         }

@@ -131,7 +131,7 @@ impl Reader {
             draft.evaluate(&Ok(Arc::clone(&whose.facts))).await;
         }
         let finished = draft.finish().ok_or_else(|| Trouble::of("an access was closed while it was decided"))?;
-        let Finished { mut event, incidents, wanted_by } = finished;
+        let Finished { mut event, incidents, demotions, wanted_by } = finished;
         let mut learned = observation(&event);
         let is_recent = now.since(event.access.at) <= self.source.options.act_within;
         let follow_up = match wanted_by {
@@ -148,6 +148,10 @@ impl Reader {
             None if is_recent => account.and_then(|account| self.enforcement(&event, account)),
             None => None,
         };
+        if is_recent {
+            // Stored ahead of the page, and done when that is.
+            drop(guard.want_demotions(demotions));
+        }
         guard.counts.add(&event);
         let forget = trust::against(&event, now);
         guard.learn(&event, Tried::Nothing);

@@ -1,6 +1,7 @@
 //! A made-up world around the guard: every room is a fake that the test can look into.
 
 mod codes;
+mod demotions;
 mod profiles;
 
 use std::collections::{BTreeMap, HashMap};
@@ -32,6 +33,7 @@ pub struct World {
     pub records: Mutex<Vec<Record>>,
     pub challenges: Mutex<HashMap<ChallengeId, ChallengeRecord>>,
     pub forgotten: Mutex<Vec<Forget>>,
+    pub demotions: Mutex<Vec<portcullis_core::demotion::WantedDemotion>>,
     pub store_down: AtomicBool,
     /// The store refuses the events that these logins have to do with.
     pub refused_logins: Mutex<Vec<String>>,
@@ -384,6 +386,7 @@ fn scene_of_world(
         events: world.clone(),
         learned: world.clone(),
         challenges: world.clone(),
+        demotions: world.clone(),
         profiles: world.clone(),
         clock: world.clone(),
         ids: world.clone(),

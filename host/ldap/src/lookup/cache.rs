@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::Shared;
-use portcullis_core::BoxFuture;
+use portcullis_core::{AccountId, BoxFuture};
 use portcullis_core::directory::{DirectoryAccount, DirectoryError};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -78,6 +78,17 @@ impl Cache {
         let pending = begin();
         state.pending.insert(key.to_owned(), pending.clone());
         Found::Pending(pending)
+    }
+
+    /// Forgets an account, by whatever names it was looked up.
+    pub(super) fn forget(&self, account: &AccountId) {
+        let mut state = self.lock();
+        let of_account = |entry: &Entry| entry.account.as_ref().is_some_and(|found| found.account.id == *account);
+        let names: Vec<_> =
+            state.known.iter().filter(|(_, entry)| of_account(entry)).map(|(name, _)| name.clone()).collect();
+        for name in names {
+            state.forget(&name);
+        }
     }
 
     /// Remembers the answer, unless it is an error.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ldap3::adapters::{Adapter, EntriesOnly, PagedResults};
-use ldap3::{LdapConnAsync, LdapConnSettings, LdapError, Scope, SearchEntry, SearchOptions, StdStream};
+use ldap3::{LdapConnAsync, LdapConnSettings, LdapError, Mod, Scope, SearchEntry, SearchOptions, StdStream};
 use portcullis_core::Secret;
 use portcullis_core::directory::DirectoryError;
 use tokio::sync::Mutex;
@@ -79,6 +79,18 @@ impl Link {
                 return Err(DirectoryError::Unreachable(failure));
             }
         }
+    }
+
+    /// Changes an entry. Not tried again: whether a broken connection has carried the request cannot be known.
+    pub(super) async fn modify(&self, entry: &str, change: Mod<String>) -> Result<ldap3::LdapResult, DirectoryError> {
+        let (mut ldap, generation) = self.connected().await?;
+        let failure = match timeout(self.timeout, ldap.modify(entry, vec![change])).await {
+            Ok(Ok(result)) => return Ok(result),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {} s", self.timeout.as_secs_f32()),
+        };
+        self.broken(generation).await;
+        Err(DirectoryError::Unreachable(failure))
     }
 
     /// One search. With a limit, more hits than that are of no interest; without one, all of them are wanted, page by page.

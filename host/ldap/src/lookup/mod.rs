@@ -9,13 +9,14 @@ mod find;
 mod forms;
 mod groups;
 mod link;
+mod members;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use portcullis_core::directory::{Directory, DirectoryAccount, DirectoryError};
-use portcullis_core::{Secret, dn};
+use portcullis_core::{AccountId, Secret, dn};
 use thiserror::Error;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
@@ -24,6 +25,7 @@ use crate::upstreams::Upstreams;
 use cache::{Cache, Found, Pending};
 pub use domains::DomainNames;
 use link::Link;
+pub use members::Members;
 
 /// What kind of directory it is: which attributes and which forms of names it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,6 +169,11 @@ impl Lookup {
         Self(Arc::new(Inner { options, link, cache, domains: domains::Known::default(), turns }))
     }
 
+    /// Forgets what is remembered of an account, because it has changed.
+    fn forget(&self, account: &AccountId) {
+        self.0.cache.forget(account);
+    }
+
     /// Tries everything that a look-up needs.
     ///
     /// # Errors
@@ -225,6 +232,8 @@ impl Inner {
     }
 }
 
+#[cfg(test)]
+mod member_tests;
 #[cfg(test)]
 #[path = "tests.rs"]
 mod tests;

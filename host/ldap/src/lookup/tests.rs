@@ -36,6 +36,7 @@ objectClass: inetOrgPerson
 cn: Print
 sn: P
 uid: twin
+userPassword: print-secret
 
 dn: cn=Scan,ou=Services,dc=example
 objectClass: inetOrgPerson
@@ -66,7 +67,7 @@ gidNumber: 100
 memberUid: alice
 ";
 
-struct Slapd {
+pub(super) struct Slapd {
     process: Child,
     port: u16,
     _folder: tempfile::TempDir,
@@ -80,7 +81,7 @@ impl Drop for Slapd {
 }
 
 impl Slapd {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         assert!(Path::new(SLAPD).exists(), "{SLAPD} is missing: install Debian's package slapd");
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
@@ -120,7 +121,7 @@ impl Slapd {
         panic!("slapd does not listen");
     }
 
-    fn options(&self) -> LookupOptions {
+    pub(super) fn options(&self) -> LookupOptions {
         let upstream = Upstream::new("127.0.0.1", self.port, Security::Plain);
         let mut options = LookupOptions::new(
             Upstreams::single(upstream),

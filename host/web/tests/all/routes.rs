@@ -8,7 +8,7 @@ use portcullis_core::Timestamp;
 use portcullis_core::policy::Severity;
 
 /// What was decided on by hand.
-const EXPECTED: [(&str, &str, Authority); 32] = [
+const EXPECTED: [(&str, &str, Authority); 35] = [
     ("GET", "/", Authority::Anybody),
     ("GET", "/healthz", Authority::Anybody),
     ("GET", "/static/console.css", Authority::Anybody),
@@ -31,9 +31,12 @@ const EXPECTED: [(&str, &str, Authority); 32] = [
     ("GET", "/activity/events", Authority::ClientSession),
     ("POST", "/incidents/{id}/resolve", Authority::SessionForm),
     ("GET", "/connectors", Authority::Session),
+    ("GET", "/demotions", Authority::Session),
+    ("POST", "/demotions/{number}/restore", Authority::SessionForm),
     ("GET", "/api/v1/events", Authority::ClientSession),
     ("GET", "/api/v1/incidents", Authority::ClientSession),
     ("GET", "/api/v1/connectors", Authority::ClientSession),
+    ("GET", "/api/v1/demotions", Authority::ClientSession),
     ("GET", "/api/v1/risk/{kind}", Authority::ClientSession),
     ("GET", "/api/v1/risk/{kind}/{key}", Authority::ClientSession),
     ("POST", "/api/v1/risk/{kind}/{key}/add", Authority::SessionForm),
@@ -53,7 +56,7 @@ fn every_route_has_the_authority_that_was_decided_on() {
 fn real(route: Route) -> String {
     let incident = sample::incident(1, "bob", Severity::Low, "title", Timestamp(BEGIN)).id;
     let path = route.path.replace("{token}", sample::link(1).reveal()).replace("{id}", &incident.to_string());
-    path.replace("{kind}", "accounts").replace("{key}", "bob-id")
+    path.replace("{kind}", "accounts").replace("{key}", "bob-id").replace("{number}", "2")
 }
 
 /// A stage on which every route has something to show.
@@ -127,6 +130,7 @@ async fn every_route_refuses_whoever_lacks_its_authority() {
     }
     // Nothing of all this has had an effect.
     assert!(stage.world.risks.changes.lock().unwrap().is_empty());
+    assert!(stage.world.demotions.restored.lock().unwrap().is_empty());
     let incidents = signed_in.json("/api/v1/incidents").await;
     assert_eq!(incidents["incidents"][0]["state"], "open");
     let view = stage.world.desk.view(&sample::link(1)).unwrap();

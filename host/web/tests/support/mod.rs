@@ -1,6 +1,7 @@
 //! In-memory fakes of the core's traits, and a server that shows what is in them.
 #![allow(dead_code, missing_docs, reason = "shared by the tests and the preview, each of which uses a part of it")]
 
+mod demotions;
 mod desk;
 mod risks;
 pub mod sample;
@@ -15,6 +16,7 @@ use portcullis_core::status::ConnectorStatus;
 use portcullis_core::{Clock, EventId, Ids, Timestamp};
 use portcullis_web::WebState;
 
+pub use demotions::FakeDemotions;
 pub use desk::FakeDesk;
 #[allow(unused_imports, reason = "the preview does not look at what pages say")]
 pub use desk::Said;
@@ -62,6 +64,7 @@ pub struct World {
     pub desk: Arc<FakeDesk>,
     pub store: Arc<FakeStore>,
     pub risks: Arc<FakeRisks>,
+    pub demotions: Arc<FakeDemotions>,
     pub clock: Arc<FakeClock>,
     pub ids: Arc<FakeIds>,
     pub healthy: Arc<AtomicBool>,
@@ -75,6 +78,7 @@ impl World {
             desk: Arc::default(),
             store: Arc::default(),
             risks: Arc::default(),
+            demotions: Arc::default(),
             clock: Arc::new(FakeClock(AtomicU64::new(BEGIN))),
             ids: Arc::default(),
             healthy: Arc::new(AtomicBool::new(true)),
@@ -92,6 +96,7 @@ impl World {
             incidents: self.store.clone(),
             settings: self.store.clone(),
             risks: self.risks.clone(),
+            demotions: self.demotions.clone(),
             clock: self.clock.clone(),
             ids: self.ids.clone(),
             connectors: Arc::new(move || connectors.lock().unwrap().clone()),

@@ -64,6 +64,7 @@ fn advice_says_what_would_be_right() {
         (r#""when":{"time":{"from":"08:00"}},"then":"allow""#, "belong together"),
         (r#""then":{"verdict":"allow","notify":{"channel":"soc"}}"#, "`text` is missing"),
         (r#""then":{"verdict":"allow","demote":{"restore-after-seconds":5}}"#, "`group` is missing"),
+        (r#""then":{"verdict":"block","demote":{"group":"g","from-times":2}}"#, "there is no `incident`"),
         (r#""then":{"verdict":"allow","resolve-incident":"yes"}"#, "true or false"),
         (r#""then":{"verdict":"allow","add-risk":101}"#, "from 1 to 100"),
         (r#""then":{"verdict":"allow","reason":""}"#, "must not be empty"),
@@ -102,7 +103,7 @@ fn needs_are_collected_from_all_rules_and_outcomes() {
     let settings = Settings::parse(
         r#"{"rules":[
             {"name":"a","then":{"challenge":{"connector":"push","on":{
-                "denied":{"verdict":"block","notify":{"channel":"soc","text":"t"}},
+                "denied":{"verdict":"block","notify":{"channel":"soc","text":"t"},"demote":{"group":"vip"}},
                 "unavailable":{"challenge":{"connector":"code","on":{
                     "failed":{"verdict":"block","notify":{"channel":"it","text":"t"}}}}}}}}},
             {"name":"b","operations":["search","bind"],"then":{"challenge":{"connector":"push"}}},
@@ -114,5 +115,6 @@ fn needs_are_collected_from_all_rules_and_outcomes() {
     assert_eq!(wants.operations, [OperationKind::Bind, OperationKind::Search, OperationKind::Modify]);
     assert_eq!(wants.connectors, ["push", "code"]);
     assert_eq!(wants.channels, ["soc", "it"]);
+    assert_eq!(wants.groups, ["vip"]);
     assert_eq!(Settings::parse(r#"{"rules":[]}"#).unwrap().wants(), rules::settings::Wants::default());
 }

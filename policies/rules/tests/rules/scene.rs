@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use rules::action::OUTCOMES;
 use rules::condition::Facts;
-use rules::contract::exports::portcullis::gateway::policy::{ChallengeResult, Effect, Evidence, Ruling, Verdict};
+use rules::contract::exports::portcullis::gateway::policy::{
+    ChallengeResult, Demotion, Effect, Evidence, Ruling, Verdict,
+};
 use rules::contract::portcullis::gateway::types::{
     Access, Account, AccountKind, BindMethod, ClientCertificate, Endpoint, Operation, Outcome, Protection, Search,
     SearchScope, Signal, Target, Tls,
@@ -220,7 +222,12 @@ pub fn effects(ruling: &Ruling) -> Vec<String> {
     let shown = |effect: &Effect| match effect {
         Effect::RaiseIncident(incident) => format!("{:?} incident: {}", incident.severity, incident.title),
         Effect::ResolveIncident => "resolve incident".to_owned(),
-        Effect::Demote(demotion) => format!("demote {}, back after {}", demotion.group, demotion.restore_after_seconds),
+        Effect::Demote(Demotion { group, restore_after_seconds, from_times: 0 }) => {
+            format!("demote {group}, back after {restore_after_seconds}")
+        }
+        Effect::Demote(Demotion { group, restore_after_seconds, from_times }) => {
+            format!("demote {group}, back after {restore_after_seconds}, from {from_times} times on")
+        }
         Effect::Notify(notification) => format!("notify {}: {}", notification.channel, notification.text),
         Effect::AddRisk(risk) => format!("add risk {risk}"),
     };

@@ -37,6 +37,7 @@ pub(super) fn guard(store: &Arc<Store>, phone: &Arc<Phone>, world: Arc<World>) -
         learned: store.clone(),
         profiles: store.clone(),
         challenges: store.clone(),
+        demotions: store.clone(),
         clock: world.clone(),
         ids: world,
     };

@@ -262,13 +262,13 @@ async fn used_codes_codes_out_of_time_and_pauses_are_told_apart() -> Result<()> 
 }
 
 /// The challenge page of a machine, for what needs no browser.
-struct Page {
+pub(crate) struct Page {
     http: reqwest::Client,
     base: String,
 }
 
 impl Page {
-    fn of(stage: &Stage, from: std::net::IpAddr) -> Self {
+    pub(crate) fn of(stage: &Stage, from: std::net::IpAddr) -> Self {
         let http = reqwest::Client::builder().local_address(from).timeout(PATIENCE).build().expect("a client");
         Self { http, base: format!("http://{}", stage.web) }
     }
@@ -278,18 +278,32 @@ impl Page {
     }
 
     /// Types a code into the form, once there is one.
-    async fn send(&self, code: &str) -> Result<()> {
+    pub(crate) async fn send(&self, code: &str) -> Result<()> {
+        let form = self.form().await?;
+        self.post(&form, format!("code={}", code.replace(' ', "+"))).await
+    }
+
+    /// Closes the challenge.
+    pub(crate) async fn dismiss(&self) -> Result<()> {
+        let form = self.form().await?;
+        self.post(&form.replace("/code", "/dismiss"), String::new()).await
+    }
+
+    async fn form(&self) -> Result<String> {
         let begun = std::time::Instant::now();
-        let form = loop {
+        loop {
             let text = self.text().await?;
             let form = text.split("class=\"code\" method=\"post\" action=\"").nth(1);
             if let Some(action) = form.and_then(|rest| rest.split('"').next()) {
-                break action.to_owned();
+                return Ok(action.to_owned());
             }
             ensure!(begun.elapsed() < PATIENCE, "there is no form: {text}");
             tokio::time::sleep(Duration::from_millis(50)).await;
-        };
-        let request = self.http.post(format!("{}{form}", self.base)).body(format!("code={}", code.replace(' ', "+")));
+        }
+    }
+
+    async fn post(&self, form: &str, body: String) -> Result<()> {
+        let request = self.http.post(format!("{}{form}", self.base)).body(body);
         let answer = request.header("content-type", "application/x-www-form-urlencoded").send().await?;
         ensure!(answer.status().is_success(), "{form} gave {}", answer.status());
         Ok(())

@@ -18,6 +18,7 @@ mod cloud_events;
 mod codes;
 mod console;
 mod demo;
+mod demotion;
 mod differential;
 mod directory_log;
 mod drain;

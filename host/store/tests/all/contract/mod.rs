@@ -3,6 +3,7 @@
 
 mod challenges;
 mod cloud_accounts;
+mod demotions;
 mod events;
 mod incidents;
 mod learned;
@@ -13,6 +14,7 @@ mod sources;
 
 use async_trait::async_trait;
 use portcullis_core::cloud::{CloudAccountStore, SourceStore};
+use portcullis_core::demotion::DemotionStore;
 use portcullis_core::profile::ProfileStore;
 use portcullis_core::store::{
     ChallengeStore, EventStore, IncidentStore, LearnedStore, PluginStateStore, SettingsStore,
@@ -31,6 +33,7 @@ pub trait Place: Sized + Send + Sync {
         + SourceStore
         + CloudAccountStore
         + ProfileStore
+        + DemotionStore
         + Clone
         + 'static;
 
@@ -83,6 +86,10 @@ contract! { sqlite: crate::sqlite::Folder =>
         what_has_to_follow_is_kept_until_it_is_done,
     }
     cloud_accounts { a_person_s_word_outlives_what_is_found }
+    demotions {
+        a_wish_waits_for_its_event_and_counts_its_incident, each_step_is_taken_once_and_survives_reopening,
+        a_person_puts_back_what_stands_and_nothing_else, a_step_and_its_incident_are_one,
+    }
     profiles {
         profiles_are_replaced_and_survive_reopening, the_riskiest_come_first,
         an_unfinished_mark_stands_beside_the_last_finished_one, events_come_in_their_order,

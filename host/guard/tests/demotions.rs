@@ -1,0 +1,325 @@
+//! Taking accounts out of groups, with the real store and a made-up directory.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    dead_code,
+    reason = "a test fails by panicking, and does not use all of what the tests share"
+)]
+
+#[path = "support/real.rs"]
+mod real;
+mod support;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use portcullis_core::demotion::*;
+use portcullis_core::event::{AdministrationEvent, Event};
+use portcullis_core::policy::*;
+use portcullis_core::store::{EventStore as _, IncidentStore as _};
+use portcullis_core::AccountId;
+use portcullis_guard::PolicyEntry;
+use portcullis_store::{Store, StoreOptions};
+use real::Real;
+use support::*;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+const GROUP: &str = "cn=admins,dc=example";
+
+/// A directory with one group in it.
+#[derive(Default)]
+struct OneGroup {
+    members: Mutex<Vec<String>>,
+    away: AtomicBool,
+    refuses: AtomicBool,
+    changes: Mutex<Vec<String>>,
+}
+
+impl OneGroup {
+    fn change(&self, what: &str) -> Result<(), GroupError> {
+        if self.away.load(Ordering::SeqCst) {
+            return Err(GroupError::Unreachable("connection refused".to_owned()));
+        }
+        if self.refuses.load(Ordering::SeqCst) {
+            return Err(GroupError::Refused("insufficient rights".to_owned()));
+        }
+        self.changes.lock().unwrap().push(what.to_owned());
+        Ok(())
+    }
+
+    fn has(&self, account: &str) -> bool {
+        self.members.lock().unwrap().iter().any(|member| member == account)
+    }
+}
+
+#[async_trait]
+impl Groups for OneGroup {
+    async fn membership(&self, group: &str, account: &AccountId) -> Result<Membership, GroupError> {
+        if self.away.load(Ordering::SeqCst) {
+            return Err(GroupError::Unreachable("connection refused".to_owned()));
+        }
+        if group != "admins" {
+            return Err(GroupError::Refused(format!("there is no group {group:?}")));
+        }
+        if !self.has(account.as_str()) {
+            return Err(GroupError::NotMember(GROUP.to_owned()));
+        }
+        let (attribute, value) = ("member".to_owned(), account.as_str().to_owned());
+        Ok(Membership { group: GROUP.to_owned(), attribute, value })
+    }
+    async fn leave(&self, _: &Membership, account: &AccountId) -> Result<(), GroupError> {
+        self.change("leave")?;
+        self.members.lock().unwrap().retain(|member| member != account.as_str());
+        Ok(())
+    }
+    async fn join(&self, _: &Membership, account: &AccountId) -> Result<(), GroupError> {
+        self.change("join")?;
+        self.members.lock().unwrap().push(account.as_str().to_owned());
+        Ok(())
+    }
+}
+
+struct Place {
+    folder: tempfile::TempDir,
+    store: Arc<Store>,
+    scene: Scene,
+    groups: Arc<OneGroup>,
+    worker: Option<(CancellationToken, JoinHandle<()>)>,
+}
+
+fn blocking(effects: Vec<Effect>) -> Vec<PolicyEntry> {
+    vec![policy("guard", Mode::Enforce, FailMode::Closed, move |_, _| Ok(blocked(&effects)))]
+}
+
+fn blocked(effects: &[Effect]) -> Ruling {
+    Ruling { verdict: Verdict::Block, reason: "A test.".to_owned(), effects: effects.to_vec() }
+}
+
+fn demote(group: &str, restore_after_seconds: u32, from_times: u32) -> Effect {
+    Effect::Demote { group: group.to_owned(), restore_after_seconds, from_times }
+}
+
+fn incident() -> Effect {
+    Effect::RaiseIncident { severity: Severity::High, title: "Refused".to_owned() }
+}
+
+impl Place {
+    async fn new(effects: Vec<Effect>) -> Self {
+        Self::open(tempfile::tempdir().unwrap(), blocking(effects), Arc::default(), true).await
+    }
+
+    async fn open(
+        folder: tempfile::TempDir,
+        policies: Vec<PolicyEntry>,
+        groups: Arc<OneGroup>,
+        with_groups: bool,
+    ) -> Self {
+        let store = Arc::new(Store::open(StoreOptions::new(folder.path().join("portcullis.db"))).await.unwrap());
+        let scene = scene_among(
+            policies,
+            |_| {},
+            |rooms| {
+                (rooms.events, rooms.demotions) = (store.clone(), store.clone());
+                rooms.ids = Arc::new(Real);
+                rooms.clock = Arc::new(Real);
+            },
+        );
+        if groups.changes.lock().unwrap().is_empty() && groups.members.lock().unwrap().is_empty() {
+            groups.members.lock().unwrap().push("alice-id".to_owned());
+        }
+        let mut place = Self { folder, store, scene, groups, worker: None };
+        place.begin(with_groups);
+        place
+    }
+
+    fn begin(&mut self, with_groups: bool) {
+        let end = CancellationToken::new();
+        let groups = with_groups.then(|| self.groups.clone() as Arc<dyn Groups>);
+        let worker = tokio::spawn(self.scene.guard.clone().look_after_demotions(groups, end.clone()));
+        self.worker = Some((end, worker));
+    }
+
+    async fn end(&mut self) {
+        let (end, worker) = self.worker.take().unwrap();
+        end.cancel();
+        worker.await.unwrap();
+    }
+
+    async fn bind(&self) {
+        self.scene.bind("10.0.0.1").await.unwrap_err();
+    }
+
+    async fn only(&self) -> Demotion {
+        let all = self.store.demotions(None, 10).await.unwrap();
+        assert_eq!(all.len(), 1, "{all:?}");
+        all.into_iter().next().unwrap()
+    }
+
+    /// Waits until something holds of the demotions, ten seconds at most.
+    async fn until(&self, what: &str, holds: impl Fn(&[Demotion]) -> bool) {
+        let begin = Instant::now();
+        loop {
+            let all = self.store.demotions(None, 10).await.unwrap();
+            if holds(&all) {
+                return;
+            }
+            assert!(begin.elapsed() < Duration::from_secs(10), "{what}: {all:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn notes(&self) -> Vec<AdministrationEvent> {
+        let all = self.store.recent(None, 100).await.unwrap();
+        let notes = all.into_iter().rev().filter_map(|stored| match stored.event {
+            Event::Administration(event) => Some(event),
+            _ => None,
+        });
+        notes.collect()
+    }
+}
+
+fn is(state: DemotionState) -> impl Fn(&[Demotion]) -> bool {
+    move |all| all.len() == 1 && all[0].state == state
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_demotion_is_done_told_of_and_undone_in_time() {
+    let mut place = Place::new(vec![demote("admins", 2, 0)]).await;
+    place.bind().await;
+    place.until("it is taken out", is(DemotionState::Demoted)).await;
+    assert!(!place.groups.has("alice-id"));
+    let demotion = place.only().await;
+    assert_eq!(demotion.membership.unwrap().group, GROUP);
+    place.until("it is put back", is(DemotionState::Restored)).await;
+    assert!(place.groups.has("alice-id"));
+    place.end().await;
+    let notes: Vec<_> = place.notes().await.into_iter().map(|note| (note.action, note.detail)).collect();
+    assert_eq!(notes.len(), 2, "{notes:?}");
+    assert_eq!((notes[0].0.as_str(), notes[1].0.as_str()), ("account-demoted", "account-restored"));
+    assert!(notes[0].1.contains("alice was taken out of cn=admins,dc=example for 2 s, because policy guard"), "{notes:?}");
+    assert!(notes[1].1.contains("its time is over"), "{notes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_second_time_and_not_the_first() {
+    let place = Place::new(vec![incident(), demote("admins", 0, 2)]).await;
+    place.bind().await;
+    place.until("the first wish is dropped", <[_]>::is_empty).await;
+    assert!(place.groups.has("alice-id"));
+    place.bind().await;
+    place.until("the second one is done", is(DemotionState::Demoted)).await;
+    assert!(!place.groups.has("alice-id"));
+    assert_eq!(place.only().await.restore_at, None, "until a person wants it");
+    let number = place.only().await.number;
+    let at = portcullis_core::Clock::now(&Real);
+    let event = Event::Administration(AdministrationEvent {
+        id: portcullis_core::Ids::event_id(&Real, at),
+        at,
+        actor: "ada".to_owned(),
+        action: "restoration-wanted".to_owned(),
+        detail: String::new(),
+    });
+    assert!(place.store.restore_demotion(number, "ada", at, event).await.unwrap());
+    place.until("a person has put it back", is(DemotionState::Restored)).await;
+    assert!(place.groups.has("alice-id"));
+    let last = place.notes().await.pop().unwrap();
+    assert!(last.detail.contains("because ada wants so"), "{last:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_monitor_mode_would_do_is_not_done() {
+    let effects = vec![demote("admins", 0, 0)];
+    let watching = vec![policy("guard", Mode::Monitor, FailMode::Closed, move |_, _| Ok(blocked(&effects)))];
+    let place = Place::open(tempfile::tempdir().unwrap(), watching, Arc::default(), true).await;
+    place.scene.bind("10.0.0.1").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(place.store.demotions(None, 10).await.unwrap().is_empty());
+    assert!(place.groups.has("alice-id"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_is_away_is_waited_for_and_a_restart_forgets_nothing() {
+    let groups = Arc::new(OneGroup::default());
+    groups.away.store(true, Ordering::SeqCst);
+    let effects = vec![demote("admins", 0, 0)];
+    let mut place = Place::open(tempfile::tempdir().unwrap(), blocking(effects.clone()), groups, true).await;
+    place.bind().await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(place.only().await.state, DemotionState::Wanted);
+    place.end().await;
+    place.store.close().await;
+    let Place { folder, groups, .. } = place;
+    groups.away.store(false, Ordering::SeqCst);
+    let place = Place::open(folder, blocking(effects), groups, true).await;
+    place.until("it is done after the restart", is(DemotionState::Demoted)).await;
+    assert!(!place.groups.has("alice-id"));
+}
+
+/// The process ended between the directory's answer and the row that says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_begun_is_ended_and_can_be_undone() {
+    let mut place = Place::new(vec![demote("admins", 1, 0)]).await;
+    place.end().await;
+    place.bind().await;
+    let wanted = place.only().await;
+    let membership = place.groups.membership("admins", &wanted.wanted.account).await.unwrap();
+    let step = DemotionStep::Leaving(membership.clone());
+    let at = wanted.wanted.at;
+    place.store.step_demotion(wanted.number, DemotionState::Wanted, step, None, at).await.unwrap();
+    place.groups.leave(&membership, &wanted.wanted.account).await.unwrap();
+    place.begin(true);
+    place.until("it is put back in the end", is(DemotionState::Restored)).await;
+    assert!(place.groups.has("alice-id"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_done_is_an_incident() {
+    for (group, with_groups, refuses, why) in [
+        ("nobody", true, false, "there is no group"),
+        ("admins", false, false, "no account that may change groups"),
+        ("admins", true, true, "insufficient rights"),
+    ] {
+        let groups = Arc::new(OneGroup::default());
+        groups.refuses.store(refuses, Ordering::SeqCst);
+        let policies = blocking(vec![demote(group, 0, 0)]);
+        let place = Place::open(tempfile::tempdir().unwrap(), policies, groups, with_groups).await;
+        place.bind().await;
+        place.until("it fails", is(DemotionState::Failed)).await;
+        assert!(place.only().await.note.contains(why), "{:?}", place.only().await);
+        let incidents = place.store.incidents(10).await.unwrap();
+        assert_eq!(incidents.len(), 1);
+        assert!(incidents[0].title.contains(why), "{incidents:?}");
+        assert_eq!(incidents[0].account.as_str(), "alice-id");
+        assert!(place.groups.has("alice-id"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restoration_that_is_refused_waits_for_a_person() {
+    let place = Place::new(vec![demote("admins", 1, 0)]).await;
+    place.bind().await;
+    place.until("it is taken out", is(DemotionState::Demoted)).await;
+    place.groups.refuses.store(true, Ordering::SeqCst);
+    place.until("it stays out", |all| all[0].state == DemotionState::Demoted && !all[0].note.is_empty()).await;
+    assert_eq!(place.only().await.restore_at, None);
+    let incidents = place.store.incidents(10).await.unwrap();
+    assert!(incidents[0].title.contains("could not be put back"), "{incidents:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_out_already_stays_out_for_longer() {
+    let place = Place::new(vec![demote("admins", 3_600, 0)]).await;
+    place.bind().await;
+    place.until("it is taken out", is(DemotionState::Demoted)).await;
+    let first = place.only().await.restore_at.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    place.bind().await;
+    place.until("it is prolonged", |all| all.len() == 1 && all[0].restore_at > Some(first)).await;
+    assert!(place.notes().await.iter().any(|note| note.action == "demotion-prolonged"));
+    assert_eq!(place.groups.changes.lock().unwrap().as_slice(), ["leave"]);
+}
