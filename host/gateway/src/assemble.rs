@@ -15,8 +15,8 @@ use portcullis_core::{ListenerName, Secret};
 use portcullis_guard::cloud::Cloud;
 use portcullis_guard::{ApplicationRule, ChallengeBudget, Guard, NamedNetwork, Options, Rooms, Surroundings};
 use portcullis_ldap::{
-    Balance, BindRules, DomainNames, Limits, Listener, Lookup, LookupOptions, Members, Mode, OpaqueSasl, Referrals, Schema,
-    Security, Upstream, UpstreamOptions, Upstreams,
+    Balance, BindRules, DomainNames, Limits, Listener, Lookup, LookupOptions, Members, Mode, OpaqueSasl, Referrals,
+    Schema, Security, Upstream, UpstreamOptions, Upstreams,
 };
 use portcullis_store::{Store, StoreOptions};
 use portcullis_tls::{Authority, ClientCertificates, MinVersion, ServerFiles, TlsError, client_config, server_config};

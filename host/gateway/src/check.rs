@@ -57,16 +57,14 @@ fn lookups(config: &Config) -> Result<Vec<(String, Lookup)>, Problem> {
 }
 
 /// The account that takes others out of groups, at each server.
-async fn try_demotion(
-    config: &Config,
-    lookups: &[(String, Lookup)],
-    problems: &mut Vec<Problem>,
-) -> io::Result<()> {
+async fn try_demotion(config: &Config, lookups: &[(String, Lookup)], problems: &mut Vec<Problem>) -> io::Result<()> {
     for (server, lookup) in lookups {
         match assemble::members(config, lookup) {
             Ok(None) => {}
             Ok(Some(members)) => match members.check().await {
-                Ok(()) => say(format_args!("demotion {server}: the account can read the directory and finds the vital groups"))?,
+                Ok(()) => say(format_args!(
+                    "demotion {server}: the account can read the directory and finds the vital groups"
+                ))?,
                 Err(error) => problems.push(Problem::new(["demotion"], format!("{server}: {error}"))),
             },
             Err(problem) => problems.push(problem),

@@ -59,7 +59,9 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
                 let done = store.restore_demotion(number, &person, at, event).await;
                 store.close().await;
                 if !done? {
-                    bail!("demotion {number} is none that could be undone; `portcullis demotions list` prints them all");
+                    bail!(
+                        "demotion {number} is none that could be undone; `portcullis demotions list` prints them all"
+                    );
                 }
                 say(format_args!("demotion {number} will be undone"))?;
                 Ok(ExitCode::SUCCESS)
@@ -80,5 +82,8 @@ fn line(demotion: &Demotion, now: Timestamp) -> String {
         (DemotionState::Failed, _) => "not taken out".to_owned(),
     };
     let note = if demotion.note.is_empty() { String::new() } else { format!(" ({})", demotion.note) };
-    format!("{number} {} [{}] {group}: {state}{note}; policy {}, event {}", wanted.login, wanted.account, wanted.policy, wanted.event)
+    format!(
+        "{number} {} [{}] {group}: {state}{note}; policy {}, event {}",
+        wanted.login, wanted.account, wanted.policy, wanted.event
+    )
 }

@@ -417,7 +417,8 @@ impl<'a> Draft<'a> {
 
     /// What was decided about an access that has happened elsewhere; whoever asked stores it.
     pub(crate) fn finish(mut self) -> Option<Finished> {
-        let (event, incidents) = (self.event.take()?, std::mem::take(&mut self.incidents));
+        let event = self.event.take()?;
+        let incidents = self.all_incidents(&event);
         let demotions = std::mem::take(&mut self.demotions);
         Some(Finished { event, incidents, demotions, wanted_by: self.wanted_by.take() })
     }
@@ -426,7 +427,15 @@ impl<'a> Draft<'a> {
         self.guard.counts.add(&event);
         self.guard.learn(&event, self.tried);
         let learned = observation(&event);
-        Record { event: Event::Access(Box::new(event)), learned, incidents: std::mem::take(&mut self.incidents) }
+        let incidents = self.all_incidents(&event);
+        Record { event: Event::Access(Box::new(event)), learned, incidents }
+    }
+
+    /// Those that policies wanted, and those of detections.
+    fn all_incidents(&mut self, event: &AccessEvent) -> Vec<IncidentChange> {
+        let mut incidents = std::mem::take(&mut self.incidents);
+        incidents.extend(self.guard.alarms(event));
+        incidents
     }
 }
 

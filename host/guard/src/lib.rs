@@ -3,6 +3,7 @@
 //! The guard is the only implementation of [`portcullis_core::gate::Gate`] in the product, and this crate the only place
 //! where a [`Permitted`] can be made.
 
+mod alarm;
 pub mod cloud;
 mod counts;
 mod decide;
@@ -128,6 +129,7 @@ pub struct Guard {
     mind: mind::Mind,
     passwords: mind::Passwords,
     notable: Option<Notable>,
+    alarms: alarm::Alarms,
     /// Told when a demotion is wanted.
     demotions_wanted: Arc<Notify>,
 }
@@ -158,6 +160,7 @@ impl Guard {
             counts: Counts::default(),
             twins: Arc::default(),
             demotions_wanted: Arc::default(),
+            alarms: alarm::Alarms::default(),
         }
     }
 

@@ -174,10 +174,11 @@ impl Guard {
         Ok(())
     }
 
-    /// The position of the site that an access comes from.
+    /// The position of the site that an access comes from. A machine that many accounts use is an application's server: it says
+    /// nothing of where the person is.
     pub(crate) fn site_place(&self, access: &Access) -> Option<Place> {
-        let site = access.endpoint.as_ref()?.site.as_ref()?;
-        self.options.positions.get(site).copied()
+        let endpoint = access.endpoint.as_ref().filter(|endpoint| !endpoint.shared)?;
+        self.options.positions.get(endpoint.site.as_ref()?).copied()
     }
 
     /// Learns from an access whose event is about to be stored.

@@ -17,11 +17,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use portcullis_core::AccountId;
 use portcullis_core::demotion::*;
 use portcullis_core::event::{AdministrationEvent, Event};
 use portcullis_core::policy::*;
 use portcullis_core::store::{EventStore as _, IncidentStore as _};
-use portcullis_core::AccountId;
 use portcullis_guard::PolicyEntry;
 use portcullis_store::{Store, StoreOptions};
 use real::Real;
@@ -201,7 +201,10 @@ async fn a_demotion_is_done_told_of_and_undone_in_time() {
     let notes: Vec<_> = place.notes().await.into_iter().map(|note| (note.action, note.detail)).collect();
     assert_eq!(notes.len(), 2, "{notes:?}");
     assert_eq!((notes[0].0.as_str(), notes[1].0.as_str()), ("account-demoted", "account-restored"));
-    assert!(notes[0].1.contains("alice was taken out of cn=admins,dc=example for 2 s, because policy guard"), "{notes:?}");
+    assert!(
+        notes[0].1.contains("alice was taken out of cn=admins,dc=example for 2 s, because policy guard"),
+        "{notes:?}"
+    );
     assert!(notes[1].1.contains("its time is over"), "{notes:?}");
 }
 

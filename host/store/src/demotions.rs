@@ -18,7 +18,8 @@ use crate::fault::{Fault, damaged, store_error};
 use crate::numbers::{millis, signed, timestamp, unsigned};
 use crate::work::{Entry, Work};
 
-const COLUMNS: &str = "number, event, account, login, policy, wanted_group, restore_after, from_times, wanted_at, state,
+const COLUMNS: &str =
+    "number, event, account, login, policy, wanted_group, restore_after, from_times, wanted_at, state,
                        changed_at, group_dn, attribute, value, restore_at, restore_by, note";
 
 /// A step, ready to be written.
@@ -58,9 +59,8 @@ impl DemotionStore for Store {
     }
 
     async fn demotions(&self, before: Option<u64>, limit: u32) -> Result<Vec<Demotion>, StoreError> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM demotions WHERE ?1 IS NULL OR number < ?1 ORDER BY number DESC LIMIT ?2"
-        );
+        let sql =
+            format!("SELECT {COLUMNS} FROM demotions WHERE ?1 IS NULL OR number < ?1 ORDER BY number DESC LIMIT ?2");
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(before.map(signed)).bind(limit);
         rows.fetch_all(self.readers()).await.map_err(store_error)?.iter().map(demotion).collect()
     }

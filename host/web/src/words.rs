@@ -9,7 +9,7 @@ use portcullis_core::event::Decision;
 use portcullis_core::incident::IncidentState;
 use portcullis_core::policy::{ChallengeOutcome, Effect, Mode, Severity, Verdict};
 use portcullis_core::status::ConnectorRole;
-use portcullis_core::{AccountKind, Operation, OperationKind};
+use portcullis_core::{AccountKind, Operation, OperationKind, PolicyName};
 
 /// A word with the icon that stands beside it and the name by which the style sheet colours both.
 #[derive(Debug, Clone, Copy)]
@@ -138,6 +138,14 @@ pub(crate) fn verdict(verdict: &Verdict) -> String {
     }
 }
 
+/// What opened an incident: a policy, or a detection.
+pub(crate) fn origin(policy: &PolicyName) -> String {
+    match policy.as_str().strip_prefix("detection:") {
+        Some(name) => format!("detection {name}"),
+        None => format!("policy {policy}"),
+    }
+}
+
 pub(crate) fn effect(effect: &Effect) -> String {
     match effect {
         Effect::RaiseIncident { severity: level, title } => {
@@ -145,8 +153,10 @@ pub(crate) fn effect(effect: &Effect) -> String {
         }
         Effect::ResolveIncident => "resolves its incident".to_owned(),
         Effect::Demote { group, restore_after_seconds, from_times } => {
-            let back = if *restore_after_seconds == 0 { String::new() } else { format!(" for {restore_after_seconds} s") };
-            let when = if *from_times > 1 { format!(" when it has happened {from_times} times") } else { String::new() };
+            let back =
+                if *restore_after_seconds == 0 { String::new() } else { format!(" for {restore_after_seconds} s") };
+            let when =
+                if *from_times > 1 { format!(" when it has happened {from_times} times") } else { String::new() };
             format!("takes the account out of {group}{back}{when}")
         }
         Effect::Notify { channel, .. } => format!("notifies {channel}"),

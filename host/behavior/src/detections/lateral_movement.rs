@@ -1,7 +1,7 @@
 //! `lateral-movement`: a machine collects accounts, or an account spreads over machines and applications.
 //!
-//! Threshold: `accounts` accounts that are new to a machine log in from it within half an hour, where the machine is nobody's
-//! server: it has been known for the learning period, and had at most three accounts. Or one account reaches `targets` machines and
+//! Threshold: `accounts` accounts that are new to a machine log in from it within half an hour, or would if the gateway let them,
+//! where the machine is nobody's server: it has been known for the learning period, and had at most three accounts. Or one account reaches `targets` machines and
 //! applications that are new to it within an hour. Learning period: the machine's, the account's. False positives: a machine that
 //! becomes a shared one; an administrator who sets up many machines. MITRE ATT&CK: T1021 (Remote Services).
 
@@ -44,7 +44,10 @@ fn by_machine(scene: &Scene<'_>, settings: &Settings) -> Option<String> {
     let is_new = |first: u32| now.saturating_sub(first) < 1_800;
     let usual = endpoint.accounts.iter().filter(|habit| !is_new(habit.first)).count();
     let new = endpoint.accounts.iter().filter(|habit| is_new(habit.first)).count();
-    let new = new + usize::from(endpoint.accounts.get(&short(account.id.as_str())).is_none());
+    let own = short(account.id.as_str());
+    let is_unknown = |name: &u32| endpoint.accounts.get(name).is_none();
+    let turned_away = endpoint.turned_away.lately(scene.seen.at, 30).filter(|name| is_unknown(name) && *name != own);
+    let new = new + turned_away.count() + usize::from(is_unknown(&own));
     (usual <= 3 && new >= settings.accounts as usize).then(|| {
         format!("{new} accounts that were never used from this machine have logged in from it within half an hour.")
     })

@@ -45,6 +45,9 @@ pub struct EndpointProfile {
     pub(crate) cleartext_said: u32,
     pub(crate) anonymous_said: u32,
     pub(crate) risk: Risk,
+    /// Accounts whose password was right, and that the gateway did not let in. Not stored: it is of use for half an hour.
+    #[serde(skip)]
+    pub(crate) turned_away: Recent<u32>,
     /// Wrong passwords of the last hour with the accounts that they were tried on. Never stored.
     #[serde(skip)]
     pub(crate) sprayed: Recent<(u64, u32)>,
@@ -63,6 +66,9 @@ impl EndpointProfile {
             return;
         }
         if !teaches {
+            if let Some(account) = seen.account.filter(|_| seen.is_good_login()) {
+                self.turned_away.saw(short(account.id.as_str()), seen.at, MOST_FAILED);
+            }
             return;
         }
         self.operations.add(seen.operation.kind() as usize, OperationKind::ALL.len(), 1.0, seen.at);
@@ -139,6 +145,7 @@ impl Profile for EndpointProfile {
         self.accounts.merge(&other.accounts, MOST_ACCOUNTS);
         self.recent.merge(&other.recent, MOST_ACCOUNTS);
         self.failed.merge(&other.failed, MOST_FAILED);
+        self.turned_away.merge(&other.turned_away, MOST_FAILED);
         self.unknown.merge(&other.unknown, MOST_FAILED);
         merge_window(&mut self.failures, other.failures.as_deref());
         self.attributes.merge(&other.attributes, MOST_ATTRIBUTES);

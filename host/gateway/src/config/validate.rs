@@ -7,7 +7,8 @@ use portcullis_behavior::detections::{CATALOGUE, Group};
 use portcullis_core::{Secret, dn};
 
 use super::model::{
-    ClientCertificates, Config, Connector, Demotion, Directory, Listener, ListenerTls, Schema, SecretSource, TlsMin, Web,
+    ClientCertificates, Config, Connector, Demotion, Directory, Listener, ListenerTls, Schema, SecretSource, TlsMin,
+    Web,
 };
 use super::problem::Problem;
 

@@ -33,7 +33,7 @@ pub struct World {
     pub records: Mutex<Vec<Record>>,
     pub challenges: Mutex<HashMap<ChallengeId, ChallengeRecord>>,
     pub forgotten: Mutex<Vec<Forget>>,
-    pub demotions: Mutex<Vec<portcullis_core::demotion::WantedDemotion>>,
+    pub demotions: Mutex<Vec<demotion::WantedDemotion>>,
     pub store_down: AtomicBool,
     /// The store refuses the events that these logins have to do with.
     pub refused_logins: Mutex<Vec<String>>,

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::Shared;
-use portcullis_core::{AccountId, BoxFuture};
 use portcullis_core::directory::{DirectoryAccount, DirectoryError};
+use portcullis_core::{AccountId, BoxFuture};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 

@@ -35,10 +35,9 @@ async fn an_account_leaves_a_group_and_comes_back() {
     let members = members(&lookup, &[]);
     members.check().await.unwrap();
     let alice = id(&lookup, "alice").await;
-    for (named, attribute, left) in [
-        ("INNER", "member", &["posix"] as &[_]),
-        ("cn=Posix, dc=Example", "memberUid", &["Admins", "inner", "outer"]),
-    ] {
+    for (named, attribute, left) in
+        [("INNER", "member", &["posix"] as &[_]), ("cn=Posix, dc=Example", "memberUid", &["Admins", "inner", "outer"])]
+    {
         let place = members.membership(named, &alice).await.unwrap();
         assert_eq!(place.attribute, attribute);
         assert_eq!(groups(&lookup).await, ["Admins", "inner", "outer", "posix"]);
@@ -68,11 +67,8 @@ async fn what_must_not_be_done_is_refused_with_the_reason() {
     // Beside alice there is nothing but another group.
     assert!(why(changing.membership("inner", &alice).await).contains("last account"));
     let print = id(&lookup, PRINT).await;
-    let place = Membership {
-        group: "cn=inner,dc=example".to_owned(),
-        attribute: "member".to_owned(),
-        value: PRINT.to_owned(),
-    };
+    let place =
+        Membership { group: "cn=inner,dc=example".to_owned(), attribute: "member".to_owned(), value: PRINT.to_owned() };
     changing.join(&place, &print).await.unwrap();
     assert_eq!(changing.membership("inner", &alice).await.unwrap().group, "cn=inner,dc=example");
     let missing = members(&lookup, &["nobody"]).check().await;

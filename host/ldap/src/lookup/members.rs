@@ -170,7 +170,8 @@ impl Members {
                 // Active Directory gives many values in ranges (`member;range=0-1499`, MS-ADTS, section 3.1.1.3.1.3.3).
                 let name = name.split(';').next().unwrap_or(name);
                 let is_dn = !name.eq_ignore_ascii_case("memberUid");
-                let same = |value: &String| if is_dn { dn::is_same(value, &place.value) } else { cache::key(value) == own };
+                let same =
+                    |value: &String| if is_dn { dn::is_same(value, &place.value) } else { cache::key(value) == own };
                 if known.iter().any(|known| known.eq_ignore_ascii_case(name)) {
                     others.extend(values.iter().filter(|value| !same(value)).map(|value| (is_dn, value.clone())));
                 }

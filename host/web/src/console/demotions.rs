@@ -125,7 +125,9 @@ fn demotion(one: &Demotion, signed_in: &SignedIn) -> Markup {
 
 fn state(demotion: &Demotion) -> Badge {
     match demotion.state {
-        DemotionState::Wanted | DemotionState::Leaving => Badge { name: "recorded", icon: "…", word: "Being taken out" },
+        DemotionState::Wanted | DemotionState::Leaving => {
+            Badge { name: "recorded", icon: "…", word: "Being taken out" }
+        }
         DemotionState::Demoted if !demotion.note.is_empty() => {
             Badge { name: "refused", icon: "!", word: "Could not be put back" }
         }

@@ -118,7 +118,7 @@ fn incident(incident: &Incident, signed_in: &SignedIn) -> Markup {
                 span.when { (time(incident.changed_at, Show::Full)) }
             }
             h3 { (incident.title) }
-            p.who { strong { (incident.login) } " · policy " (incident.policy) }
+            p.who { strong { (incident.login) } " · " (words::origin(&incident.policy)) }
             p.since {
                 "Opened " (time(incident.opened_at, Show::Full))
                 @if let Some(person) = &incident.resolved_by_person { " · resolved by " (person) }

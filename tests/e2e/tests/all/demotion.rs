@@ -12,7 +12,7 @@ use portcullis_lab::tools::Tools;
 use serde_json::Value;
 
 use crate::codes::{Page, wrong};
-use crate::stage::{Console, PATIENCE, Setup, Stage, UNUSUAL_ENDPOINT, machine};
+use crate::stage::{Console, PATIENCE, Setup, Stage, UNUSUAL_ENDPOINT, machine, run};
 
 const ALICE: &str = "alice@example.com";
 const GROUP: &str = "engineers";
@@ -113,8 +113,7 @@ async fn unusual_machine_code_incident_demotion_and_the_way_back() -> Result<()>
     // What was done is known after a restart, and to the command line.
     Arc::get_mut(&mut stage).expect("nobody else has it").stop()?;
     Arc::get_mut(&mut stage).expect("nobody else has it").start().await?;
-    let file = stage.config_file().display().to_string();
-    let (code, out, err) = stage.portcullis(&["demotions", "list", "--config", &file]).await?;
+    let (code, out, err) = stage.portcullis(&["demotions", "list"]).await?;
     assert_eq!(code, 0, "{err}");
     assert!(out.contains(&group_dn(GROUP)) && out.contains("to be put back in"), "{out}");
     assert!(!is_member(&stage).await?);
@@ -144,7 +143,7 @@ async fn a_policy_that_demotes_needs_an_account_that_may() -> Result<()> {
     setup.sections = setup.sections.replace("[demotion]\nservice-account = \"cn=manager,dc=example,dc=com\"\npassword = { plain-text = \"manager-secret\" }\n", "");
     let stage = Stage::without_gateway(setup).await?;
     let file = stage.config_file().display().to_string();
-    let (code, _, err) = stage.portcullis(&["check", "--offline", &file]).await?;
+    let (code, _, err) = run(vec!["check".to_owned(), "--offline".to_owned(), file]).await?;
     assert_eq!(code, 1);
     assert!(err.contains("takes accounts out of the group `engineers`") && err.contains("[demotion]"), "{err}");
     Ok(())

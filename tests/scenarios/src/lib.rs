@@ -1,0 +1,1 @@
+//! Nothing but tests: see `tests/`, and the scenarios beside this package's manifest.
