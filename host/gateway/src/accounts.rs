@@ -278,7 +278,7 @@ async fn decide(config: &Path, cloud: &str, said: Said) -> Result<()> {
 }
 
 /// Whoever runs the command, as the system says.
-fn person() -> String {
+pub(crate) fn person() -> String {
     let named = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
     named.filter(|name| !name.is_empty()).unwrap_or_else(|| "the command line".to_owned())
 }

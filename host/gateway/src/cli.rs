@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::out::say;
-use crate::{accounts, check, events, notify, plugin, run};
+use crate::{accounts, check, events, notify, plugin, policies, run};
 
 #[derive(Parser)]
 #[command(name = "portcullis", version, about = "A security gateway for LDAP directories")]
@@ -46,6 +46,9 @@ enum Command {
     /// Look at which cloud account is whose and at what accounts seem to be, and decide.
     #[command(subcommand)]
     Accounts(accounts::Command),
+    /// Look at the list of policies, draft another one, try it on what was recorded, put it into force, take it back.
+    #[command(subcommand)]
+    Policy(policies::Command),
 }
 
 pub(crate) fn main() -> ExitCode {
@@ -59,6 +62,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Plugin(command) => plugin::run(command),
         Command::Events(command) => events::run(command),
         Command::Accounts(command) => accounts::run(command),
+        Command::Policy(command) => policies::run(command),
     };
     done.unwrap_or_else(|error| {
         // Whoever reads the output has read enough.

@@ -14,6 +14,7 @@ mod notify;
 mod out;
 mod plugin;
 mod plugins;
+mod policies;
 mod reload;
 mod run;
 mod sockets;

@@ -6,6 +6,7 @@ use portcullis_core::cloud::{CloudOverride, CloudTwin, FollowUp, SourceState};
 use portcullis_core::incident::IncidentChange;
 use portcullis_core::learned::Observation;
 use portcullis_core::profile::DecidedKind;
+use portcullis_core::revision::NewRevision;
 use portcullis_core::store::{Administrator, ConsoleSession, StoreError};
 use portcullis_core::{AccountId, EventId, IncidentId, Timestamp};
 use sqlx::SqliteConnection;
@@ -13,7 +14,7 @@ use sqlx::SqliteConnection;
 use crate::batch::Batch;
 use crate::events::EventRow;
 use crate::fault::Fault;
-use crate::{challenges, cloud_accounts, incidents, open, plugin_state, profiles, settings, sources};
+use crate::{challenges, cloud_accounts, incidents, open, plugin_state, policies, profiles, settings, sources};
 
 /// A write.
 pub(crate) enum Work {
@@ -37,6 +38,9 @@ pub(crate) enum Work {
     PutWithoutCloudAccount { source: ConnectorName, account: AccountId, at: Timestamp },
     PutProfiles(Box<profiles::Part>),
     DecideKind { account: AccountId, decision: Option<DecidedKind>, event: Box<EventRow> },
+    PutRevision { new: Box<NewRevision>, json: String, event: Box<EventRow> },
+    PutDraft { version: u64, json: String, event: Box<EventRow> },
+    DropDraft { version: u64, event: Box<EventRow> },
 }
 
 /// What a source told, ready to be written.
@@ -130,9 +134,24 @@ impl Work {
                 batch.append(event);
                 profiles::decide(connection, account, decision.as_ref()).await?
             }
+            Self::PutRevision { new, json, event } => {
+                told(policies::put_revision(connection, new, json).await?, batch, event)
+            }
+            Self::PutDraft { version, json, event } => {
+                told(policies::put_draft(connection, *version, json).await?, batch, event)
+            }
+            Self::DropDraft { version, event } => told(policies::drop_draft(connection, *version).await?, batch, event),
         };
         Ok(Ok(rows))
     }
+}
+
+/// Stores the event that tells of it, where something was done.
+fn told<'a>(done: u64, batch: &mut Batch<'a>, event: &'a EventRow) -> u64 {
+    if done > 0 {
+        batch.append(event);
+    }
+    done
 }
 
 pub(crate) async fn append<'a>(

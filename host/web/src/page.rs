@@ -28,10 +28,15 @@ pub(crate) fn simple(status: StatusCode, title: &str, live: Option<Live>, body: 
 }
 
 /// The pages of the console, by their titles.
-const PAGES: [(&str, &str); 2] = [("Activity", "/activity"), ("Connectors", "/connectors")];
+const PAGES: [(&str, &str); 3] = [("Activity", "/activity"), ("Policy", "/policy"), ("Connectors", "/connectors")];
 
 /// A page of the console.
 pub(crate) fn console(title: &str, signed_in: &SignedIn, body: &Markup) -> Response {
+    console_with(StatusCode::OK, title, signed_in, body)
+}
+
+/// The same for what was not done.
+pub(crate) fn console_with(status: StatusCode, title: &str, signed_in: &SignedIn, body: &Markup) -> Response {
     let page = document(
         title,
         Some(Live { reload: None }),
@@ -53,7 +58,7 @@ pub(crate) fn console(title: &str, signed_in: &SignedIn, body: &Markup) -> Respo
             main.wide id="main" { (body) }
         },
     );
-    respond(StatusCode::OK, page)
+    respond(status, page)
 }
 
 /// A page, or a part of one.

@@ -11,6 +11,7 @@ use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use axum_server::{Handle, Server};
 use portcullis_core::challenge::ChallengeDesk;
 use portcullis_core::cloud::SourceStatus;
+use portcullis_core::policies::PolicyDesk;
 use portcullis_core::risk::RiskDesk;
 use portcullis_core::status::ConnectorStatus;
 use portcullis_core::store::{EventStore, IncidentStore, SettingsStore};
@@ -69,6 +70,8 @@ pub struct WebState {
     pub settings: Arc<dyn SettingsStore>,
     /// Risks, and what accounts are.
     pub risks: Arc<dyn RiskDesk>,
+    /// The list of policies.
+    pub policies: Arc<dyn PolicyDesk>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Identifiers, cookies and salts.

@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use portcullis_behavior::detections::{CATALOGUE, Group};
+use portcullis_core::revision::list_problems;
 use portcullis_core::{Secret, dn};
 
 use super::model::{
     ClientCertificates, Config, Connector, Directory, Listener, ListenerTls, Schema, SecretSource, TlsMin, Web,
 };
 use super::problem::Problem;
+use crate::policies;
 
 pub(super) fn validate(config: &Config) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -18,7 +20,14 @@ pub(super) fn validate(config: &Config) -> Vec<Problem> {
     }
     names(&mut problems, "listener", config.listeners.iter().map(|l| l.name.as_str()));
     names(&mut problems, "connector", config.connectors.iter().map(|c| c.name.as_str()));
-    names(&mut problems, "policy", config.policies.iter().map(|p| p.name.as_str()));
+    match policies::listed(&config.policies) {
+        Ok(list) => problems.extend(
+            list_problems(&list)
+                .into_iter()
+                .map(|problem| Problem::new(["policy", &problem.place.to_string(), problem.field], problem.message)),
+        ),
+        Err(problem) => problems.push(problem),
+    }
     directory(&mut problems, &config.directory);
     for (index, item) in config.listeners.iter().enumerate() {
         listener(&mut problems, &index.to_string(), item);

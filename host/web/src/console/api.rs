@@ -33,6 +33,10 @@ impl Page {
             _ => Err(Failure::Malformed),
         }
     }
+
+    pub(crate) fn before(&self) -> Option<u64> {
+        self.before
+    }
 }
 
 /// The answer to `GET /api/v1/events`.

@@ -9,6 +9,7 @@ mod challenge;
 mod codes;
 mod limits;
 mod notify;
+mod policy;
 mod risk;
 mod routes;
 mod sign_in;

@@ -2,6 +2,7 @@
 #![allow(dead_code, missing_docs, reason = "shared by the tests and the preview, each of which uses a part of it")]
 
 mod desk;
+mod policies;
 mod risks;
 pub mod sample;
 mod store;
@@ -18,6 +19,7 @@ use portcullis_web::WebState;
 pub use desk::FakeDesk;
 #[allow(unused_imports, reason = "the preview does not look at what pages say")]
 pub use desk::Said;
+pub use policies::FakePolicies;
 pub use risks::FakeRisks;
 pub use store::FakeStore;
 
@@ -62,6 +64,7 @@ pub struct World {
     pub desk: Arc<FakeDesk>,
     pub store: Arc<FakeStore>,
     pub risks: Arc<FakeRisks>,
+    pub policies: Arc<FakePolicies>,
     pub clock: Arc<FakeClock>,
     pub ids: Arc<FakeIds>,
     pub healthy: Arc<AtomicBool>,
@@ -75,6 +78,7 @@ impl World {
             desk: Arc::default(),
             store: Arc::default(),
             risks: Arc::default(),
+            policies: Arc::default(),
             clock: Arc::new(FakeClock(AtomicU64::new(BEGIN))),
             ids: Arc::default(),
             healthy: Arc::new(AtomicBool::new(true)),
@@ -92,6 +96,7 @@ impl World {
             incidents: self.store.clone(),
             settings: self.store.clone(),
             risks: self.risks.clone(),
+            policies: self.policies.clone(),
             clock: self.clock.clone(),
             ids: self.ids.clone(),
             connectors: Arc::new(move || connectors.lock().unwrap().clone()),
