@@ -4,6 +4,7 @@
 //! trait of this crate; the binary hands it the implementation.
 
 pub mod access;
+pub mod backtest;
 pub mod challenge;
 pub mod cloud;
 pub mod demotion;
@@ -15,9 +16,11 @@ pub mod incident;
 pub mod learned;
 pub mod name;
 pub mod plugin;
+pub mod policies;
 pub mod policy;
 pub mod profile;
 pub mod protection;
+pub mod revision;
 pub mod risk;
 pub mod secret;
 pub mod source;

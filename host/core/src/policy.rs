@@ -12,6 +12,9 @@ pub enum Mode {
     Off,
     /// Evaluated and recorded; no challenge, no effect, no say.
     Monitor,
+    /// A second version of an enforced policy: evaluated wherever that one is, and compared with it. No challenge, no effect,
+    /// no say, and its fault is nobody's incident.
+    Canary,
     /// Its ruling counts.
     Enforce,
 }

@@ -1,6 +1,7 @@
 //! The way of a file into the engine: read once, verified, compiled, and found to be a plugin of the contract.
 
 use portcullis_core::plugin::PluginFault;
+use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 
 use crate::cache::{self, CompileCache};
@@ -101,6 +102,11 @@ impl Verified {
             }),
             _ => Ok(()),
         }
+    }
+
+    /// SHA-256 of the file, in hexadecimal digits.
+    pub(crate) fn digest(&self) -> String {
+        Sha256::digest(&self.bytes).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     pub(crate) fn comment(&self) -> &TrustedComment {

@@ -51,6 +51,7 @@ pub struct PolicySpec {
 /// A policy that can be asked.
 pub struct LoadedPolicy {
     manifest: Manifest,
+    digest: String,
     needs: Needs,
     factory: Factory,
     pool: Pool<Warm>,
@@ -95,13 +96,19 @@ impl LoadedPolicy {
         settled(&spec.name, warm.configure(&factory.settings, FIRST_START).map_err(|fault| verified.fault(fault))?)?;
         let needs = warm.needs(FIRST_START).map_err(|fault| verified.fault(fault))?;
         let pool = Pool::new(factory.limits.concurrency, warm);
-        Ok(Self { manifest, needs, factory, pool })
+        Ok(Self { manifest, digest: verified.digest(), needs, factory, pool })
     }
 
     /// What the plugin says about itself.
     #[must_use]
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// SHA-256 of the component's file, in hexadecimal digits.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.digest
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use portcullis_behavior as behavior;
 use portcullis_core::demotion::Groups;
+use portcullis_core::policies::PolicyProblem;
 use portcullis_core::store::PluginStateStore;
 use portcullis_core::{ListenerName, Secret};
 use portcullis_guard::cloud::Cloud;
@@ -26,6 +27,7 @@ use tracing::{error, info};
 use crate::certificates::Certificates;
 use crate::config::{self, Config, ListenerTls, Loaded, Problem, TlsMin};
 use crate::plugins;
+use crate::policies::{self, Book, Chosen, LoadedList};
 use crate::statuses::Statuses;
 use crate::system::System;
 use crate::{config as configuration, events};
@@ -35,6 +37,7 @@ pub(crate) struct Gateway {
     pub(crate) listeners: Vec<Listener>,
     pub(crate) upstreams: Upstreams,
     pub(crate) guard: Arc<Guard>,
+    pub(crate) book: Arc<Book>,
     pub(crate) cloud: Arc<Cloud>,
     pub(crate) web: WebOptions,
     pub(crate) web_state: WebState,
@@ -61,10 +64,22 @@ pub(crate) async fn open_store(config: &Config) -> Result<Store> {
 /// connectors, is looked at in the background and named in the log.
 pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
     let config = &loaded.config;
-    let plugins = load_plugins(loaded, store).await?;
+    let chosen = Chosen::between(config, store).await?;
+    let (plugins, policies) = load_plugins(loaded, store, &chosen).await?;
     for problem in loaded.problems(plugins.broken).lines() {
         error!("{problem}");
     }
+    // What is wrong with a list of the store is mended through the console, for which the gateway has to run.
+    let problems = policies.all_problems();
+    if matches!(chosen, Chosen::File { .. }) {
+        let in_file = problems.iter().cloned().map(policies::in_file).collect();
+        loaded.problems(in_file).lines().for_each(|problem| error!("{problem}"));
+    } else {
+        for PolicyProblem { policy, field, message, .. } in &problems {
+            error!("policy {policy}: {field}: {message}");
+        }
+    }
+    let revision = chosen.settle(&policies, store).await?;
     let upstreams = upstreams(config).map_err(|problem| loaded.problems(vec![problem]))?;
     let lookup = lookup(config, upstreams.clone()).map_err(|problem| loaded.problems(vec![problem]))?;
     let members = members(config, &lookup).map_err(|problem| loaded.problems(vec![problem]))?.map(Arc::new);
@@ -84,7 +99,12 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
     let statuses = Arc::new(Statuses::default());
     statuses.replace(&plugins.connectors, &plugins.sources, &plugins.about);
     let guard = Arc::new(Guard::new(rooms, options(config), plugins.connectors));
-    guard.set_policies(plugins.policies);
+    guard.set_policies(policies.entries);
+    let book =
+        Arc::new(Book::new(store.as_ref().clone(), config.clone(), Some(Arc::clone(&guard)), Some(lookup.clone())));
+    let mut state = book.lock().await;
+    book.is_in_force(&mut state, config.clone(), revision.number, problems);
+    drop(state);
     let cloud = Arc::new(Cloud::new(Arc::clone(&guard), store.clone()));
     cloud.set_sources(plugins.sources);
     let (health, reading, connectors) = (store.clone(), Arc::clone(&cloud), Arc::clone(&statuses));
@@ -95,6 +115,7 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
         demotions: store.clone(),
         settings: store,
         risks: guard.clone(),
+        policies: book.clone(),
         clock: Arc::new(System),
         ids: Arc::new(System),
         connectors: Arc::new(move || connectors.all()),
@@ -127,21 +148,30 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
             error!("demotion: {error}");
         }
     });
-    Ok(Gateway { listeners, upstreams, guard, cloud, web, web_state, certificates, statuses, groups })
+    Ok(Gateway { listeners, upstreams, guard, book, cloud, web, web_state, certificates, statuses, groups })
 }
 
-/// Loads everything that the configuration names.
-pub(crate) async fn load_plugins(loaded: &Loaded, store: &Store) -> Result<plugins::Plugins> {
-    let config = loaded.config.clone();
+/// Loads the connectors that the configuration names and the policies that were chosen. Fails where the configuration has to be
+/// mended.
+pub(crate) async fn load_plugins(
+    loaded: &Loaded,
+    store: &Store,
+    chosen: &Chosen,
+) -> Result<(plugins::Plugins, LoadedList)> {
+    let (config, list) = (loaded.config.clone(), chosen.list().to_vec());
     let state: Arc<dyn PluginStateStore> = Arc::new(store.clone());
     let cache = config.data_folder.join("compiled");
-    let plugins = tokio::task::spawn_blocking(move || -> Result<_> {
+    let (plugins, list) = tokio::task::spawn_blocking(move || -> Result<_> {
         let engine = plugins::engine(&config, state, Some(&cache))?;
-        Ok(plugins::load(&config, &engine))
+        Ok((plugins::load(&config, &engine), policies::load(list, &config, &engine)))
     })
     .await
     .context("loading the plugins panicked")??;
-    if plugins.problems.is_empty() { Ok(plugins) } else { Err(loaded.problems(plugins.problems).into()) }
+    let mut problems = plugins.problems.clone();
+    if matches!(chosen, Chosen::File { .. }) {
+        problems.extend(list.problems.iter().cloned().map(policies::in_file));
+    }
+    if problems.is_empty() { Ok((plugins, list)) } else { Err(loaded.problems(problems).into()) }
 }
 
 /// The client for directory look-ups.

@@ -11,14 +11,19 @@ use portcullis_ldap::Lookup;
 use crate::certificates::Certificates;
 use crate::config::{Config, Loaded, Problem};
 use crate::out::say;
-use crate::{assemble, plugins};
+use crate::{assemble, plugins, policies};
 
 pub(crate) fn check(file: &Path, offline: bool) -> Result<ExitCode> {
     let loaded = Loaded::read(file)?;
     let config = &loaded.config;
     let mut problems: Vec<Problem> = Vec::new();
     let mut plugins = match plugins::engine(config, Arc::new(plugins::NoState), None) {
-        Ok(engine) => plugins::load(config, &engine),
+        Ok(engine) => {
+            let list = policies::listed(&config.policies).map_err(|problem| loaded.problems(vec![problem]))?;
+            let list = policies::load(list, config, &engine);
+            problems.extend(list.all_problems().into_iter().map(policies::in_file));
+            plugins::load(config, &engine)
+        }
         Err(error) => {
             problems.push(Problem::new(["plugins"], format!("{error:#}")));
             plugins::Plugins::none()
@@ -88,7 +93,7 @@ async fn ask_connectors(config: &Config, plugins: &plugins::Plugins, problems: &
     for (index, connector) in config.connectors.iter().enumerate() {
         let name = portcullis_core::ConnectorName::new(&connector.name);
         let provider = plugins.sources.iter().find(|source| source.name == name);
-        let checked = match plugins.connectors.get(&name).filter(|_| !plugins.is_replaced("connector", index)) {
+        let checked = match plugins.connectors.get(&name).filter(|_| !plugins.is_replaced(index)) {
             Some(loaded) => loaded.check().await,
             None => match provider {
                 Some(source) => source.provider.check().await,

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use address::{DirectoryAddress, ListenAddress, ServiceAddress};
 pub(crate) use model::{
-    Balance, ClientCertificates, Cloud, Config, Connector, Directory, Limits, Listener, ListenerTls, LogFormat,
-    LogLevel, OnBlock, Policy, Schema, SitePosition, TlsMin,
+    Backtest, Balance, ClientCertificates, Cloud, Config, Connector, Directory, Limits, Listener, ListenerTls,
+    LogFormat, LogLevel, OnBlock, Policy, Schema, SitePosition, TlsMin,
 };
 pub(crate) use problem::{Problem, Problems, pointer_path};
 pub(crate) use validate::secret;
@@ -45,6 +45,7 @@ impl Loaded {
         self.config.plugins = later.config.plugins;
         self.config.connectors = later.config.connectors;
         self.config.policies = later.config.policies;
+        self.config.backtest = later.config.backtest;
         // Problems are looked for in the file as it now is.
         self.source = later.source;
     }

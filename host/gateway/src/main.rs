@@ -15,6 +15,7 @@ mod notify;
 mod out;
 mod plugin;
 mod plugins;
+mod policies;
 mod reload;
 mod run;
 mod sockets;

@@ -186,6 +186,23 @@ impl Page {
         })?;
         let help = "Evaluations of policies that gave no ruling.";
         out.single("portcullis_policy_faults", help, Kind::Counter, counts.policy_faults())?;
+        let rulings = self.guard.ruled();
+        let help = "Accesses that a policy of the list in force was asked about, by what it said.";
+        out.family("portcullis_policy_rulings", help, Kind::Counter, |family| {
+            rulings.iter().try_for_each(|(policy, did)| {
+                let label = policy.as_str();
+                did.verdicts
+                    .iter()
+                    .try_for_each(|(verdict, count)| family.value(&[("policy", label), ("verdict", verdict)], *count))
+            })
+        })?;
+        let help = "Accesses that a canary was asked about, by whether it said the same as the policy that it shadows.";
+        out.family("portcullis_policy_canaries", help, Kind::Counter, |family| {
+            rulings.iter().filter(|(_, did)| did.agreed + did.differed > 0).try_for_each(|(policy, did)| {
+                family.value(&[("policy", policy.as_str()), ("result", "agreed")], did.agreed)?;
+                family.value(&[("policy", policy.as_str()), ("result", "differed")], did.differed)
+            })
+        })?;
         let help = "Accesses whose event could not be stored.";
         out.single("portcullis_events_not_stored", help, Kind::Counter, counts.not_stored())
     }

@@ -1,4 +1,4 @@
-//! From the configuration's connectors and policies to loaded plugins.
+//! From the configuration's connectors to loaded plugins.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,39 +7,36 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use async_trait::async_trait;
-use portcullis_core::plugin::{Authenticator, Policy};
+use portcullis_core::ConnectorName;
+use portcullis_core::plugin::Authenticator;
 use portcullis_core::status::{AboutConnector, ConnectorRole};
 use portcullis_core::store::{PluginStateStore, StoreError};
-use portcullis_core::{ConnectorName, PolicyName};
 use portcullis_engine::{
     ConnectorLimits, ConnectorSpec, Engine, EngineError, EngineOptions, Grants, HostGrant, LoadedAuthenticator,
-    LoadedIdentityProvider, LoadedPolicy, Manifest, OAuthClient, PluginInfo, PolicyLimits, PolicySpec, SecretGrant,
-    TokenGrant, TrustedKeys,
+    LoadedIdentityProvider, Manifest, OAuthClient, PluginInfo, SecretGrant, TokenGrant, TrustedKeys,
 };
-use portcullis_guard::PolicyEntry;
 use portcullis_guard::cloud::{CloudSource, OnBlock, SharedAttribute, SourceOptions};
 
-use crate::broken::{BrokenAuthenticator, BrokenPolicy};
+use crate::broken::BrokenAuthenticator;
 use crate::config::{self, Config, Limits, Problem, ServiceAddress, pointer_path};
 use crate::system::System;
 
 /// The name by which a connector's plugin means its credentials.
 const TOKEN: &str = "api-token";
 
-/// Connectors and policies, each loaded or replaced by what stands in for it.
+/// Connectors, each loaded or replaced by what stands in for it.
 pub(crate) struct Plugins {
     pub(crate) connectors: BTreeMap<ConnectorName, Arc<dyn Authenticator>>,
     /// Those of the connectors that are to cloud identity providers, and could be loaded.
     pub(crate) sources: Vec<CloudSource>,
     /// What each of the connectors is.
     pub(crate) about: BTreeMap<ConnectorName, AboutConnector>,
-    pub(crate) policies: Vec<PolicyEntry>,
     /// What the administrator has to mend in the configuration; nothing should be started with these.
     pub(crate) problems: Vec<Problem>,
     /// Plugins that could not be loaded although the configuration is right: a missing file, a wrong signature.
     pub(crate) broken: Vec<Problem>,
-    /// Sections of the configuration (`connector` or `policy`, and the position) that something stands in for.
-    replaced: Vec<[String; 2]>,
+    /// Positions of connectors that something stands in for.
+    replaced: Vec<usize>,
 }
 
 /// Opens the plugin folder.
@@ -55,11 +52,10 @@ pub(crate) fn engine(config: &Config, state: Arc<dyn PluginStateStore>, cache: O
     Engine::new(options).context("the plugin engine cannot be started")
 }
 
-/// Loads everything that the configuration names. Blocks while components are compiled.
+/// Loads the connectors that the configuration names. Blocks while components are compiled.
 pub(crate) fn load(config: &Config, engine: &Engine) -> Plugins {
     let mut plugins = Plugins::none();
     for (index, connector) in config.connectors.iter().enumerate() {
-        let path = ["connector".to_owned(), index.to_string()];
         let name = ConnectorName::new(&connector.name);
         if let Some(cloud) = &connector.cloud {
             match load_provider(connector, engine) {
@@ -70,7 +66,7 @@ pub(crate) fn load(config: &Config, engine: &Engine) -> Plugins {
                     let (provider, options) = (Arc::new(provider), source_options(cloud));
                     plugins.sources.push(CloudSource { name, provider, options });
                 }
-                Err(error) => drop(plugins.sort_in(&path, error)),
+                Err(error) => drop(plugins.sort_in(index, error)),
             }
             continue;
         }
@@ -82,26 +78,10 @@ pub(crate) fn load(config: &Config, engine: &Engine) -> Plugins {
             }
             Err(error) => {
                 plugins.about.insert(name.clone(), about(None, roles));
-                Arc::new(BrokenAuthenticator::new(plugins.sort_in(&path, error)))
+                Arc::new(BrokenAuthenticator::new(plugins.sort_in(index, error)))
             }
         };
         plugins.connectors.insert(name, loaded);
-    }
-    for (index, policy) in config.policies.iter().enumerate() {
-        let path = ["policy".to_owned(), index.to_string()];
-        let loaded: Arc<dyn Policy> = match load_policy(policy, engine) {
-            Ok(loaded) => {
-                plugins.problems.extend(unmet_needs(config, &path, &loaded));
-                Arc::new(loaded)
-            }
-            Err(error) => Arc::new(BrokenPolicy::new(plugins.sort_in(&path, error))),
-        };
-        plugins.policies.push(PolicyEntry {
-            name: PolicyName::new(&policy.name),
-            mode: policy.mode,
-            fail: policy.fail,
-            policy: loaded,
-        });
     }
     plugins
 }
@@ -112,21 +92,21 @@ impl Plugins {
             connectors: BTreeMap::new(),
             sources: Vec::new(),
             about: BTreeMap::new(),
-            policies: Vec::new(),
             problems: Vec::new(),
             broken: Vec::new(),
             replaced: Vec::new(),
         }
     }
 
-    /// Whether something stands in for the plugin of this section.
-    pub(crate) fn is_replaced(&self, section: &str, index: usize) -> bool {
-        self.replaced.contains(&[section.to_owned(), index.to_string()])
+    /// Whether something stands in for the plugin of this connector.
+    pub(crate) fn is_replaced(&self, index: usize) -> bool {
+        self.replaced.contains(&index)
     }
 
     /// Puts an error where it belongs and returns its text.
-    fn sort_in(&mut self, path: &[String; 2], error: Failure) -> String {
-        self.replaced.push(path.clone());
+    fn sort_in(&mut self, index: usize, error: Failure) -> String {
+        self.replaced.push(index);
+        let path = &["connector".to_owned(), index.to_string()];
         let text = error.to_string();
         match error {
             Failure::Engine(EngineError::Settings { problems, .. }) => {
@@ -229,40 +209,6 @@ fn grants(connector: &config::Connector, service: &ServiceAddress) -> Result<Gra
     Ok(grants)
 }
 
-fn load_policy(policy: &config::Policy, engine: &Engine) -> Result<LoadedPolicy, Failure> {
-    let defaults = PolicyLimits::default();
-    let limits = PolicyLimits {
-        memory: memory(policy.limits, defaults.memory),
-        call_timeout: call_timeout(policy.limits, defaults.call_timeout),
-        concurrency: policy.limits.concurrent_calls.unwrap_or(defaults.concurrency),
-        ..defaults
-    };
-    let settings = as_json(&policy.settings)?;
-    let spec = PolicySpec { name: policy.name.clone(), file: policy.plugin.clone(), settings, limits };
-    Ok(engine.load_policy(spec)?)
-}
-
-/// Connectors and channels that a policy may name and that do not exist.
-fn unmet_needs(config: &Config, path: &[String], policy: &LoadedPolicy) -> Vec<Problem> {
-    let needs = policy.needs();
-    // One to a cloud identity provider asks nobody.
-    let can_ask = config.connectors.iter().filter(|connector| connector.cloud.is_none());
-    let known: Vec<&str> = can_ask.map(|connector| connector.name.as_str()).collect();
-    let connectors = needs.connectors.iter().filter(|name| !known.contains(&name.as_str())).map(|name| {
-        let advice =
-            if known.is_empty() { "none is configured".to_owned() } else { format!("there are: {}", known.join(", ")) };
-        format!("challenges through the connector `{name}`, which does not exist; {advice}")
-    });
-    let channels = needs
-        .channels
-        .iter()
-        .map(|name| format!("notifies the channel `{name}`; notification channels are not there in this version"));
-    let groups = needs.groups.iter().filter(|_| config.demotion.is_none()).map(|name| {
-        format!("takes accounts out of the group `{name}`, for which there has to be an account: add [demotion]")
-    });
-    connectors.chain(channels).chain(groups).map(|text| Problem::below(path, ["settings".to_owned()], text)).collect()
-}
-
 fn memory(limits: Limits, default: usize) -> usize {
     limits.memory_mib.map_or(default, |mib| mib.saturating_mul(1 << 20))
 }
@@ -273,7 +219,12 @@ fn call_timeout(limits: Limits, default: Duration) -> Duration {
 
 /// TOML as the JSON that plugins are given. Dates become text.
 fn as_json(table: &toml::Table) -> Result<serde_json::Value, Failure> {
-    serde_json::to_value(table).map_err(|error| Failure::Configuration(format!("settings that are no JSON: {error}")))
+    settings_as_json(table).map_err(Failure::Configuration)
+}
+
+/// The same for whoever else has settings.
+pub(crate) fn settings_as_json(table: &toml::Table) -> Result<serde_json::Value, String> {
+    serde_json::to_value(table).map_err(|error| format!("settings that are no JSON: {error}"))
 }
 
 /// What a signed file of a folder says about itself.

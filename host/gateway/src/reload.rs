@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use portcullis_core::policies::PolicyError;
 use portcullis_guard::Guard;
 use portcullis_guard::cloud::Cloud;
 use portcullis_store::Store;
@@ -11,7 +12,8 @@ use tokio::signal::unix::Signal;
 use tracing::{error, info, warn};
 
 use crate::certificates::Certificates;
-use crate::config::{Config, Loaded};
+use crate::config::{self, Config, Loaded};
+use crate::policies::{self, Book, Chosen};
 use crate::run::note;
 use crate::statuses::Statuses;
 use crate::{assemble, manager};
@@ -22,6 +24,7 @@ pub(crate) struct Reload {
     pub(crate) loaded: Loaded,
     pub(crate) certificates: Arc<Certificates>,
     pub(crate) guard: Arc<Guard>,
+    pub(crate) book: Arc<Book>,
     pub(crate) cloud: Arc<Cloud>,
     pub(crate) statuses: Arc<Statuses>,
     pub(crate) store: Store,
@@ -58,21 +61,39 @@ impl Reload {
         let now = &self.loaded.config;
         // The store is open where it is; what was compiled stays beside it.
         loaded.config.data_folder.clone_from(&now.data_folder);
-        let plugins = assemble::load_plugins(&loaded, &self.store).await.map_err(|error| format!("{error:#}"))?;
+        let mut state = self.book.lock().await;
+        let chosen = Chosen::between(&loaded.config, &self.store).await.map_err(|error| format!("{error:#}"))?;
+        let is_file = matches!(chosen, Chosen::File { .. });
+        let (plugins, list) =
+            assemble::load_plugins(&loaded, &self.store, &chosen).await.map_err(|error| format!("{error:#}"))?;
         // At the start something stands in for a plugin that is broken; here the one that is in force is better.
-        if !plugins.broken.is_empty() {
-            return Err(loaded.problems(plugins.broken).to_string());
+        let mut broken = plugins.broken;
+        if is_file {
+            broken.extend(list.broken.iter().cloned().map(policies::in_file));
+        }
+        if !broken.is_empty() {
+            return Err(loaded.problems(broken).to_string());
+        }
+        let problems = list.all_problems();
+        if !problems.is_empty() {
+            return Err(PolicyError::Problems(problems).to_string());
         }
         let change = Change::between(now, &loaded.config);
         if change.elsewhere {
             warn!("the configuration has other changes too: those take a start of the gateway");
         }
+        let revision = chosen.settle(&list, &self.store).await.map_err(|error| format!("{error:#}"))?;
         self.statuses.replace(&plugins.connectors, &plugins.sources, &plugins.about);
-        self.guard.replace(plugins.connectors, plugins.policies);
+        self.guard.replace(plugins.connectors, list.entries);
         self.cloud.set_sources(plugins.sources);
-        info!("connectors and policies were loaded again: {}", change.text);
         self.loaded.replace_plugins(loaded);
-        Ok(format!("Connectors and policies were loaded again: {}.", change.text))
+        self.book.is_in_force(&mut state, self.loaded.config.clone(), revision.number, Vec::new());
+        drop(state);
+        info!("connectors and policies were loaded again: {}", change.text);
+        Ok(format!(
+            "Connectors and policies were loaded again: {}; revision {} is in force.",
+            change.text, revision.number
+        ))
     }
 
     async fn report(&self, what: &str, outcome: Result<String, String>) {
@@ -124,6 +145,7 @@ fn rest(config: &Config) -> String {
     let mut rest = config.clone();
     rest.connectors.clear();
     rest.policies.clear();
+    rest.backtest = config::Backtest::default();
     rest.plugins.folder.clear();
     rest.plugins.trusted_keys.clear();
     format!("{rest:?}")

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use portcullis_core::event::{AdministrationEvent, Event, Record};
+use portcullis_core::policies::PolicyDesk as _;
 use portcullis_core::store::{ChallengeStore as _, EventStore as _};
 use portcullis_core::{Clock as _, Ids as _};
 use portcullis_store::Store;
@@ -80,9 +81,15 @@ async fn serve(path: &Path, loaded: Loaded, inherited: Inherited) -> Result<Exit
     let looking_after = tokio::spawn(async move { upstreams.look_after().await });
     let (guard, cloud, statuses) =
         (Arc::clone(&gateway.guard), Arc::clone(&gateway.cloud), Arc::clone(&gateway.statuses));
+    let book = Arc::clone(&gateway.book);
+    let watching = tokio::spawn({
+        let book = Arc::clone(&book);
+        async move { book.watch().await }
+    });
     let trying = tokio::spawn(statuses::look_after(Arc::clone(&statuses)));
     let mut tasks = start(gateway, sockets, store.clone(), &shutdown);
-    let reload = Reload { path: path.to_owned(), loaded, certificates, guard, cloud, statuses, store: store.clone() };
+    let (path, reader) = (path.to_owned(), Arc::clone(&book));
+    let reload = Reload { path, loaded, certificates, guard, book: reader, cloud, statuses, store: store.clone() };
     let reloading = tokio::spawn(reload.at_each(hang_ups));
     say("portcullis is ready")?;
     manager::ready();
@@ -100,6 +107,8 @@ async fn serve(path: &Path, loaded: Loaded, inherited: Inherited) -> Result<Exit
     no_more_demotions.cancel();
     reloading.abort();
     trying.abort();
+    watching.abort();
+    book.cancel_backtest();
     let over = tokio::select! {
         () = drained(&mut tasks) => true,
         signal = end.next() => { warn!(signal, "ending at once, whatever is under way"); false }

@@ -9,12 +9,11 @@ use portcullis_core::event::{AccessEvent, Decision, Event, Record, RecordedChall
 use portcullis_core::gate::Tried;
 use portcullis_core::incident::IncidentChange;
 use portcullis_core::learned::Observation;
-use portcullis_core::plugin::PluginFault;
 use portcullis_core::policy::{
     ChallengeOutcome, ChallengeRequest, ChallengeResult, Effect, Evidence, FailMode, Mode, Ruling, Severity, Verdict,
 };
 use portcullis_core::{
-    Access, Account, AccountFacts, AccountId, AccountKind, EventId, IncidentId, Operation, Outcome, PolicyName, Secret,
+    Access, AccountFacts, AccountId, EventId, IncidentId, Operation, OperationKind, Outcome, PolicyName, Secret,
 };
 use tracing::{error, warn};
 use uuid::Uuid;
@@ -22,10 +21,8 @@ use uuid::Uuid;
 use crate::desk::{Answered, Question};
 use crate::enrich::is_nameless;
 use crate::gate::is_always_recorded;
+use crate::word::{self, ROUNDS, Word, person_to_ask};
 use crate::{Guard, InForce, PolicyEntry};
-
-/// How often one policy is evaluated for one access at most.
-const ROUNDS: usize = 4;
 
 /// The event of an access while it is being decided. Dropped before it was closed, it is recorded as abandoned: the client
 /// has gone away.
@@ -127,6 +124,13 @@ impl<'a> Draft<'a> {
     pub(crate) async fn evaluate(&mut self, facts: &Result<Arc<AccountFacts>, String>) {
         let Some(kind) = self.event.as_ref().map(|event| event.access.operation.kind()) else { return };
         let in_force = self.guard.in_force();
+        self.ask_all(&in_force, kind, facts).await;
+        if let Some(event) = &self.event {
+            self.guard.doings.add(&in_force.policies, &event.rulings, event.access.at);
+        }
+    }
+
+    async fn ask_all(&mut self, in_force: &InForce, kind: OperationKind, facts: &Result<Arc<AccountFacts>, String>) {
         let policies = &in_force.policies;
         let first = match &self.asking {
             // Taken out of the list meanwhile, it has nothing to say, and those behind it are not known any more.
@@ -138,8 +142,8 @@ impl<'a> Draft<'a> {
                 continue;
             }
             let turn = match entry.mode {
-                Mode::Enforce => self.enforce(&in_force, entry, facts).await,
-                Mode::Off | Mode::Monitor => {
+                Mode::Enforce => self.enforce(in_force, entry, facts).await,
+                Mode::Off | Mode::Monitor | Mode::Canary => {
                     self.monitor(entry, facts);
                     Turn::Next
                 }
@@ -199,7 +203,7 @@ impl<'a> Draft<'a> {
                 },
             }
         }
-        let problem = format!("it was evaluated {ROUNDS} times and still asked for another challenge");
+        let problem = word::endless();
         self.raise_fault(entry, &problem);
         let ruling = self.note_ruling(entry, Err(problem));
         if ruling.verdict == Verdict::Abstain { Turn::Next } else { Turn::Final(Decision::Block) }
@@ -213,22 +217,12 @@ impl<'a> Draft<'a> {
     ) -> Result<Ruling, String> {
         let facts = facts.as_ref().map_err(Clone::clone)?;
         let Some(event) = &self.event else { return Err("the access is closed already".to_owned()) };
-        entry.policy.evaluate(&event.access, facts, evidence).map_err(|fault: PluginFault| fault.to_string())
+        word::ask(entry, &event.access, facts, evidence)
     }
 
     /// Writes the ruling down; where there is none, the one that the fail mode puts in its place.
     fn note_ruling(&mut self, entry: &PolicyEntry, answer: Result<Ruling, String>) -> Ruling {
-        let (ruling, fault) = match answer {
-            Ok(ruling) => (ruling, None),
-            Err(problem) => {
-                let (verdict, what) = match entry.fail {
-                    FailMode::Closed => (Verdict::Block, "blocks"),
-                    FailMode::Open => (Verdict::Abstain, "abstains"),
-                };
-                let reason = format!("Policy {} could not be evaluated and {what}, as its fail mode says.", entry.name);
-                (Ruling { verdict, reason, effects: Vec::new() }, Some(problem))
-            }
-        };
+        let Word { ruling, fault } = word::of(entry, answer);
         if let Some(event) = &mut self.event {
             event.rulings.push(RecordedRuling {
                 policy: entry.name.clone(),
@@ -463,16 +457,6 @@ impl Guard {
             seconds => Duration::from_secs(u64::from(seconds)),
         };
         wanted.min(self.options.challenge_timeout_limit)
-    }
-}
-
-/// Who can be asked, or why nobody can.
-fn person_to_ask(account: Option<&Account>) -> Result<&Account, &'static str> {
-    match account {
-        None => Err("The account is not known."),
-        Some(Account { kind: AccountKind::Service, .. }) => Err("A service account has nobody who could answer."),
-        Some(Account { kind: AccountKind::Machine, .. }) => Err("A computer account has nobody who could answer."),
-        Some(account) => Ok(account),
     }
 }
 

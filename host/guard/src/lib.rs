@@ -4,11 +4,13 @@
 //! where a [`Permitted`] can be made.
 
 mod alarm;
+mod backtest;
 pub mod cloud;
 mod counts;
 mod decide;
 mod demote;
 mod desk;
+mod doings;
 mod enrich;
 mod gate;
 mod ledger;
@@ -17,6 +19,7 @@ mod permitted;
 mod summaries;
 mod surroundings;
 mod trust;
+mod word;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -31,12 +34,13 @@ use portcullis_core::policy::{FailMode, Mode};
 use portcullis_core::profile::ProfileStore;
 use portcullis_core::store::{ChallengeStore, EventStore, LearnedStore};
 use portcullis_core::summary::Audit;
-use portcullis_core::{Clock, ConnectorName, Ids, PolicyName};
+use portcullis_core::{Clock, ConnectorName, Ids, PolicyName, Timestamp, policies};
 
 use cloud::Twins;
 use ledger::Ledger;
 use tokio::sync::Notify;
 
+pub use backtest::{BacktestOptions, BacktestProgress, backtest};
 pub use counts::Counts;
 pub use desk::{ChallengeBudget, Desk};
 pub use permitted::Permitted;
@@ -51,6 +55,8 @@ pub struct PolicyEntry {
     pub mode: Mode,
     /// What counts when it cannot be evaluated.
     pub fail: FailMode,
+    /// The policy that it shadows, with [`Mode::Canary`].
+    pub canary_of: Option<PolicyName>,
     /// The loaded component.
     pub policy: Arc<dyn Policy>,
 }
@@ -58,7 +64,7 @@ pub struct PolicyEntry {
 /// Connectors by the names that policies know them by.
 pub type Connectors = BTreeMap<ConnectorName, Arc<dyn Authenticator>>;
 
-/// Policies, and the connectors that they were made for. One decision knows one of these from its beginning to its end.
+/// Policies in the order in which they are asked, and the connectors that they were made for. One decision knows one of these from its beginning to its end.
 #[derive(Default)]
 pub(crate) struct InForce {
     pub(crate) policies: Vec<PolicyEntry>,
@@ -125,6 +131,8 @@ pub struct Guard {
     desk: Arc<Desk>,
     ledger: Ledger,
     counts: Counts,
+    doings: doings::Doings,
+    started: Timestamp,
     twins: Arc<Twins>,
     mind: mind::Mind,
     passwords: mind::Passwords,
@@ -149,6 +157,8 @@ impl Guard {
         let passwords = mind::Passwords::new(rooms.ids.as_ref());
         let notable = options.behavior.detections.notable();
         Self {
+            doings: doings::Doings::default(),
+            started: rooms.clock.now(),
             rooms,
             options,
             mind: mind::Mind::default(),
@@ -167,6 +177,8 @@ impl Guard {
     /// Puts these policies into force, in this order, with the connectors that are there. A decision that is under way goes
     /// on with the list it began with.
     pub fn set_policies(&self, policies: Vec<PolicyEntry>) {
+        let policies = word::in_order(policies);
+        self.doings.keep(&policies);
         let mut in_force = self.in_force.write().unwrap_or_else(PoisonError::into_inner);
         let connectors = in_force.connectors.clone();
         *in_force = Arc::new(InForce { policies, connectors });
@@ -177,6 +189,8 @@ impl Guard {
     /// unavailable.
     pub fn replace(&self, connectors: Connectors, policies: Vec<PolicyEntry>) {
         let names = connectors.keys().cloned().collect();
+        let policies = word::in_order(policies);
+        self.doings.keep(&policies);
         *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(InForce { policies, connectors });
         // Afterwards, so that nobody who finds the new connectors is told that they are not there.
         self.desk.set_connectors(names);
@@ -192,6 +206,19 @@ impl Guard {
     #[must_use]
     pub fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// What each policy did, and since when that was counted: a day ago, or when the guard was made.
+    #[must_use]
+    pub fn doings(&self) -> (Timestamp, BTreeMap<PolicyName, policies::Doings>) {
+        let now = self.rooms.clock.now();
+        (doings::Doings::since(now, self.started), self.doings.of_a_day(now))
+    }
+
+    /// The same since each policy came into the list.
+    #[must_use]
+    pub fn ruled(&self) -> BTreeMap<PolicyName, policies::Doings> {
+        self.doings.of_all_time()
     }
 
     fn in_force(&self) -> Arc<InForce> {

@@ -37,7 +37,13 @@ where
 {
     let needs = Needs { operations: vec![OperationKind::SignIn], ..Needs::default() };
     let policy = std::sync::Arc::new(Scripted(needs, rule));
-    PolicyEntry { name: portcullis_core::PolicyName::new(name), mode: Mode::Enforce, fail: FailMode::Closed, policy }
+    PolicyEntry {
+        name: portcullis_core::PolicyName::new(name),
+        mode: Mode::Enforce,
+        fail: FailMode::Closed,
+        canary_of: None,
+        policy,
+    }
 }
 
 #[tokio::test(start_paused = true)]

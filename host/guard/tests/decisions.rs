@@ -1,8 +1,12 @@
 //! The guard's decisions, with every room around it made up.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+#[path = "decisions/backtests.rs"]
+mod backtests;
 #[path = "decisions/behaviour.rs"]
 mod behaviour;
+#[path = "decisions/canaries.rs"]
+mod canaries;
 #[path = "decisions/codes.rs"]
 mod codes;
 #[path = "decisions/late.rs"]

@@ -30,6 +30,7 @@
 //! reach, it can be held against the store later with [`Store::still_holds`]. The chain covers events; incidents,
 //! learned behaviour, challenges and settings are not part of it.
 
+mod access_log;
 mod batch;
 mod chain;
 mod challenges;
@@ -44,6 +45,7 @@ mod memory;
 mod numbers;
 mod open;
 mod plugin_state;
+mod policies;
 mod profiles;
 mod settings;
 mod sources;

@@ -1,9 +1,11 @@
 //! The store as the other rooms hold it.
 
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use portcullis_core::store::StoreError;
 use sqlx::SqlitePool;
@@ -24,6 +26,8 @@ pub struct Store {
 }
 
 struct Shared {
+    path: PathBuf,
+    busy_timeout: Duration,
     /// None once the store is closed.
     jobs: Mutex<Option<mpsc::Sender<Job>>>,
     readers: SqlitePool,
@@ -81,7 +85,9 @@ impl Store {
             running: ended,
         };
         thread::Builder::new().name("store-writer".to_owned()).spawn(|| writer.run()).map_err(unable)?;
-        Ok(Self { shared: Arc::new(Shared { jobs: Mutex::new(Some(jobs)), readers, status, memory, running }) })
+        let (path, busy_timeout) = (options.path, options.busy_timeout);
+        let jobs = Mutex::new(Some(jobs));
+        Ok(Self { shared: Arc::new(Shared { path, busy_timeout, jobs, readers, status, memory, running }) })
     }
 
     /// Writes what is still queued and closes the database. Everything that is asked afterwards, through any clone, is
@@ -125,6 +131,14 @@ impl Store {
             mpsc::error::TrySendError::Closed(_) => closed(),
         })?;
         Ok(Queued(waiting))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.shared.path
+    }
+
+    pub(crate) fn busy_timeout(&self) -> Duration {
+        self.shared.busy_timeout
     }
 
     pub(crate) fn readers(&self) -> &SqlitePool {

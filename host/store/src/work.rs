@@ -7,6 +7,7 @@ use portcullis_core::demotion::WantedDemotion;
 use portcullis_core::incident::IncidentChange;
 use portcullis_core::learned::Observation;
 use portcullis_core::profile::DecidedKind;
+use portcullis_core::revision::NewRevision;
 use portcullis_core::store::{Administrator, ConsoleSession, StoreError};
 use portcullis_core::{AccountId, EventId, IncidentId, Timestamp};
 use sqlx::SqliteConnection;
@@ -14,7 +15,9 @@ use sqlx::SqliteConnection;
 use crate::batch::Batch;
 use crate::events::EventRow;
 use crate::fault::Fault;
-use crate::{challenges, cloud_accounts, demotions, incidents, open, plugin_state, profiles, settings, sources};
+use crate::{
+    challenges, cloud_accounts, demotions, incidents, open, plugin_state, policies, profiles, settings, sources,
+};
 
 /// A write.
 pub(crate) enum Work {
@@ -41,6 +44,9 @@ pub(crate) enum Work {
     WantDemotion(Box<WantedDemotion>),
     StepDemotion(Box<demotions::Step>),
     RestoreDemotion { number: u64, person: String, at: Timestamp, event: Box<EventRow> },
+    PutRevision { new: Box<NewRevision>, json: String, event: Box<EventRow> },
+    PutDraft { version: u64, json: String, event: Box<EventRow> },
+    DropDraft { version: u64, event: Box<EventRow> },
 }
 
 /// What a source told, ready to be written.
@@ -151,9 +157,24 @@ impl Work {
                 }
                 done
             }
+            Self::PutRevision { new, json, event } => {
+                told(policies::put_revision(connection, new, json).await?, batch, event)
+            }
+            Self::PutDraft { version, json, event } => {
+                told(policies::put_draft(connection, *version, json).await?, batch, event)
+            }
+            Self::DropDraft { version, event } => told(policies::drop_draft(connection, *version).await?, batch, event),
         };
         Ok(Ok(rows))
     }
+}
+
+/// Stores the event that tells of it, where something was done.
+fn told<'a>(done: u64, batch: &mut Batch<'a>, event: &'a EventRow) -> u64 {
+    if done > 0 {
+        batch.append(event);
+    }
+    done
 }
 
 pub(crate) async fn append<'a>(

@@ -28,11 +28,16 @@ pub(crate) fn simple(status: StatusCode, title: &str, live: Option<Live>, body: 
 }
 
 /// The pages of the console, by their titles.
-const PAGES: [(&str, &str); 3] =
-    [("Activity", "/activity"), ("Demotions", "/demotions"), ("Connectors", "/connectors")];
+const PAGES: [(&str, &str); 4] =
+    [("Activity", "/activity"), ("Policy", "/policy"), ("Demotions", "/demotions"), ("Connectors", "/connectors")];
 
 /// A page of the console.
 pub(crate) fn console(title: &str, signed_in: &SignedIn, body: &Markup) -> Response {
+    console_with(StatusCode::OK, title, signed_in, body)
+}
+
+/// The same for what was not done.
+pub(crate) fn console_with(status: StatusCode, title: &str, signed_in: &SignedIn, body: &Markup) -> Response {
     let page = document(
         title,
         Some(Live { reload: None }),
@@ -54,7 +59,7 @@ pub(crate) fn console(title: &str, signed_in: &SignedIn, body: &Markup) -> Respo
             main.wide id="main" { (body) }
         },
     );
-    respond(StatusCode::OK, page)
+    respond(status, page)
 }
 
 /// A page, or a part of one.

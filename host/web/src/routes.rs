@@ -8,12 +8,15 @@ use axum::response::{IntoResponse, Redirect};
 use axum::routing::{MethodRouter, get, post};
 
 use crate::app::App;
-use crate::console::{activity, api, connectors, demotions, risk};
+use crate::console::{activity, api, connectors, demotions, policy, risk};
 use crate::failure::Failure;
 use crate::{assets, challenge, headers, notify, session, sign_in};
 
 /// The largest body of a request, in bytes.
 pub(crate) const BODY_LIMIT: usize = 16 * 1024;
+
+/// The same for a list of policies with all its settings.
+pub(crate) const POLICY_LIMIT: usize = 512 * 1024;
 
 /// What a request has to bring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +94,15 @@ fn table() -> Vec<(Route, MethodRouter<App>)> {
         read("/activity/fragment", ClientSession, get(activity::fragment)),
         read("/activity/events", ClientSession, get(activity::follow)),
         write("/incidents/{id}/resolve", SessionForm, post(activity::resolve)),
+        read("/policy", Session, get(policy::page)),
+        read("/policy/edit", Session, get(policy::edit)),
+        read("/policy/revisions/{number}", Session, get(policy::revision)),
+        write("/policy/save", SessionForm, large(post(policy::save))),
+        write("/policy/drop", SessionForm, post(policy::drop_draft)),
+        write("/policy/apply", SessionForm, post(policy::apply)),
+        write("/policy/revert", SessionForm, post(policy::revert)),
+        write("/policy/backtest", SessionForm, post(policy::backtest)),
+        write("/policy/backtest/cancel", SessionForm, post(policy::cancel)),
         read("/connectors", Session, get(connectors::page)),
         read("/demotions", Session, get(demotions::page)),
         write("/demotions/{number}/restore", SessionForm, post(demotions::restore)),
@@ -104,8 +116,24 @@ fn table() -> Vec<(Route, MethodRouter<App>)> {
         write("/api/v1/risk/{kind}/{key}/put-out", SessionForm, post(risk::put_out)),
         read("/api/v1/accounts/kinds", ClientSession, get(risk::kinds)),
         write("/api/v1/accounts/{key}/kind", SessionForm, post(risk::decide)),
+        read("/api/v1/policies", ClientSession, get(policy::api::in_force)),
+        read("/api/v1/policies/revisions", ClientSession, get(policy::api::revisions)),
+        read("/api/v1/policies/revisions/{number}", ClientSession, get(policy::api::revision)),
+        read("/api/v1/policies/draft", ClientSession, get(policy::api::draft)),
+        write("/api/v1/policies/draft/save", SessionForm, large(post(policy::api::save))),
+        write("/api/v1/policies/draft/drop", SessionForm, post(policy::api::drop_draft)),
+        write("/api/v1/policies/draft/apply", SessionForm, post(policy::api::apply)),
+        write("/api/v1/policies/revert", SessionForm, post(policy::api::revert)),
+        read("/api/v1/policies/backtest", ClientSession, get(policy::api::backtest)),
+        write("/api/v1/policies/backtest/start", SessionForm, post(policy::api::start_backtest)),
+        write("/api/v1/policies/backtest/cancel", SessionForm, post(policy::api::cancel_backtest)),
         read("/notify/events", Machine, get(notify::listen)),
     ]
+}
+
+/// A route whose body may be as large as a list of policies.
+fn large(handler: MethodRouter<App>) -> MethodRouter<App> {
+    handler.layer(DefaultBodyLimit::max(POLICY_LIMIT))
 }
 
 async fn health(State(app): State<App>) -> impl IntoResponse {

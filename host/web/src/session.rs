@@ -111,10 +111,12 @@ impl FromRequest<App> for Confirmed {
 }
 
 /// The same with what else is in the form. Who may not send it is not told what is wrong with it.
+///
+/// A form that may be larger than others names its limit, in bytes; its route has to allow as much.
 #[derive(Debug)]
-pub(crate) struct ConfirmedWith<T>(SignedIn, Option<T>);
+pub(crate) struct ConfirmedWith<T, const LIMIT: usize = BODY_LIMIT>(SignedIn, Option<T>);
 
-impl<T> ConfirmedWith<T> {
+impl<T, const LIMIT: usize> ConfirmedWith<T, LIMIT> {
     /// Who sent it, and what it says.
     ///
     /// # Errors
@@ -124,12 +126,12 @@ impl<T> ConfirmedWith<T> {
     }
 }
 
-impl<T: DeserializeOwned> FromRequest<App> for ConfirmedWith<T> {
+impl<T: DeserializeOwned, const LIMIT: usize> FromRequest<App> for ConfirmedWith<T, LIMIT> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Failure> {
         let (parts, body) = request.into_parts();
-        let body = to_bytes(body, BODY_LIMIT).await.map_err(|_| Failure::TooLarge)?;
+        let body = to_bytes(body, LIMIT).await.map_err(|_| Failure::TooLarge)?;
         let again = Request::from_parts(parts.clone(), Body::from(body.clone()));
         let Confirmed(signed_in) = Confirmed::from_request(again, app).await?;
         let form = Form::<T>::from_request(Request::from_parts(parts, Body::from(body)), app).await;

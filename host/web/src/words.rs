@@ -125,6 +125,7 @@ pub(crate) fn mode(mode: Mode) -> &'static str {
     match mode {
         Mode::Off => "off",
         Mode::Monitor => "monitor",
+        Mode::Canary => "canary",
         Mode::Enforce => "enforce",
     }
 }

@@ -1,6 +1,7 @@
 //! `portcullis-bench`: measures what the gateway and parts of it cost. Build it with `--release`; each sub command is a module.
 #![allow(clippy::print_stdout, reason = "what was measured goes to the standard output")]
 
+mod backtest;
 mod behavior;
 mod challenges;
 mod ingest;
@@ -19,6 +20,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Part {
+    /// Recorded accesses through a list of policies (reads the variables that `peers` reads)
+    Backtest(backtest::Arguments),
     /// Challenges that wait at the same time: memory, and how long everything else takes meanwhile
     Challenges(challenges::Arguments),
     /// Events of a cloud service: log, connector, gateway and store (reads the variables that `peers` reads)
@@ -33,6 +36,7 @@ enum Part {
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().part {
+        Part::Backtest(arguments) => backtest::run(&arguments),
         Part::Challenges(arguments) => challenges::run(&arguments),
         Part::Ingest(arguments) => ingest::run(&arguments),
         Part::Peers(arguments) => peers::run(&arguments),

@@ -34,6 +34,8 @@ pub(crate) struct Config {
     #[serde(default, rename = "policy")]
     pub(crate) policies: Vec<Policy>,
     #[serde(default)]
+    pub(crate) backtest: Backtest,
+    #[serde(default)]
     pub(crate) behavior: Behavior,
     #[serde(default)]
     pub(crate) detection: Detections,
@@ -431,6 +433,7 @@ pub(crate) struct Policy {
     pub(crate) mode: Mode,
     #[serde(default = "closed")]
     pub(crate) fail: FailMode,
+    pub(crate) canary_of: Option<String>,
     #[serde(default)]
     pub(crate) settings: toml::Table,
     #[serde(default)]
@@ -452,6 +455,21 @@ pub(crate) struct Limits {
     pub(crate) memory_mib: Option<usize>,
     pub(crate) call_ms: Option<u64>,
     pub(crate) concurrent_calls: Option<usize>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(crate) struct Backtest {
+    pub(crate) days: u32,
+    pub(crate) most_events: u64,
+    pub(crate) threads: Option<NonZeroUsize>,
+    pub(crate) examples: usize,
+}
+
+impl Default for Backtest {
+    fn default() -> Self {
+        Self { days: 14, most_events: 5_000_000, threads: None, examples: 5 }
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]

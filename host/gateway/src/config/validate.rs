@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use portcullis_behavior::detections::{CATALOGUE, Group};
+use portcullis_core::revision::list_problems;
 use portcullis_core::{Secret, dn};
 
 use super::model::{
@@ -11,6 +12,7 @@ use super::model::{
     Web,
 };
 use super::problem::Problem;
+use crate::policies;
 
 pub(super) fn validate(config: &Config) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -19,7 +21,14 @@ pub(super) fn validate(config: &Config) -> Vec<Problem> {
     }
     names(&mut problems, "listener", config.listeners.iter().map(|l| l.name.as_str()));
     names(&mut problems, "connector", config.connectors.iter().map(|c| c.name.as_str()));
-    names(&mut problems, "policy", config.policies.iter().map(|p| p.name.as_str()));
+    match policies::listed(&config.policies) {
+        Ok(list) => problems.extend(
+            list_problems(&list)
+                .into_iter()
+                .map(|problem| Problem::new(["policy", &problem.place.to_string(), problem.field], problem.message)),
+        ),
+        Err(problem) => problems.push(problem),
+    }
     directory(&mut problems, &config.directory);
     if let Some(item) = &config.demotion {
         demotion(&mut problems, item);

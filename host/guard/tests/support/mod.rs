@@ -228,7 +228,7 @@ where
     F: Fn(&Access, &[Evidence]) -> Result<Ruling, PluginFault> + Send + Sync + 'static,
 {
     let needs = Needs { operations: vec![OperationKind::Bind, OperationKind::Search], ..Needs::default() };
-    PolicyEntry { name: PolicyName::new(name), mode, fail, policy: Arc::new(Scripted(needs, rule)) }
+    PolicyEntry { name: PolicyName::new(name), mode, fail, canary_of: None, policy: Arc::new(Scripted(needs, rule)) }
 }
 
 pub fn ruling(verdict: Verdict) -> Result<Ruling, PluginFault> {

@@ -27,15 +27,15 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    pub(crate) fn before(&self) -> Option<u64> {
-        self.before
-    }
-
     pub(crate) fn limit(&self) -> Result<u32, Failure> {
         match self.limit.unwrap_or(USUAL_LIMIT) {
             limit @ 1..=HIGHEST_LIMIT => Ok(limit),
             _ => Err(Failure::Malformed),
         }
+    }
+
+    pub(crate) fn before(&self) -> Option<u64> {
+        self.before
     }
 }
 

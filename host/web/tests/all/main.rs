@@ -10,6 +10,7 @@ mod codes;
 mod demotions;
 mod limits;
 mod notify;
+mod policy;
 mod risk;
 mod routes;
 mod sign_in;

@@ -8,7 +8,7 @@ use portcullis_core::Timestamp;
 use portcullis_core::policy::Severity;
 
 /// What was decided on by hand.
-const EXPECTED: [(&str, &str, Authority); 35] = [
+const EXPECTED: [(&str, &str, Authority); 55] = [
     ("GET", "/", Authority::Anybody),
     ("GET", "/healthz", Authority::Anybody),
     ("GET", "/static/console.css", Authority::Anybody),
@@ -30,6 +30,15 @@ const EXPECTED: [(&str, &str, Authority); 35] = [
     ("GET", "/activity/fragment", Authority::ClientSession),
     ("GET", "/activity/events", Authority::ClientSession),
     ("POST", "/incidents/{id}/resolve", Authority::SessionForm),
+    ("GET", "/policy", Authority::Session),
+    ("GET", "/policy/edit", Authority::Session),
+    ("GET", "/policy/revisions/{number}", Authority::Session),
+    ("POST", "/policy/save", Authority::SessionForm),
+    ("POST", "/policy/drop", Authority::SessionForm),
+    ("POST", "/policy/apply", Authority::SessionForm),
+    ("POST", "/policy/revert", Authority::SessionForm),
+    ("POST", "/policy/backtest", Authority::SessionForm),
+    ("POST", "/policy/backtest/cancel", Authority::SessionForm),
     ("GET", "/connectors", Authority::Session),
     ("GET", "/demotions", Authority::Session),
     ("POST", "/demotions/{number}/restore", Authority::SessionForm),
@@ -43,6 +52,17 @@ const EXPECTED: [(&str, &str, Authority); 35] = [
     ("POST", "/api/v1/risk/{kind}/{key}/put-out", Authority::SessionForm),
     ("GET", "/api/v1/accounts/kinds", Authority::ClientSession),
     ("POST", "/api/v1/accounts/{key}/kind", Authority::SessionForm),
+    ("GET", "/api/v1/policies", Authority::ClientSession),
+    ("GET", "/api/v1/policies/revisions", Authority::ClientSession),
+    ("GET", "/api/v1/policies/revisions/{number}", Authority::ClientSession),
+    ("GET", "/api/v1/policies/draft", Authority::ClientSession),
+    ("POST", "/api/v1/policies/draft/save", Authority::SessionForm),
+    ("POST", "/api/v1/policies/draft/drop", Authority::SessionForm),
+    ("POST", "/api/v1/policies/draft/apply", Authority::SessionForm),
+    ("POST", "/api/v1/policies/revert", Authority::SessionForm),
+    ("GET", "/api/v1/policies/backtest", Authority::ClientSession),
+    ("POST", "/api/v1/policies/backtest/start", Authority::SessionForm),
+    ("POST", "/api/v1/policies/backtest/cancel", Authority::SessionForm),
     ("GET", "/notify/events", Authority::Machine),
 ];
 
@@ -131,6 +151,7 @@ async fn every_route_refuses_whoever_lacks_its_authority() {
     // Nothing of all this has had an effect.
     assert!(stage.world.risks.changes.lock().unwrap().is_empty());
     assert!(stage.world.demotions.restored.lock().unwrap().is_empty());
+    assert!(stage.world.policies.said().is_empty());
     let incidents = signed_in.json("/api/v1/incidents").await;
     assert_eq!(incidents["incidents"][0]["state"], "open");
     let view = stage.world.desk.view(&sample::link(1)).unwrap();
@@ -179,7 +200,7 @@ async fn pages_have_no_inline_script_or_style_and_nothing_from_elsewhere() {
         portcullis_core::policy::ChallengeOutcome::Denied,
     ))));
     let signed_in = stage.signed_in().await;
-    for path in ["/challenge", "/activity"] {
+    for path in ["/challenge", "/activity", "/policy", "/policy/edit", "/policy/revisions/2"] {
         let page = signed_in.text(path).await;
         for forbidden in ["<style", " style=", "onclick", "onload", "javascript:", "http://", "https://", "//cdn"] {
             assert!(!page.contains(forbidden), "{path} contains {forbidden}");

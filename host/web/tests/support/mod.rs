@@ -3,6 +3,7 @@
 
 mod demotions;
 mod desk;
+mod policies;
 mod risks;
 pub mod sample;
 mod store;
@@ -20,6 +21,7 @@ pub use demotions::FakeDemotions;
 pub use desk::FakeDesk;
 #[allow(unused_imports, reason = "the preview does not look at what pages say")]
 pub use desk::Said;
+pub use policies::FakePolicies;
 pub use risks::FakeRisks;
 pub use store::FakeStore;
 
@@ -65,6 +67,7 @@ pub struct World {
     pub store: Arc<FakeStore>,
     pub risks: Arc<FakeRisks>,
     pub demotions: Arc<FakeDemotions>,
+    pub policies: Arc<FakePolicies>,
     pub clock: Arc<FakeClock>,
     pub ids: Arc<FakeIds>,
     pub healthy: Arc<AtomicBool>,
@@ -79,6 +82,7 @@ impl World {
             store: Arc::default(),
             risks: Arc::default(),
             demotions: Arc::default(),
+            policies: Arc::default(),
             clock: Arc::new(FakeClock(AtomicU64::new(BEGIN))),
             ids: Arc::default(),
             healthy: Arc::new(AtomicBool::new(true)),
@@ -97,6 +101,7 @@ impl World {
             settings: self.store.clone(),
             risks: self.risks.clone(),
             demotions: self.demotions.clone(),
+            policies: self.policies.clone(),
             clock: self.clock.clone(),
             ids: self.ids.clone(),
             connectors: Arc::new(move || connectors.lock().unwrap().clone()),

@@ -63,6 +63,7 @@ pub(super) fn guard(store: &Arc<Store>, phone: &Arc<Phone>, world: Arc<World>) -
         name: PolicyName::new("second-factor"),
         mode: Mode::Enforce,
         fail: FailMode::Closed,
+        canary_of: None,
         policy: Arc::new(Asking(needs)),
     }]);
     guard

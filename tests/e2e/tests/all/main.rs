@@ -31,6 +31,7 @@ mod notify;
 mod okta_faults;
 mod okta_sso;
 mod outage;
+mod policies;
 mod referrals;
 mod reload;
 mod remembered;

@@ -263,7 +263,13 @@ fn policies(texts: &[PolicyText], store: &Arc<Store>) -> Vec<PolicyEntry> {
             limits: PolicyLimits::default(),
         };
         let policy = engine.load_policy(spec).unwrap_or_else(|error| panic!("{}: {error}", text.name));
-        PolicyEntry { name: PolicyName::new(&text.name), mode: text.mode, fail: text.fail, policy: Arc::new(policy) }
+        PolicyEntry {
+            name: PolicyName::new(&text.name),
+            mode: text.mode,
+            fail: text.fail,
+            canary_of: None,
+            policy: Arc::new(policy),
+        }
     };
     texts.iter().map(load).collect()
 }

@@ -8,6 +8,7 @@ mod events;
 mod incidents;
 mod learned;
 mod plugin_state;
+mod policies;
 mod profiles;
 mod settings;
 mod sources;
@@ -16,6 +17,7 @@ use async_trait::async_trait;
 use portcullis_core::cloud::{CloudAccountStore, SourceStore};
 use portcullis_core::demotion::DemotionStore;
 use portcullis_core::profile::ProfileStore;
+use portcullis_core::revision::PolicyStore;
 use portcullis_core::store::{
     ChallengeStore, EventStore, IncidentStore, LearnedStore, PluginStateStore, SettingsStore,
 };
@@ -34,6 +36,7 @@ pub trait Place: Sized + Send + Sync {
         + CloudAccountStore
         + ProfileStore
         + DemotionStore
+        + PolicyStore
         + Clone
         + 'static;
 
@@ -94,6 +97,11 @@ contract! { sqlite: crate::sqlite::Folder =>
         profiles_are_replaced_and_survive_reopening, the_riskiest_come_first,
         an_unfinished_mark_stands_beside_the_last_finished_one, events_come_in_their_order,
         a_kind_is_decided_with_an_event_and_taken_back,
+    }
+    policies {
+        revisions_are_numbered_and_stay, the_file_is_taken_over_by_its_digest,
+        a_draft_is_changed_by_who_has_seen_it, of_two_who_save_at_once_one_is_told,
+        a_draft_becomes_a_revision_in_one_transaction,
     }
     plugin_state { values_are_kept_per_plugin, the_quota_holds, any_text_is_a_key }
 }

@@ -1,5 +1,6 @@
 //! What only the SQLite backend can be asked.
 
+mod access_log;
 mod durability;
 mod failure;
 mod file;
