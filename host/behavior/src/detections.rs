@@ -8,12 +8,15 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use portcullis_core::gate::Notable;
+use portcullis_core::policy::Severity;
 use portcullis_core::{Signal, dn};
 use serde::Deserialize;
 
 use crate::Settings;
 use crate::profile::{AccountProfile, ApplicationProfile, EndpointProfile};
 use crate::seen::Seen;
+
+pub mod severity;
 
 /// What belongs together, for exclusions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,6 +154,7 @@ pub(crate) trait Common {
     fn score(&self) -> u8;
     fn except_accounts(&self) -> &[String];
     fn except_networks(&self) -> &[IpNet];
+    fn incident(&self) -> severity::Incident;
     /// Names of settings that are zero, with which the signal would be given always or never.
     fn zeroes(&self) -> Vec<String>;
 }
@@ -186,6 +190,8 @@ macro_rules! settings {
             pub except_accounts: Vec<String>,
             /// Networks that do not give it.
             pub except_networks: Vec<ipnet::IpNet>,
+            /// Whether the signal opens an incident.
+            pub incident: $crate::detections::severity::Incident,
             $($(#[$doc])* pub $field: $type,)*
         }
 
@@ -196,6 +202,7 @@ macro_rules! settings {
                     score: $about.score,
                     except_accounts: Vec::new(),
                     except_networks: Vec::new(),
+                    incident: $crate::detections::severity::usual($about.name),
                     $($field: $value,)*
                 }
             }
@@ -213,6 +220,9 @@ macro_rules! settings {
             }
             fn except_networks(&self) -> &[ipnet::IpNet] {
                 &self.except_networks
+            }
+            fn incident(&self) -> $crate::detections::severity::Incident {
+                self.incident
             }
             fn zeroes(&self) -> Vec<String> {
                 #[allow(unused_mut, reason = "some detections have no settings of their own")]
@@ -276,6 +286,18 @@ macro_rules! catalogue {
                 $(complain(crate::$given::ABOUT.name, &self.$given, &mut problems);)*
                 $(complain($found::ABOUT.name, &self.$found, &mut problems);)*
                 problems
+            }
+
+            /// How severe an incident the signal of this name opens; none where it opens none.
+            #[must_use]
+            pub fn incident(&self, name: &str) -> Option<Severity> {
+                $(if name == crate::$given::ABOUT.name {
+                    return Common::incident(&self.$given).severity();
+                })*
+                $(if name == $found::ABOUT.name {
+                    return Common::incident(&self.$found).severity();
+                })*
+                None
             }
         }
     };

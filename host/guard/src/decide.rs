@@ -1,5 +1,6 @@
 //! Asking the policies, in order, and writing down what they said.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use uuid::Uuid;
 
 use crate::desk::{Answered, Question};
 use crate::gate::is_always_recorded;
+use crate::noticed::whose;
 use crate::{Guard, InForce, PolicyEntry};
 
 /// How often one policy is evaluated for one access at most.
@@ -282,20 +284,20 @@ impl<'a> Draft<'a> {
 
     fn take_effects(&mut self, entry: &PolicyEntry, effects: &[Effect]) {
         let Some(event) = &self.event else { return };
-        let (account, login) = whose(&event.access);
+        let (account, login) = whose(event.access.account.as_ref(), address(&event.access));
         for effect in effects {
             match effect {
                 Effect::RaiseIncident { severity, title } => self.incidents.push(IncidentChange::Raise {
                     new_id: self.guard.new_incident(),
                     account: account.clone(),
                     login: login.clone(),
-                    policy: entry.name.clone(),
+                    source: entry.name.clone().into(),
                     severity: *severity,
                     title: title.clone(),
                 }),
                 Effect::ResolveIncident => self
                     .incidents
-                    .push(IncidentChange::Resolve { account: account.clone(), policy: entry.name.clone() }),
+                    .push(IncidentChange::Resolve { account: account.clone(), source: entry.name.clone().into() }),
                 // Carried out when the event is learned from, so that the event alone tells of it.
                 Effect::AddRisk(_) => {}
                 Effect::Demote { .. } | Effect::Notify { .. } => {
@@ -312,7 +314,7 @@ impl<'a> Draft<'a> {
             new_id: self.guard.new_incident(),
             account: AccountId::new("gateway"),
             login: "(gateway)".to_owned(),
-            policy: entry.name.clone(),
+            source: entry.name.clone().into(),
             severity: Severity::High,
             title: format!("Policy {} could not be evaluated: {problem}", entry.name),
         });
@@ -331,6 +333,7 @@ impl<'a> Draft<'a> {
             && !is_always_recorded(event.access.operation.kind())
             // A signal without a score describes and does not accuse: an application's server is shared by all its users.
             && event.access.signals.iter().all(|signal| signal.score == 0)
+            && !self.guard.calls_for_a_person(&event.access.signals)
             && event.challenges.is_empty()
             && self.incidents.is_empty()
             && event.rulings.iter().all(let_pass)
@@ -394,13 +397,25 @@ impl<'a> Draft<'a> {
 
     /// What was decided about an access that has happened elsewhere; whoever asked stores it.
     pub(crate) fn finish(mut self) -> Option<Finished> {
-        let (event, incidents) = (self.event.take()?, std::mem::take(&mut self.incidents));
+        let event = self.event.take()?;
+        // What is evaluated again has opened those of its signals when it was evaluated first.
+        if !matches!(self.asking, Asking::Again(_)) {
+            self.notice(&event.access);
+        }
+        let incidents = std::mem::take(&mut self.incidents);
         Some(Finished { event, incidents, wanted_by: self.wanted_by.take() })
+    }
+
+    /// Opens what the access's signals open.
+    fn notice(&mut self, access: &Access) {
+        let noticed = self.guard.noticed(&access.signals, access.account.as_ref(), address(access));
+        self.incidents.extend(noticed);
     }
 
     fn record(&mut self, event: AccessEvent) -> Record {
         self.guard.counts.add(&event);
         self.guard.learn(&event, self.tried);
+        self.notice(&event.access);
         let learned = observation(&event);
         Record { event: Event::Access(Box::new(event)), learned, incidents: std::mem::take(&mut self.incidents) }
     }
@@ -432,6 +447,10 @@ impl Guard {
     }
 }
 
+fn address(access: &Access) -> Option<IpAddr> {
+    access.endpoint.as_ref().map(|endpoint| endpoint.address)
+}
+
 /// Who can be asked, or why nobody can.
 fn person_to_ask(account: Option<&Account>) -> Result<&Account, &'static str> {
     match account {
@@ -439,17 +458,6 @@ fn person_to_ask(account: Option<&Account>) -> Result<&Account, &'static str> {
         Some(Account { kind: AccountKind::Service, .. }) => Err("A service account has nobody who could answer."),
         Some(Account { kind: AccountKind::Machine, .. }) => Err("A computer account has nobody who could answer."),
         Some(account) => Ok(account),
-    }
-}
-
-/// Whom an incident is about: the account, or the address where the account is not known.
-fn whose(access: &Access) -> (AccountId, String) {
-    match (&access.account, &access.endpoint) {
-        (Some(account), _) => (account.id.clone(), account.login.clone()),
-        (None, Some(endpoint)) => {
-            (AccountId::new(format!("address:{}", endpoint.address)), endpoint.address.to_string())
-        }
-        (None, None) => (AccountId::new("unknown"), "unknown".to_owned()),
     }
 }
 

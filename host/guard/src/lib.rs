@@ -11,6 +11,7 @@ mod enrich;
 mod gate;
 mod ledger;
 mod mind;
+mod noticed;
 mod permitted;
 mod summaries;
 mod surroundings;

@@ -4,6 +4,7 @@ pub(crate) mod activity;
 pub(crate) mod api;
 pub(crate) mod connectors;
 mod details;
+pub(crate) mod incident;
 pub(crate) mod risk;
 mod summary;
 mod view;

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Redirect};
 use axum::routing::{MethodRouter, get, post};
 
 use crate::app::App;
-use crate::console::{activity, api, connectors, risk};
+use crate::console::{activity, api, connectors, incident, risk};
 use crate::failure::Failure;
 use crate::{assets, challenge, headers, notify, session, sign_in};
 
@@ -90,10 +90,16 @@ fn table() -> Vec<(Route, MethodRouter<App>)> {
         read("/activity", Session, get(activity::page)),
         read("/activity/fragment", ClientSession, get(activity::fragment)),
         read("/activity/events", ClientSession, get(activity::follow)),
-        write("/incidents/{id}/resolve", SessionForm, post(activity::resolve)),
+        read("/incidents/{id}", Session, get(incident::page)),
+        write("/incidents/{id}/take", SessionForm, post(incident::take)),
+        write("/incidents/{id}/release", SessionForm, post(incident::release)),
+        write("/incidents/{id}/resolve", SessionForm, post(incident::resolve)),
+        write("/incidents/{id}/reopen", SessionForm, post(incident::reopen)),
+        write("/incidents/{id}/note", SessionForm, post(incident::note)),
         read("/connectors", Session, get(connectors::page)),
         read("/api/v1/events", ClientSession, get(api::events)),
         read("/api/v1/incidents", ClientSession, get(api::incidents)),
+        read("/api/v1/incidents/{id}", ClientSession, get(incident::one)),
         read("/api/v1/connectors", ClientSession, get(api::connectors)),
         read("/api/v1/risk/{kind}", ClientSession, get(risk::riskiest)),
         read("/api/v1/risk/{kind}/{key}", ClientSession, get(risk::one)),

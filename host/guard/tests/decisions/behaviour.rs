@@ -201,3 +201,32 @@ async fn what_cannot_be_stored_is_stored_later() {
     end.cancel();
     keeping.await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_detection_opens_an_incident_in_the_events_own_record() {
+    let scene = scene(vec![]);
+    assert_eq!(scene.bind("10.0.0.1").await, Ok("held"));
+    for password in 0..10 {
+        scene.guard.note(wrong_password(password), "wrong").await;
+    }
+    assert_eq!(scene.bind("10.0.0.1").await, Ok("held"));
+    let records = scene.world.records.lock().unwrap();
+    let raised: Vec<_> = records
+        .iter()
+        .flat_map(|record| &record.incidents)
+        .map(|change| match change {
+            IncidentChange::Raise { account, login, source, severity, .. } => {
+                (account.as_str(), login.as_str(), source.to_string(), *severity)
+            }
+            IncidentChange::Resolve { .. } => panic!("nothing resolves it"),
+        })
+        .collect();
+    assert_eq!(
+        raised,
+        [
+            ("alice-id", "alice", "detection:brute-force".to_owned(), Severity::Medium),
+            ("alice-id", "alice", "detection:guessed-after-failures".to_owned(), Severity::High),
+        ]
+    );
+    assert!(records[0].incidents.is_empty(), "an ordinary bind opens none");
+}

@@ -7,6 +7,7 @@ mod support;
 mod activity;
 mod challenge;
 mod codes;
+mod incidents;
 mod limits;
 mod notify;
 mod risk;

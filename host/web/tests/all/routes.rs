@@ -8,7 +8,7 @@ use portcullis_core::Timestamp;
 use portcullis_core::policy::Severity;
 
 /// What was decided on by hand.
-const EXPECTED: [(&str, &str, Authority); 32] = [
+const EXPECTED: [(&str, &str, Authority); 38] = [
     ("GET", "/", Authority::Anybody),
     ("GET", "/healthz", Authority::Anybody),
     ("GET", "/static/console.css", Authority::Anybody),
@@ -29,10 +29,16 @@ const EXPECTED: [(&str, &str, Authority); 32] = [
     ("GET", "/activity", Authority::Session),
     ("GET", "/activity/fragment", Authority::ClientSession),
     ("GET", "/activity/events", Authority::ClientSession),
+    ("GET", "/incidents/{id}", Authority::Session),
+    ("POST", "/incidents/{id}/take", Authority::SessionForm),
+    ("POST", "/incidents/{id}/release", Authority::SessionForm),
     ("POST", "/incidents/{id}/resolve", Authority::SessionForm),
+    ("POST", "/incidents/{id}/reopen", Authority::SessionForm),
+    ("POST", "/incidents/{id}/note", Authority::SessionForm),
     ("GET", "/connectors", Authority::Session),
     ("GET", "/api/v1/events", Authority::ClientSession),
     ("GET", "/api/v1/incidents", Authority::ClientSession),
+    ("GET", "/api/v1/incidents/{id}", Authority::ClientSession),
     ("GET", "/api/v1/connectors", Authority::ClientSession),
     ("GET", "/api/v1/risk/{kind}", Authority::ClientSession),
     ("GET", "/api/v1/risk/{kind}/{key}", Authority::ClientSession),
