@@ -16,6 +16,8 @@ use crate::Settings;
 use crate::profile::{AccountProfile, ApplicationProfile, EndpointProfile};
 use crate::seen::Seen;
 
+pub mod severity;
+
 /// What belongs together, for exclusions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Group {
@@ -65,61 +67,6 @@ pub struct About {
     pub score: u8,
     /// What it adds to the risk of the account, the endpoint and the application, 0 to 100 each.
     pub weights: Weights,
-}
-
-/// What an analyst is told of a signal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Incident {
-    /// Nothing but what stands with the event.
-    None,
-    /// An incident of at least this severity is opened, or added to.
-    Low,
-    /// The same.
-    Medium,
-    /// The same.
-    High,
-    /// The same.
-    Critical,
-}
-
-impl Incident {
-    fn severity(self) -> Option<Severity> {
-        match self {
-            Self::None => None,
-            Self::Low => Some(Severity::Low),
-            Self::Medium => Some(Severity::Medium),
-            Self::High => Some(Severity::High),
-            Self::Critical => Some(Severity::Critical),
-        }
-    }
-}
-
-impl About {
-    /// What is told unless the configuration says otherwise. What also happens to valid users on an ordinary day opens no
-    /// incident: policies may ask for a second factor instead.
-    #[must_use]
-    pub fn incident(&self) -> Incident {
-        match self.name {
-            "honeytoken" => Incident::Critical,
-            "password-spray"
-            | "guessed-after-failures"
-            | "push-fatigue"
-            | "impossible-travel"
-            | "lateral-movement"
-            | "service-account-misused"
-            | "spn-enumeration"
-            | "delegation-hunting"
-            | "secret-attributes-read"
-            | "sensitive-attribute-written" => Incident::High,
-            "brute-force"
-            | "account-enumeration"
-            | "directory-reconnaissance"
-            | "bulk-extraction"
-            | "privileged-group-changed" => Incident::Medium,
-            _ => Incident::None,
-        }
-    }
 }
 
 /// What a signal adds to risks.
@@ -205,9 +152,9 @@ fn holds(networks: &[IpNet], address: Option<IpAddr>) -> bool {
 pub(crate) trait Common {
     fn enabled(&self) -> bool;
     fn score(&self) -> u8;
-    fn incident(&self) -> Incident;
     fn except_accounts(&self) -> &[String];
     fn except_networks(&self) -> &[IpNet];
+    fn incident(&self) -> severity::Incident;
     /// Names of settings that are zero, with which the signal would be given always or never.
     fn zeroes(&self) -> Vec<String>;
 }
@@ -239,12 +186,12 @@ macro_rules! settings {
             pub enabled: bool,
             /// Score of the signal, 0 to 100.
             pub score: u8,
-            /// What an analyst is told.
-            pub incident: $crate::detections::Incident,
             /// Logins or DNs that do not give it.
             pub except_accounts: Vec<String>,
             /// Networks that do not give it.
             pub except_networks: Vec<ipnet::IpNet>,
+            /// Whether the signal opens an incident.
+            pub incident: $crate::detections::severity::Incident,
             $($(#[$doc])* pub $field: $type,)*
         }
 
@@ -253,9 +200,9 @@ macro_rules! settings {
                 Self {
                     enabled: true,
                     score: $about.score,
-                    incident: $about.incident(),
                     except_accounts: Vec::new(),
                     except_networks: Vec::new(),
+                    incident: $crate::detections::severity::usual($about.name),
                     $($field: $value,)*
                 }
             }
@@ -268,14 +215,14 @@ macro_rules! settings {
             fn score(&self) -> u8 {
                 self.score.min(100)
             }
-            fn incident(&self) -> $crate::detections::Incident {
-                self.incident
-            }
             fn except_accounts(&self) -> &[String] {
                 &self.except_accounts
             }
             fn except_networks(&self) -> &[ipnet::IpNet] {
                 &self.except_networks
+            }
+            fn incident(&self) -> $crate::detections::severity::Incident {
+                self.incident
             }
             fn zeroes(&self) -> Vec<String> {
                 #[allow(unused_mut, reason = "some detections have no settings of their own")]
@@ -332,17 +279,6 @@ macro_rules! catalogue {
         }
 
         impl Detections {
-            /// How severe the incident is that a signal of this name opens; none where it opens none.
-            #[must_use]
-            pub fn incident(&self, name: &str) -> Option<Severity> {
-                let chosen = match name {
-                    $(name if name == crate::$given::ABOUT.name => Common::incident(&self.$given),)*
-                    $(name if name == $found::ABOUT.name => Common::incident(&self.$found),)*
-                    _ => Incident::None,
-                };
-                chosen.severity()
-            }
-
             /// What makes no sense: detection, setting and what is wrong.
             #[must_use]
             pub fn problems(&self) -> Vec<(&'static str, String, String)> {
@@ -350,6 +286,18 @@ macro_rules! catalogue {
                 $(complain(crate::$given::ABOUT.name, &self.$given, &mut problems);)*
                 $(complain($found::ABOUT.name, &self.$found, &mut problems);)*
                 problems
+            }
+
+            /// How severe an incident the signal of this name opens; none where it opens none.
+            #[must_use]
+            pub fn incident(&self, name: &str) -> Option<Severity> {
+                $(if name == crate::$given::ABOUT.name {
+                    return Common::incident(&self.$given).severity();
+                })*
+                $(if name == $found::ABOUT.name {
+                    return Common::incident(&self.$found).severity();
+                })*
+                None
             }
         }
     };
@@ -438,8 +386,6 @@ mod tests {
             assert_eq!(super::about(about.name), Some(*about));
         }
         assert!(Detections::default().problems().is_empty());
-        assert_eq!(Detections::default().incident("honeytoken"), Some(Severity::Critical));
-        assert_eq!(Detections::default().incident("unusual-hour"), None);
     }
 
     #[test]
@@ -448,9 +394,6 @@ mod tests {
         let problems = read.problems();
         let places: Vec<_> = problems.iter().map(|(name, setting, _)| (*name, setting.as_str())).collect();
         assert_eq!(places, [("brute-force", "guesses"), ("honeytoken", "score")]);
-        let read: Detections =
-            toml::from_str("unusual-hour = { incident = \"low\" }\nhoneytoken = { incident = \"none\" }").unwrap();
-        assert_eq!((read.incident("unusual-hour"), read.incident("honeytoken")), (Some(Severity::Low), None));
         let wrong = toml::from_str::<Detections>("brute-force = { gueses = 3 }").unwrap_err().to_string();
         assert!(wrong.contains("unknown field `gueses`") && wrong.contains("`guesses`"), "{wrong}");
     }

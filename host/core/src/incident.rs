@@ -1,5 +1,7 @@
 //! What an analyst has to know.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::policy::Severity;
@@ -17,7 +19,119 @@ pub enum IncidentState {
     Resolved,
 }
 
-/// An incident. At most one per account and policy is not resolved.
+/// What incidents of detections begin with, as text. No policy is named so: a name has no colon.
+const DETECTION: &str = "detection:";
+
+/// What has raised an incident: a policy, or a detection.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum IncidentSource {
+    /// A policy; as text, its name.
+    Policy(PolicyName),
+    /// A detection, by the name of its signal; as text, that behind `detection:`.
+    Detection(String),
+}
+
+impl From<String> for IncidentSource {
+    fn from(text: String) -> Self {
+        match text.strip_prefix(DETECTION) {
+            Some(name) => Self::Detection(name.to_owned()),
+            None => Self::Policy(PolicyName::new(text)),
+        }
+    }
+}
+
+impl From<PolicyName> for IncidentSource {
+    fn from(name: PolicyName) -> Self {
+        Self::Policy(name)
+    }
+}
+
+impl From<IncidentSource> for String {
+    fn from(source: IncidentSource) -> Self {
+        source.to_string()
+    }
+}
+
+impl fmt::Display for IncidentSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Policy(name) => name.fmt(f),
+            Self::Detection(name) => write!(f, "{DETECTION}{name}"),
+        }
+    }
+}
+
+/// What a person who has looked says that it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IncidentVerdict {
+    /// Something that was rightly raised.
+    TruePositive,
+    /// Nothing that anybody has to know.
+    FalsePositive,
+}
+
+/// What a person does with an incident.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IncidentAction {
+    /// Begins to work on it, or takes it from somebody else.
+    Take,
+    /// Gives it back: it is open again, and nobody's.
+    Release,
+    /// Is done with it.
+    Resolve(Option<IncidentVerdict>),
+    /// It was not done with. Not where another one of the account and source has been opened since.
+    Reopen,
+    /// Writes something down.
+    Note(String),
+}
+
+/// What has happened to an incident at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IncidentStep {
+    /// It was opened.
+    Opened,
+    /// More of the same was added to it.
+    Raised,
+    /// A person took it.
+    Taken,
+    /// A person gave it back.
+    Released,
+    /// It was resolved.
+    Resolved,
+    /// A person opened it again.
+    Reopened,
+    /// A person wrote something down.
+    Noted,
+}
+
+/// An entry of an incident's history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IncidentEntry {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub step: IncidentStep,
+    /// The person who did it; none for a policy or a detection.
+    pub person: Option<String>,
+    /// The title that it was raised with, the verdict, or what the person wrote.
+    pub text: String,
+    /// The event behind it.
+    pub event: EventId,
+}
+
+/// An incident with its life, the oldest entry first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IncidentReport {
+    /// It.
+    pub incident: Incident,
+    /// What happened to it. Of much of the same only the first is kept.
+    pub history: Vec<IncidentEntry>,
+}
+
+/// An incident. At most one per account and source is not resolved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Incident {
     /// Id.
@@ -26,8 +140,8 @@ pub struct Incident {
     pub account: AccountId,
     /// The account's login when it was opened, for reading.
     pub login: String,
-    /// Raised by this policy.
-    pub policy: PolicyName,
+    /// What raised it.
+    pub source: IncidentSource,
     /// The highest severity it was raised with.
     pub severity: Severity,
     /// What happened, by the latest event.
@@ -46,6 +160,10 @@ pub struct Incident {
     pub resolved_by: Option<EventId>,
     /// Who resolved it, where a person did.
     pub resolved_by_person: Option<String>,
+    /// What that person said that it was.
+    pub verdict: Option<IncidentVerdict>,
+    /// The person who works on it.
+    pub assignee: Option<String>,
 }
 
 /// What an event does to incidents; stored together with the event.
@@ -60,8 +178,8 @@ pub enum IncidentChange {
         account: AccountId,
         /// Login, for reading.
         login: String,
-        /// By which policy.
-        policy: PolicyName,
+        /// By what.
+        source: IncidentSource,
         /// At least this severe.
         severity: Severity,
         /// What happened.
@@ -71,7 +189,7 @@ pub enum IncidentChange {
     Resolve {
         /// Whose.
         account: AccountId,
-        /// By which policy.
-        policy: PolicyName,
+        /// What has raised it.
+        source: IncidentSource,
     },
 }

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::challenge::{ChallengeRecord, Forget, RememberKey};
 use crate::event::{Event, Record};
-use crate::incident::Incident;
+use crate::incident::{Incident, IncidentAction, IncidentReport};
 use crate::learned::{AccountHistory, EndpointHistory};
 use crate::{AccountId, BoxFuture, ChallengeId, EventId, IncidentId, Timestamp};
 
@@ -62,9 +62,13 @@ pub trait EventStore: Send + Sync {
 pub trait IncidentStore: Send + Sync {
     /// The newest `limit` incidents by their last change, those that are not resolved first.
     async fn incidents(&self, limit: u32) -> Result<Vec<Incident>, StoreError>;
-    /// A person resolves an incident. Says whether it was there and not resolved. `event` is the administration event that
-    /// is stored with it in one transaction.
-    async fn resolve(&self, id: IncidentId, person: &str, event: Event) -> Result<bool, StoreError>;
+    /// One incident with its history.
+    async fn incident(&self, id: IncidentId) -> Result<Option<IncidentReport>, StoreError>;
+    /// A person does something with an incident. Says whether it was there and in a state in which that can be done. `event`
+    /// is the administration event that is stored with it in one transaction. A history that is full is a
+    /// [`StoreError::Quota`] for those who write notes.
+    async fn act(&self, id: IncidentId, action: IncidentAction, person: &str, event: Event)
+    -> Result<bool, StoreError>;
 }
 
 /// Learned behaviour.

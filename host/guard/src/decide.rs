@@ -1,5 +1,6 @@
 //! Asking the policies, in order, and writing down what they said.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use uuid::Uuid;
 use crate::desk::{Answered, Question};
 use crate::enrich::is_nameless;
 use crate::gate::is_always_recorded;
+use crate::noticed::whose;
 use crate::word::{self, ROUNDS, Word, person_to_ask};
 use crate::{Guard, InForce, PolicyEntry};
 
@@ -281,20 +283,20 @@ impl<'a> Draft<'a> {
 
     fn take_effects(&mut self, entry: &PolicyEntry, effects: &[Effect]) {
         let Some(event) = &self.event else { return };
-        let (account, login) = whose(&event.access);
+        let (account, login) = whose(event.access.account.as_ref(), address(&event.access));
         for effect in effects {
             match effect {
                 Effect::RaiseIncident { severity, title } => self.incidents.push(IncidentChange::Raise {
                     new_id: self.guard.new_incident(),
                     account: account.clone(),
                     login: login.clone(),
-                    policy: entry.name.clone(),
+                    source: entry.name.clone().into(),
                     severity: *severity,
                     title: title.clone(),
                 }),
                 Effect::ResolveIncident => self
                     .incidents
-                    .push(IncidentChange::Resolve { account: account.clone(), policy: entry.name.clone() }),
+                    .push(IncidentChange::Resolve { account: account.clone(), source: entry.name.clone().into() }),
                 // Carried out when the event is learned from, so that the event alone tells of it.
                 Effect::AddRisk(_) => {}
                 Effect::Demote { group, restore_after_seconds, from_times } => match &event.access.account {
@@ -324,7 +326,7 @@ impl<'a> Draft<'a> {
             new_id: self.guard.new_incident(),
             account: AccountId::new("gateway"),
             login: "(gateway)".to_owned(),
-            policy: entry.name.clone(),
+            source: entry.name.clone().into(),
             severity: Severity::High,
             title: format!("Policy {} could not be evaluated: {problem}", entry.name),
         });
@@ -343,6 +345,7 @@ impl<'a> Draft<'a> {
             && !is_always_recorded(event.access.operation.kind())
             // A signal without a score describes and does not accuse: an application's server is shared by all its users.
             && event.access.signals.iter().all(|signal| signal.score == 0)
+            && !self.guard.calls_for_a_person(&event.access.signals)
             && event.challenges.is_empty()
             && self.incidents.is_empty()
             && event.rulings.iter().all(let_pass)
@@ -412,24 +415,27 @@ impl<'a> Draft<'a> {
     /// What was decided about an access that has happened elsewhere; whoever asked stores it.
     pub(crate) fn finish(mut self) -> Option<Finished> {
         let event = self.event.take()?;
-        let incidents = self.all_incidents(&event);
+        // What is evaluated again has opened those of its signals when it was evaluated first.
+        if !matches!(self.asking, Asking::Again(_)) {
+            self.notice(&event.access);
+        }
+        let incidents = std::mem::take(&mut self.incidents);
         let demotions = std::mem::take(&mut self.demotions);
         Some(Finished { event, incidents, demotions, wanted_by: self.wanted_by.take() })
+    }
+
+    /// Opens what the access's signals open.
+    fn notice(&mut self, access: &Access) {
+        let noticed = self.guard.noticed(&access.signals, access.account.as_ref(), address(access));
+        self.incidents.extend(noticed);
     }
 
     fn record(&mut self, event: AccessEvent) -> Record {
         self.guard.counts.add(&event);
         self.guard.learn(&event, self.tried);
+        self.notice(&event.access);
         let learned = observation(&event);
-        let incidents = self.all_incidents(&event);
-        Record { event: Event::Access(Box::new(event)), learned, incidents }
-    }
-
-    /// Those that policies wanted, and those of detections.
-    fn all_incidents(&mut self, event: &AccessEvent) -> Vec<IncidentChange> {
-        let mut incidents = std::mem::take(&mut self.incidents);
-        incidents.extend(self.guard.alarms(event));
-        incidents
+        Record { event: Event::Access(Box::new(event)), learned, incidents: std::mem::take(&mut self.incidents) }
     }
 }
 
@@ -460,15 +466,8 @@ impl Guard {
     }
 }
 
-/// Whom an incident is about: the account, or the address where the account is not known.
-fn whose(access: &Access) -> (AccountId, String) {
-    match (&access.account, &access.endpoint) {
-        (Some(account), _) => (account.id.clone(), account.login.clone()),
-        (None, Some(endpoint)) => {
-            (AccountId::new(format!("address:{}", endpoint.address)), endpoint.address.to_string())
-        }
-        (None, None) => (AccountId::new("unknown"), "unknown".to_owned()),
-    }
+fn address(access: &Access) -> Option<IpAddr> {
+    access.endpoint.as_ref().map(|endpoint| endpoint.address)
 }
 
 /// What is learned from an event: a bind, or a sign-in to a cloud service, that was successful and that the policies let

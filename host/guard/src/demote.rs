@@ -299,7 +299,7 @@ impl Worker {
             new_id: self.guard.new_incident(),
             account: demotion.wanted.account.clone(),
             login: demotion.wanted.login.clone(),
-            policy: demotion.wanted.policy.clone(),
+            source: demotion.wanted.policy.clone().into(),
             severity: Severity::High,
             title,
         });

@@ -15,6 +15,7 @@ mod enrich;
 mod gate;
 mod ledger;
 mod mind;
+mod noticed;
 mod permitted;
 mod summaries;
 mod surroundings;

@@ -89,8 +89,9 @@ impl Guard {
             let account = self.whose(&pending.key.claim, &mut directory_answers).await;
             let summary = self.summary(&pending, account).await;
             let event = Event::Summary(Box::new(summary.clone()));
-            let stored =
-                self.rooms.events.append(Record { event, learned: None, incidents: self.alarms_of_summary(&summary) });
+            let (account, address) = (summary.account.as_ref(), Some(summary.endpoint.address));
+            let incidents = self.noticed(&summary.signals, account, address);
+            let stored = self.rooms.events.append(Record { event, learned: None, incidents });
             waiting.push((pending, summary, stored));
         }
         let (mut stored, mut failed, mut problem) = (0, Vec::new(), None);

@@ -2,10 +2,13 @@
 
 use async_trait::async_trait;
 use portcullis_core::event::Event;
-use portcullis_core::incident::{Incident, IncidentChange, IncidentState};
+use portcullis_core::incident::{
+    Incident, IncidentAction, IncidentChange, IncidentReport, IncidentSource, IncidentState, IncidentStep,
+    IncidentVerdict,
+};
 use portcullis_core::policy::Severity;
 use portcullis_core::store::{IncidentStore, StoreError};
-use portcullis_core::{AccountId, EventId, IncidentId, PolicyName};
+use portcullis_core::{AccountId, EventId, IncidentId};
 use sqlx::sqlite::SqliteRow;
 use sqlx::types::Type;
 use sqlx::{Decode, Row as _, Sqlite, SqliteConnection};
@@ -16,14 +19,16 @@ use crate::challenges;
 use crate::events::EventRow;
 use crate::fault::{Fault, damaged, store_error};
 use crate::numbers::timestamp;
-use crate::work::Work;
+use crate::work::{Answer, Work};
+
+mod history;
 
 #[async_trait]
 impl IncidentStore for Store {
     async fn incidents(&self, limit: u32) -> Result<Vec<Incident>, StoreError> {
         let rows = sqlx::query(
             "SELECT id, account, login, policy, severity, title, state, opened_at, changed_at, count, raised_by,
-                    resolved_by, resolved_by_person
+                    resolved_by, resolved_by_person, verdict, assignee
              FROM incidents ORDER BY (state = 'resolved'), changed_at DESC, id DESC LIMIT ?1",
         )
         .bind(limit)
@@ -33,10 +38,33 @@ impl IncidentStore for Store {
         rows.iter().map(incident).collect()
     }
 
-    async fn resolve(&self, id: IncidentId, person: &str, event: Event) -> Result<bool, StoreError> {
+    async fn incident(&self, id: IncidentId) -> Result<Option<IncidentReport>, StoreError> {
+        // Both in one transaction, so that they tell of the same moment.
+        let mut reader = self.readers().begin().await.map_err(store_error)?;
+        let row = sqlx::query(
+            "SELECT id, account, login, policy, severity, title, state, opened_at, changed_at, count, raised_by,
+                    resolved_by, resolved_by_person, verdict, assignee
+             FROM incidents WHERE id = ?1",
+        )
+        .bind(id.0.as_bytes().as_slice())
+        .fetch_optional(&mut *reader)
+        .await
+        .map_err(store_error)?;
+        let Some(row) = row else { return Ok(None) };
+        let history = history::read(&mut reader, id).await?;
+        Ok(Some(IncidentReport { incident: incident(&row)?, history }))
+    }
+
+    async fn act(
+        &self,
+        id: IncidentId,
+        action: IncidentAction,
+        person: &str,
+        event: Event,
+    ) -> Result<bool, StoreError> {
         let event = Box::new(EventRow::of(&event)?);
-        let resolved = self.queue(Work::ResolveIncident { id, person: person.to_owned(), event })?.done().await?;
-        Ok(resolved > 0)
+        let work = Work::ActOnIncident { id, action, person: person.to_owned(), event };
+        Ok(self.queue(work)?.done().await? > 0)
     }
 }
 
@@ -47,9 +75,9 @@ pub(crate) async fn change(
     change: &IncidentChange,
 ) -> Result<(), Fault> {
     match change {
-        IncidentChange::Raise { new_id, account, login, policy, severity, title } => {
+        IncidentChange::Raise { new_id, account, login, source, severity, title } => {
             // The unique index of unresolved incidents decides between a new one and more of the same.
-            sqlx::query(
+            let (id, count): (Vec<u8>, i64) = sqlx::query_as(
                 "INSERT INTO incidents (id, account, login, policy, severity, title, state, opened_at, changed_at,
                                         count, raised_by)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'open', ?7, ?7, 1, ?8)
@@ -58,55 +86,98 @@ pub(crate) async fn change(
                      title = excluded.title,
                      changed_at = MAX(changed_at, excluded.changed_at),
                      count = count + 1,
-                     raised_by = excluded.raised_by",
+                     raised_by = excluded.raised_by
+                 RETURNING id, count",
             )
             .bind(new_id.0.as_bytes().as_slice())
             .bind(account.as_str())
             .bind(login.as_str())
-            .bind(policy.as_str())
+            .bind(source.to_string())
             .bind(severity_number(*severity))
             .bind(title.as_str())
             .bind(row.at)
             .bind(row.id.as_slice())
-            .execute(&mut *connection)
+            .fetch_one(&mut *connection)
             .await?;
+            let step = if count == 1 { IncidentStep::Opened } else { IncidentStep::Raised };
+            history::add(connection, row, &id, step, None, title).await?;
             challenges::forget_for_incident(connection, account, row.at).await?;
         }
-        IncidentChange::Resolve { account, policy } => {
-            sqlx::query(
+        IncidentChange::Resolve { account, source } => {
+            let resolved: Option<Vec<u8>> = sqlx::query_scalar(
                 "UPDATE incidents
                  SET state = 'resolved', changed_at = MAX(changed_at, ?3), resolved_by = ?4
-                 WHERE account = ?1 AND policy = ?2 AND state <> 'resolved'",
+                 WHERE account = ?1 AND policy = ?2 AND state <> 'resolved' RETURNING id",
             )
             .bind(account.as_str())
-            .bind(policy.as_str())
+            .bind(source.to_string())
             .bind(row.at)
             .bind(row.id.as_slice())
-            .execute(connection)
+            .fetch_optional(&mut *connection)
             .await?;
+            if let Some(id) = resolved {
+                history::add(connection, row, &id, IncidentStep::Resolved, None, "").await?;
+            }
         }
     }
     Ok(())
 }
 
-/// Returns how many were resolved by this: one or none.
-pub(crate) async fn resolve_by_person(
+/// Answers how many incidents it was done with: one or none. The event that tells of it is `row`.
+pub(crate) async fn act(
     connection: &mut SqliteConnection,
+    row: &EventRow,
     id: IncidentId,
+    action: &IncidentAction,
     person: &str,
-    at: i64,
-) -> Result<u64, Fault> {
-    let done = sqlx::query(
-        "UPDATE incidents
-         SET state = 'resolved', changed_at = MAX(changed_at, ?2), resolved_by_person = ?3
-         WHERE id = ?1 AND state <> 'resolved'",
-    )
-    .bind(id.0.as_bytes().as_slice())
-    .bind(at)
-    .bind(person)
-    .execute(connection)
-    .await?;
-    Ok(done.rows_affected())
+) -> Result<Answer, Fault> {
+    let id = id.0.as_bytes().as_slice();
+    let verdict = match action {
+        IncidentAction::Resolve(verdict) => verdict.map(verdict_text),
+        _ => None,
+    };
+    let (step, text, sql) = match action {
+        IncidentAction::Take => (
+            IncidentStep::Taken,
+            "",
+            "UPDATE incidents SET state = 'in-progress', assignee = ?3, changed_at = MAX(changed_at, ?2)
+             WHERE id = ?1 AND state <> 'resolved'",
+        ),
+        IncidentAction::Release => (
+            IncidentStep::Released,
+            "",
+            "UPDATE incidents SET state = 'open', assignee = NULL, changed_at = MAX(changed_at, ?2)
+             WHERE id = ?1 AND state = 'in-progress'",
+        ),
+        IncidentAction::Resolve(_) => (
+            IncidentStep::Resolved,
+            verdict.unwrap_or_default(),
+            "UPDATE incidents
+             SET state = 'resolved', changed_at = MAX(changed_at, ?2), resolved_by_person = ?3, verdict = ?4
+             WHERE id = ?1 AND state <> 'resolved'",
+        ),
+        IncidentAction::Reopen => (
+            IncidentStep::Reopened,
+            "",
+            "UPDATE incidents AS old
+             SET state = 'open', changed_at = MAX(changed_at, ?2), assignee = NULL, verdict = NULL,
+                 resolved_by = NULL, resolved_by_person = NULL
+             WHERE id = ?1 AND state = 'resolved'
+               AND NOT EXISTS (SELECT 1 FROM incidents AS newer WHERE newer.account = old.account
+                               AND newer.policy = old.policy AND newer.state <> 'resolved')",
+        ),
+        IncidentAction::Note(text) => {
+            (IncidentStep::Noted, text.as_str(), "UPDATE incidents SET changed_at = MAX(changed_at, ?2) WHERE id = ?1")
+        }
+    };
+    if matches!(action, IncidentAction::Note(_)) && history::is_full(connection, id).await? {
+        return Ok(Err(StoreError::Quota("the incident has as many notes as one may have".to_owned())));
+    }
+    let done = sqlx::query(sql).bind(id).bind(row.at).bind(person).bind(verdict).execute(&mut *connection).await?;
+    if done.rows_affected() > 0 {
+        history::add(connection, row, id, step, Some(person), text).await?;
+    }
+    Ok(Ok(done.rows_affected()))
 }
 
 fn incident(row: &SqliteRow) -> Result<Incident, StoreError> {
@@ -114,7 +185,7 @@ fn incident(row: &SqliteRow) -> Result<Incident, StoreError> {
         id: IncidentId(uuid(column(row, "id")?)?),
         account: AccountId::new(column::<String>(row, "account")?),
         login: column(row, "login")?,
-        policy: PolicyName::new(column::<String>(row, "policy")?),
+        source: IncidentSource::from(column::<String>(row, "policy")?),
         severity: severity(column(row, "severity")?)?,
         title: column(row, "title")?,
         state: state(column(row, "state")?)?,
@@ -124,6 +195,8 @@ fn incident(row: &SqliteRow) -> Result<Incident, StoreError> {
         raised_by: EventId(uuid(column(row, "raised_by")?)?),
         resolved_by: column::<Option<&[u8]>>(row, "resolved_by")?.map(uuid).transpose()?.map(EventId),
         resolved_by_person: column(row, "resolved_by_person")?,
+        verdict: column::<Option<&str>>(row, "verdict")?.map(verdict).transpose()?,
+        assignee: column(row, "assignee")?,
     })
 }
 
@@ -160,5 +233,20 @@ fn state(text: &str) -> Result<IncidentState, StoreError> {
         "in-progress" => Ok(IncidentState::InProgress),
         "resolved" => Ok(IncidentState::Resolved),
         other => Err(damaged("the state of an incident", other)),
+    }
+}
+
+fn verdict_text(verdict: IncidentVerdict) -> &'static str {
+    match verdict {
+        IncidentVerdict::TruePositive => "true-positive",
+        IncidentVerdict::FalsePositive => "false-positive",
+    }
+}
+
+fn verdict(text: &str) -> Result<IncidentVerdict, StoreError> {
+    match text {
+        "true-positive" => Ok(IncidentVerdict::TruePositive),
+        "false-positive" => Ok(IncidentVerdict::FalsePositive),
+        other => Err(damaged("the verdict on an incident", other)),
     }
 }

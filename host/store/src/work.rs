@@ -4,7 +4,7 @@ use portcullis_core::ConnectorName;
 use portcullis_core::challenge::{ChallengeRecord, Forget};
 use portcullis_core::cloud::{CloudOverride, CloudTwin, FollowUp, SourceState};
 use portcullis_core::demotion::WantedDemotion;
-use portcullis_core::incident::IncidentChange;
+use portcullis_core::incident::{IncidentAction, IncidentChange};
 use portcullis_core::learned::Observation;
 use portcullis_core::profile::DecidedKind;
 use portcullis_core::revision::NewRevision;
@@ -22,7 +22,7 @@ use crate::{
 /// A write.
 pub(crate) enum Work {
     Append(Box<Entry>),
-    ResolveIncident { id: IncidentId, person: String, event: Box<EventRow> },
+    ActOnIncident { id: IncidentId, action: IncidentAction, person: String, event: Box<EventRow> },
     PutChallenge(Box<ChallengeRecord>),
     CancelOpenChallenges(Timestamp),
     Forget(Forget),
@@ -99,13 +99,13 @@ impl Work {
     ) -> Result<Answer, Fault> {
         let rows = match self {
             Self::Append(entry) => append(connection, batch, entry).await?,
-            Self::ResolveIncident { id, person, event } => {
-                let resolved = incidents::resolve_by_person(connection, *id, person, event.at).await?;
-                // The event says that the person resolved it, so it is only true together with that.
-                if resolved > 0 {
+            Self::ActOnIncident { id, action, person, event } => {
+                let done = incidents::act(connection, event, *id, action, person).await?;
+                // The event says what the person did, so it is only true together with that.
+                if let Ok(1..) = done {
                     batch.append(event);
                 }
-                resolved
+                return Ok(done);
             }
             Self::PutChallenge(challenge) => challenges::put(connection, challenge).await?,
             Self::CancelOpenChallenges(at) => challenges::cancel_open(connection, *at).await?,

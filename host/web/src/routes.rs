@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Redirect};
 use axum::routing::{MethodRouter, get, post};
 
 use crate::app::App;
-use crate::console::{activity, api, connectors, demotions, policy, risk};
+use crate::console::{activity, api, connectors, demotions, incident, policy, risk};
 use crate::failure::Failure;
 use crate::{assets, challenge, headers, notify, session, sign_in};
 
@@ -93,7 +93,12 @@ fn table() -> Vec<(Route, MethodRouter<App>)> {
         read("/activity", Session, get(activity::page)),
         read("/activity/fragment", ClientSession, get(activity::fragment)),
         read("/activity/events", ClientSession, get(activity::follow)),
-        write("/incidents/{id}/resolve", SessionForm, post(activity::resolve)),
+        read("/incidents/{id}", Session, get(incident::page)),
+        write("/incidents/{id}/take", SessionForm, post(incident::take)),
+        write("/incidents/{id}/release", SessionForm, post(incident::release)),
+        write("/incidents/{id}/resolve", SessionForm, post(incident::resolve)),
+        write("/incidents/{id}/reopen", SessionForm, post(incident::reopen)),
+        write("/incidents/{id}/note", SessionForm, post(incident::note)),
         read("/policy", Session, get(policy::page)),
         read("/policy/edit", Session, get(policy::edit)),
         read("/policy/revisions/{number}", Session, get(policy::revision)),
@@ -108,6 +113,7 @@ fn table() -> Vec<(Route, MethodRouter<App>)> {
         write("/demotions/{number}/restore", SessionForm, post(demotions::restore)),
         read("/api/v1/events", ClientSession, get(api::events)),
         read("/api/v1/incidents", ClientSession, get(api::incidents)),
+        read("/api/v1/incidents/{id}", ClientSession, get(incident::one)),
         read("/api/v1/connectors", ClientSession, get(api::connectors)),
         read("/api/v1/demotions", ClientSession, get(demotions::all)),
         read("/api/v1/risk/{kind}", ClientSession, get(risk::riskiest)),

@@ -6,10 +6,10 @@ use portcullis_core::access::{BindMethod, SearchScope};
 use portcullis_core::challenge::ChallengeState;
 use portcullis_core::cloud::SourceStatus;
 use portcullis_core::event::Decision;
-use portcullis_core::incident::IncidentState;
+use portcullis_core::incident::{IncidentSource, IncidentState, IncidentVerdict};
 use portcullis_core::policy::{ChallengeOutcome, Effect, Mode, Severity, Verdict};
 use portcullis_core::status::ConnectorRole;
-use portcullis_core::{AccountKind, Operation, OperationKind, PolicyName};
+use portcullis_core::{AccountKind, Operation, OperationKind};
 
 /// A word with the icon that stands beside it and the name by which the style sheet colours both.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +51,21 @@ pub(crate) fn incident_state(state: IncidentState) -> &'static str {
         IncidentState::Open => "Open",
         IncidentState::InProgress => "In progress",
         IncidentState::Resolved => "Resolved",
+    }
+}
+
+/// "policy second-factor", "detection honeytoken".
+pub(crate) fn incident_source(source: &IncidentSource) -> String {
+    match source {
+        IncidentSource::Policy(name) => format!("policy {name}"),
+        IncidentSource::Detection(name) => format!("detection {name}"),
+    }
+}
+
+pub(crate) fn incident_verdict(verdict: IncidentVerdict) -> &'static str {
+    match verdict {
+        IncidentVerdict::TruePositive => "true positive",
+        IncidentVerdict::FalsePositive => "false positive",
     }
 }
 
@@ -136,14 +151,6 @@ pub(crate) fn verdict(verdict: &Verdict) -> String {
         Verdict::Allow => "allow".to_owned(),
         Verdict::Block => "block".to_owned(),
         Verdict::Challenge(request) => format!("challenge through {}", request.connector),
-    }
-}
-
-/// What opened an incident: a policy, or a detection.
-pub(crate) fn origin(policy: &PolicyName) -> String {
-    match policy.as_str().strip_prefix("detection:") {
-        Some(name) => format!("detection {name}"),
-        None => format!("policy {policy}"),
     }
 }
 

@@ -246,7 +246,7 @@ impl Cloud {
                 new_id: self.guard.new_incident(),
                 account: account.id.clone(),
                 login: account.login.clone(),
-                policy: policy.clone(),
+                source: policy.clone().into(),
                 severity: Severity::High,
                 title: format!("{} could not be told to act against the account: {why}", open.source),
             });

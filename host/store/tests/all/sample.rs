@@ -131,14 +131,14 @@ pub fn raise(new_id: u128, account: &str, severity: Severity, title: &str) -> In
         new_id: incident_id(new_id),
         account: AccountId::new(account),
         login: format!("login of {account}"),
-        policy: PolicyName::new("second-factor"),
+        source: PolicyName::new("second-factor").into(),
         severity,
         title: title.to_owned(),
     }
 }
 
 pub fn resolve(account: &str) -> IncidentChange {
-    IncidentChange::Resolve { account: AccountId::new(account), policy: PolicyName::new("second-factor") }
+    IncidentChange::Resolve { account: AccountId::new(account), source: PolicyName::new("second-factor").into() }
 }
 
 pub fn with_incidents(number: u128, incidents: Vec<IncidentChange>) -> Record {

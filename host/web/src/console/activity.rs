@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
+use axum::response::Response;
 use axum::response::sse::Event as Message;
-use axum::response::{IntoResponse, Redirect, Response};
 use futures_util::stream::unfold;
-use portcullis_core::IncidentId;
 use portcullis_core::store::Sequence;
 use serde::Deserialize;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -19,7 +18,7 @@ use crate::challenge::sse;
 use crate::failure::Failure;
 use crate::page;
 use crate::seats::Seat;
-use crate::session::{Confirmed, SignedIn, SignedInClient};
+use crate::session::{SignedIn, SignedInClient};
 
 /// Events on one page.
 const EVENTS: u32 = 50;
@@ -68,22 +67,6 @@ pub(crate) async fn fragment(
 ) -> Result<Response, Failure> {
     let content = content(&app, None).await?;
     Ok(page::respond(StatusCode::OK, view::part(&content, &signed_in)))
-}
-
-/// `POST /incidents/{id}/resolve`.
-pub(crate) async fn resolve(
-    State(app): State<App>,
-    id: Result<Path<String>, PathRejection>,
-    Confirmed(signed_in): Confirmed,
-) -> Result<impl IntoResponse, Failure> {
-    let Path(id) = id.map_err(|_| Failure::NotFound)?;
-    let id: IncidentId = id.parse().map_err(|_| Failure::NotFound)?;
-    let event = app.administration(signed_in.login(), "incident-resolved", format!("Resolved incident {id}."));
-    if !app.state.incidents.resolve(id, signed_in.login(), event).await? {
-        // Somebody, or a policy, was faster: the page shows who.
-        tracing::info!(%id, "an incident that is not there or not open was to be resolved");
-    }
-    Ok(Redirect::to("/activity"))
 }
 
 /// `GET /activity/events`: server-sent events that say that there is something new, and nothing of what it is.

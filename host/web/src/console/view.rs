@@ -117,10 +117,11 @@ fn incident(incident: &Incident, signed_in: &SignedIn) -> Markup {
                 @if incident.count > 1 { span.times { "×" (incident.count) } }
                 span.when { (time(incident.changed_at, Show::Full)) }
             }
-            h3 { (incident.title) }
-            p.who { strong { (incident.login) } " · " (words::origin(&incident.policy)) }
+            h3 { a href={ "/incidents/" (incident.id) } { (incident.title) } }
+            p.who { strong { (incident.login) } " · " (words::incident_source(&incident.source)) }
             p.since {
                 "Opened " (time(incident.opened_at, Show::Full))
+                @if let Some(login) = &incident.assignee { " · " (login) " works on it" }
                 @if let Some(person) = &incident.resolved_by_person { " · resolved by " (person) }
                 @else if incident.resolved_by.is_some() { " · resolved by the policy, with proof" }
             }

@@ -8,7 +8,7 @@ use portcullis_core::Timestamp;
 use portcullis_core::policy::Severity;
 
 /// What was decided on by hand.
-const EXPECTED: [(&str, &str, Authority); 55] = [
+const EXPECTED: [(&str, &str, Authority); 61] = [
     ("GET", "/", Authority::Anybody),
     ("GET", "/healthz", Authority::Anybody),
     ("GET", "/static/console.css", Authority::Anybody),
@@ -29,7 +29,12 @@ const EXPECTED: [(&str, &str, Authority); 55] = [
     ("GET", "/activity", Authority::Session),
     ("GET", "/activity/fragment", Authority::ClientSession),
     ("GET", "/activity/events", Authority::ClientSession),
+    ("GET", "/incidents/{id}", Authority::Session),
+    ("POST", "/incidents/{id}/take", Authority::SessionForm),
+    ("POST", "/incidents/{id}/release", Authority::SessionForm),
     ("POST", "/incidents/{id}/resolve", Authority::SessionForm),
+    ("POST", "/incidents/{id}/reopen", Authority::SessionForm),
+    ("POST", "/incidents/{id}/note", Authority::SessionForm),
     ("GET", "/policy", Authority::Session),
     ("GET", "/policy/edit", Authority::Session),
     ("GET", "/policy/revisions/{number}", Authority::Session),
@@ -44,6 +49,7 @@ const EXPECTED: [(&str, &str, Authority); 55] = [
     ("POST", "/demotions/{number}/restore", Authority::SessionForm),
     ("GET", "/api/v1/events", Authority::ClientSession),
     ("GET", "/api/v1/incidents", Authority::ClientSession),
+    ("GET", "/api/v1/incidents/{id}", Authority::ClientSession),
     ("GET", "/api/v1/connectors", Authority::ClientSession),
     ("GET", "/api/v1/demotions", Authority::ClientSession),
     ("GET", "/api/v1/risk/{kind}", Authority::ClientSession),

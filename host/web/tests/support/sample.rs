@@ -221,7 +221,7 @@ pub fn incident(number: u64, login: &str, severity: Severity, title: &str, at: T
         id: IncidentId(Uuid::from_u128(u128::from(number) << 32)),
         account: AccountId::new(format!("id-{login}")),
         login: login.to_owned(),
-        policy: PolicyName::new("unusual-endpoint"),
+        source: PolicyName::new("unusual-endpoint").into(),
         severity,
         title: title.to_owned(),
         state: IncidentState::Open,
@@ -231,5 +231,7 @@ pub fn incident(number: u64, login: &str, severity: Severity, title: &str, at: T
         raised_by: event_id(number),
         resolved_by: None,
         resolved_by_person: None,
+        verdict: None,
+        assignee: None,
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use portcullis_core::event::{AdministrationEvent, Event, Record};
-use portcullis_core::incident::{Incident, IncidentState};
+use portcullis_core::incident::{Incident, IncidentAction, IncidentEntry, IncidentReport, IncidentState, IncidentStep};
 use portcullis_core::store::{
     Administrator, ConsoleSession, EventStore, IncidentStore, Sequence, SettingsStore, StoreError, StoredEvent,
 };
@@ -15,6 +15,7 @@ use tokio::sync::watch;
 pub struct FakeStore {
     events: Mutex<Vec<StoredEvent>>,
     incidents: Mutex<Vec<Incident>>,
+    histories: Mutex<Vec<(IncidentId, IncidentEntry)>>,
     settings: Mutex<HashMap<String, String>>,
     administrators: Mutex<HashMap<String, Administrator>>,
     sessions: Mutex<HashMap<[u8; 32], ConsoleSession>>,
@@ -30,6 +31,7 @@ impl Default for FakeStore {
         Self {
             events: Mutex::default(),
             incidents: Mutex::default(),
+            histories: Mutex::default(),
             settings: Mutex::default(),
             administrators: Mutex::default(),
             sessions: Mutex::default(),
@@ -122,14 +124,50 @@ impl IncidentStore for FakeStore {
         Ok(incidents)
     }
 
-    async fn resolve(&self, id: IncidentId, person: &str, event: Event) -> Result<bool, StoreError> {
+    async fn incident(&self, id: IncidentId) -> Result<Option<IncidentReport>, StoreError> {
+        self.check()?;
+        let incident = self.incidents.lock().unwrap().iter().find(|one| one.id == id).cloned();
+        let history =
+            self.histories.lock().unwrap().iter().filter(|(of, _)| *of == id).map(|(_, e)| e.clone()).collect();
+        Ok(incident.map(|incident| IncidentReport { incident, history }))
+    }
+
+    async fn act(
+        &self,
+        id: IncidentId,
+        action: IncidentAction,
+        person: &str,
+        event: Event,
+    ) -> Result<bool, StoreError> {
         self.check()?;
         let mut incidents = self.incidents.lock().unwrap();
-        let found = incidents.iter_mut().find(|one| one.id == id && one.state != IncidentState::Resolved);
-        let Some(incident) = found else { return Ok(false) };
-        incident.state = IncidentState::Resolved;
-        incident.resolved_by_person = Some(person.to_owned());
+        let Some(incident) = incidents.iter_mut().find(|one| one.id == id) else { return Ok(false) };
+        let is_resolved = incident.state == IncidentState::Resolved;
+        let (step, text) = match action {
+            IncidentAction::Take if !is_resolved => {
+                (incident.state, incident.assignee) = (IncidentState::InProgress, Some(person.to_owned()));
+                (IncidentStep::Taken, String::new())
+            }
+            IncidentAction::Release if incident.state == IncidentState::InProgress => {
+                (incident.state, incident.assignee) = (IncidentState::Open, None);
+                (IncidentStep::Released, String::new())
+            }
+            IncidentAction::Resolve(verdict) if !is_resolved => {
+                (incident.state, incident.verdict) = (IncidentState::Resolved, verdict);
+                incident.resolved_by_person = Some(person.to_owned());
+                (IncidentStep::Resolved, String::new())
+            }
+            IncidentAction::Reopen if is_resolved => {
+                (incident.state, incident.verdict) = (IncidentState::Open, None);
+                incident.resolved_by_person = None;
+                (IncidentStep::Reopened, String::new())
+            }
+            IncidentAction::Note(text) => (IncidentStep::Noted, text),
+            _ => return Ok(false),
+        };
         drop(incidents);
+        let entry = IncidentEntry { at: event.at(), step, person: Some(person.to_owned()), text, event: event.id() };
+        self.histories.lock().unwrap().push((id, entry));
         self.put_event(event);
         Ok(true)
     }

@@ -34,7 +34,7 @@ async fn a_changed_component_is_not_loaded_and_its_policy_fails_as_configured() 
         assert_eq!(stage.bind_from(machine(), "alice", "alice-secret").await?.0, code, "fail = {fail}");
         let incidents = stage.console().await?.incidents().await?;
         assert_eq!(incidents[0]["login"], "(gateway)");
-        assert_eq!(incidents[0]["policy"], "unusual-endpoint");
+        assert_eq!(incidents[0]["source"], "unusual-endpoint");
     }
     Ok(())
 }

@@ -177,7 +177,12 @@ pub async fn changes_wake_those_who_wait<P: Place>(place: &P) {
     assert_ne!(next, seen);
     // Resolving by hand changes the incidents, and nothing that happened between two calls is missed.
     let id = store.incidents(1).await.unwrap()[0].id;
-    assert!(store.resolve(id, "ada", administration(2)).await.unwrap());
+    assert!(
+        store
+            .act(id, portcullis_core::incident::IncidentAction::Resolve(None), "ada", administration(2))
+            .await
+            .unwrap()
+    );
     let last = tokio::time::timeout(SOON, store.changed(next)).await.expect("changed already");
     assert_ne!(last, next);
     tokio::time::timeout(Duration::from_millis(100), store.changed(last)).await.unwrap_err();

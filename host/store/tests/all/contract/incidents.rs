@@ -1,7 +1,9 @@
 use portcullis_core::event::Record;
-use portcullis_core::incident::{Incident, IncidentState};
+use portcullis_core::incident::{
+    Incident, IncidentAction, IncidentSource, IncidentState, IncidentStep, IncidentVerdict,
+};
 use portcullis_core::policy::Severity;
-use portcullis_core::store::{EventStore as _, IncidentStore as _};
+use portcullis_core::store::{EventStore as _, IncidentStore as _, StoreError};
 use portcullis_core::{AccountId, PolicyName, Timestamp};
 
 use super::Place;
@@ -15,7 +17,7 @@ pub async fn raising_again_adds_to_the_open_one<P: Place>(place: &P) {
         id: incident_id(101),
         account: AccountId::new("a"),
         login: "login of a".to_owned(),
-        policy: PolicyName::new("second-factor"),
+        source: PolicyName::new("second-factor").into(),
         severity: Severity::High,
         title: "second".to_owned(),
         state: IncidentState::Open,
@@ -25,6 +27,8 @@ pub async fn raising_again_adds_to_the_open_one<P: Place>(place: &P) {
         raised_by: event_id(2),
         resolved_by: None,
         resolved_by_person: None,
+        verdict: None,
+        assignee: None,
     };
     assert_eq!(store.incidents(10).await.unwrap(), [expected]);
     store.append(with_incidents(3, vec![raise(103, "a", Severity::Critical, "third")])).await.unwrap();
@@ -73,8 +77,8 @@ pub async fn resolving_what_is_not_there_changes_nothing<P: Place>(place: &P) {
 pub async fn accounts_and_policies_are_apart<P: Place>(place: &P) {
     let store = place.open().await;
     let mut other_policy = raise(103, "a", Severity::Low, "t");
-    if let portcullis_core::incident::IncidentChange::Raise { policy, .. } = &mut other_policy {
-        *policy = PolicyName::new("another");
+    if let portcullis_core::incident::IncidentChange::Raise { source, .. } = &mut other_policy {
+        *source = PolicyName::new("another").into();
     }
     let changes = vec![raise(101, "a", Severity::Low, "t"), raise(102, "b", Severity::Low, "t"), other_policy];
     store.append(with_incidents(1, changes)).await.unwrap();
@@ -96,9 +100,9 @@ pub async fn one_record_can_do_both<P: Place>(place: &P) {
 pub async fn a_person_resolves_once_and_with_an_event<P: Place>(place: &P) {
     let store = place.open().await;
     store.append(with_incidents(1, vec![raise(101, "a", Severity::Low, "t")])).await.unwrap();
-    assert!(!store.resolve(incident_id(999), "ada", administration(2)).await.unwrap());
-    assert!(store.resolve(incident_id(101), "ada", administration(3)).await.unwrap());
-    assert!(!store.resolve(incident_id(101), "bob", administration(4)).await.unwrap());
+    assert!(!store.act(incident_id(999), IncidentAction::Resolve(None), "ada", administration(2)).await.unwrap());
+    assert!(store.act(incident_id(101), IncidentAction::Resolve(None), "ada", administration(3)).await.unwrap());
+    assert!(!store.act(incident_id(101), IncidentAction::Resolve(None), "bob", administration(4)).await.unwrap());
     let [incident] = &store.incidents(10).await.unwrap()[..] else { panic!("one incident") };
     assert_eq!(incident.state, IncidentState::Resolved);
     assert_eq!(incident.resolved_by_person.as_deref(), Some("ada"));
@@ -109,8 +113,90 @@ pub async fn a_person_resolves_once_and_with_an_event<P: Place>(place: &P) {
     assert_eq!(ids, [event_id(3), event_id(1)]);
     // When the event cannot be stored, the incident stays as it is.
     store.append(with_incidents(5, vec![raise(102, "a", Severity::Low, "t")])).await.unwrap();
-    store.resolve(incident_id(102), "ada", administration(5)).await.unwrap_err();
+    store.act(incident_id(102), IncidentAction::Resolve(None), "ada", administration(5)).await.unwrap_err();
     assert_eq!(store.incidents(1).await.unwrap()[0].state, IncidentState::Open);
+}
+
+pub async fn people_take_release_resolve_and_reopen<P: Place>(place: &P) {
+    use IncidentAction::{Note, Release, Reopen, Resolve, Take};
+    let store = place.open().await;
+    let id = incident_id(101);
+    store.append(with_incidents(1, vec![raise(101, "a", Severity::Low, "first")])).await.unwrap();
+    store.append(with_incidents(2, vec![raise(102, "a", Severity::Low, "second")])).await.unwrap();
+    let act = async |number, action, person: &str| store.act(id, action, person, administration(number)).await.unwrap();
+    assert!(!act(3, Release, "ada").await, "nobody has it");
+    assert!(!act(3, Reopen, "ada").await, "it is not resolved");
+    assert!(act(3, Take, "ada").await);
+    assert_eq!(
+        store.incident(id).await.unwrap().map(|report| (report.incident.state, report.incident.assignee)),
+        Some((IncidentState::InProgress, Some("ada".to_owned())))
+    );
+    assert!(act(4, Release, "ada").await);
+    assert!(act(5, Note("a ticket".to_owned()), "bob").await);
+    assert!(act(6, Resolve(Some(IncidentVerdict::FalsePositive)), "ada").await);
+    assert!(!act(7, Take, "bob").await, "it is resolved");
+    let resolved = store.incident(id).await.unwrap().unwrap().incident;
+    assert_eq!((resolved.verdict, resolved.assignee), (Some(IncidentVerdict::FalsePositive), None));
+    assert!(act(7, Reopen, "bob").await);
+    let report = store.incident(id).await.unwrap().unwrap();
+    assert_eq!((report.incident.state, report.incident.verdict), (IncidentState::Open, None));
+    assert_eq!((report.incident.resolved_by_person, report.incident.count), (None, 2));
+    let life: Vec<_> = report.history.iter().map(|e| (e.step, e.person.as_deref(), e.text.as_str(), e.event)).collect();
+    assert_eq!(
+        life,
+        [
+            (IncidentStep::Opened, None, "first", event_id(1)),
+            (IncidentStep::Raised, None, "second", event_id(2)),
+            (IncidentStep::Taken, Some("ada"), "", event_id(3)),
+            (IncidentStep::Released, Some("ada"), "", event_id(4)),
+            (IncidentStep::Noted, Some("bob"), "a ticket", event_id(5)),
+            (IncidentStep::Resolved, Some("ada"), "false-positive", event_id(6)),
+            (IncidentStep::Reopened, Some("bob"), "", event_id(7)),
+        ]
+    );
+    assert_eq!(store.recent(None, 20).await.unwrap().len(), 7, "what was not done has no event");
+    assert_eq!(store.incident(incident_id(999)).await.unwrap(), None);
+}
+
+pub async fn one_is_not_reopened_beside_its_successor<P: Place>(place: &P) {
+    let store = place.open().await;
+    store.append(with_incidents(1, vec![raise(101, "a", Severity::Low, "t"), resolve("a")])).await.unwrap();
+    store.append(with_incidents(2, vec![raise(102, "a", Severity::Low, "t")])).await.unwrap();
+    assert!(!store.act(incident_id(101), IncidentAction::Reopen, "ada", administration(3)).await.unwrap());
+    store.append(with_incidents(4, vec![resolve("a")])).await.unwrap();
+    assert!(store.act(incident_id(101), IncidentAction::Reopen, "ada", administration(5)).await.unwrap());
+}
+
+pub async fn a_history_is_bounded_and_counts_go_on<P: Place>(place: &P) {
+    let store = place.open().await;
+    for number in 1..=210 {
+        store.append(with_incidents(number, vec![raise(1_000 + number, "a", Severity::Low, "t")])).await.unwrap();
+    }
+    let id = incident_id(1_001);
+    let report = store.incident(id).await.unwrap().unwrap();
+    assert_eq!((report.history.len(), report.incident.count), (200, 210));
+    // Of what people do, nothing is lost: a note is refused where there is no room.
+    for number in 1..=800 {
+        let note = IncidentAction::Note("n".to_owned());
+        assert!(store.act(id, note, "ada", administration(1_000 + number)).await.unwrap());
+    }
+    let note = IncidentAction::Note("n".to_owned());
+    let refused = store.act(id, note, "ada", administration(3_000)).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Quota(_)), "{refused}");
+    assert!(store.act(id, IncidentAction::Resolve(None), "ada", administration(3_001)).await.unwrap());
+}
+
+pub async fn detections_and_policies_are_apart<P: Place>(place: &P) {
+    let store = place.open().await;
+    let mut detected = raise(102, "a", Severity::High, "t");
+    if let portcullis_core::incident::IncidentChange::Raise { source, .. } = &mut detected {
+        *source = IncidentSource::Detection("second-factor".to_owned());
+    }
+    store.append(with_incidents(1, vec![raise(101, "a", Severity::Low, "t"), detected])).await.unwrap();
+    store.append(with_incidents(2, vec![resolve("a")])).await.unwrap();
+    let report = store.incident(incident_id(102)).await.unwrap().unwrap();
+    assert_eq!(report.incident.source, IncidentSource::Detection("second-factor".to_owned()));
+    assert_eq!(report.incident.state, IncidentState::Open);
 }
 
 pub async fn concurrent_raising_makes_one<P: Place>(place: &P) {

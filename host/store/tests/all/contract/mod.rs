@@ -68,7 +68,11 @@ contract! { sqlite: crate::sqlite::Folder =>
     incidents {
         raising_again_adds_to_the_open_one, resolving_names_the_proof, after_resolving_a_new_one_is_opened,
         resolving_what_is_not_there_changes_nothing, accounts_and_policies_are_apart, one_record_can_do_both,
-        a_person_resolves_once_and_with_an_event, concurrent_raising_makes_one, unresolved_come_first,
+        a_person_resolves_once_and_with_an_event,
+        people_take_release_resolve_and_reopen,
+        one_is_not_reopened_beside_its_successor,
+        a_history_is_bounded_and_counts_go_on,
+        detections_and_policies_are_apart, concurrent_raising_makes_one, unresolved_come_first,
     }
     learned {
         associations_are_counted, endpoints_count_accounts, what_is_learned_survives_reopening,

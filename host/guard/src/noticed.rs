@@ -1,0 +1,56 @@
+//! Signals that open incidents.
+
+use std::net::IpAddr;
+
+use portcullis_behavior::detections::severity;
+use portcullis_core::incident::{IncidentChange, IncidentSource};
+use portcullis_core::{Account, AccountId, Signal};
+
+use crate::Guard;
+
+/// The longest title, in bytes: what clients call themselves can stand in it.
+const LONGEST_TITLE: usize = 500;
+
+impl Guard {
+    /// Whether one of the signals opens an incident.
+    pub(crate) fn calls_for_a_person(&self, signals: &[Signal]) -> bool {
+        signals.iter().any(|signal| self.options.behavior.detections.incident(&signal.name).is_some())
+    }
+
+    /// The incidents that the signals of one event open or add to.
+    pub(crate) fn noticed(
+        &self,
+        signals: &[Signal],
+        account: Option<&Account>,
+        address: Option<IpAddr>,
+    ) -> Vec<IncidentChange> {
+        let now = self.rooms.clock.now();
+        let raise = |signal: &Signal| {
+            let severity = self.options.behavior.detections.incident(&signal.name)?;
+            let account = account.filter(|_| address.is_none() || !severity::is_of_machine(&signal.name));
+            let (account, login) = whose(account, address);
+            if !self.alarms.is_due(&account, &signal.name, now) {
+                return None;
+            }
+            let title = signal.reason.get(..signal.reason.floor_char_boundary(LONGEST_TITLE)).unwrap_or_default();
+            Some(IncidentChange::Raise {
+                new_id: self.new_incident(),
+                account,
+                login,
+                source: IncidentSource::Detection(signal.name.clone()),
+                severity,
+                title: title.to_owned(),
+            })
+        };
+        signals.iter().filter_map(raise).collect()
+    }
+}
+
+/// Whom an incident is about: the account, or the address where the account is not known.
+pub(crate) fn whose(account: Option<&Account>, address: Option<IpAddr>) -> (AccountId, String) {
+    match (account, address) {
+        (Some(account), _) => (account.id.clone(), account.login.clone()),
+        (None, Some(address)) => (AccountId::new(format!("address:{address}")), address.to_string()),
+        (None, None) => (AccountId::new("unknown"), "unknown".to_owned()),
+    }
+}
