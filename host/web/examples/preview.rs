@@ -53,6 +53,7 @@ async fn main() {
     if !empty {
         fill(&world, now);
         connect(&world, now);
+        world.policies.report();
         for (name, number) in [
             ("number", 1),
             ("plain", 2),
