@@ -192,4 +192,14 @@ pub enum IncidentChange {
         /// What has raised it.
         source: IncidentSource,
     },
+    /// What a second factor proved since then is in doubt: those that a policy has resolved with one are open again. Of each
+    /// source the latest, and none beside one that is not resolved.
+    Distrust {
+        /// Whose.
+        account: AccountId,
+        /// Resolved at or after this moment.
+        since: Timestamp,
+        /// What has happened.
+        why: String,
+    },
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use portcullis_core::challenge::Forget;
 use portcullis_core::event::{AccessEvent, Decision};
 use portcullis_core::gate::{Asked, Told};
+use portcullis_core::incident::IncidentChange;
 use portcullis_core::policy::FailMode;
 use portcullis_core::store::StoreError;
 use portcullis_core::{AccountId, EventId, Operation, Outcome, Timestamp};
@@ -53,6 +54,27 @@ pub(crate) fn against(event: &AccessEvent, now: Timestamp) -> Option<Forget> {
     let before = event.access.at.plus(CLOCKS).min(now);
     let forget = Forget { account: Some(account), before, until_settled: None };
     (speaks_against || event.decision == Decision::Block).then_some(forget)
+}
+
+/// Of these, what puts in doubt what a second factor has proved before.
+const DISTRUSTED: [&str; 4] = ["factor-removed", "factors-reset", "factor-bypass", "activity-reported"];
+/// For so long before.
+const IN_DOUBT: Duration = Duration::from_secs(7 * 86_400);
+
+/// Incidents that a policy has resolved with a second factor of the account are open again when a service tells that this factor
+/// may have been somebody else's.
+pub(crate) fn distrusted(event: &AccessEvent) -> Option<IncidentChange> {
+    let access = &event.access;
+    let Operation::Other(name) = &access.operation else { return None };
+    let is_told = access.outcome != Outcome::Failure || TOLD.contains(&name.as_str());
+    if !is_told || !DISTRUSTED.contains(&name.as_str()) {
+        return None;
+    }
+    Some(IncidentChange::Distrust {
+        account: access.account.as_ref()?.id.clone(),
+        since: Timestamp(access.at.0.saturating_sub(u64::try_from(IN_DOUBT.as_millis()).unwrap_or(u64::MAX))),
+        why: format!("{} told of {name}: the second factor may have been somebody else's.", access.source),
+    })
 }
 
 impl Guard {

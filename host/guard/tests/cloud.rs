@@ -72,6 +72,40 @@ async fn an_event_is_an_access_of_the_directory_account_with_what_the_service_to
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_factor_that_is_in_doubt_reopens_what_it_has_resolved() {
+    let cloud = cloud(vec![], OnBlock::EndSessions);
+    let told = |id: &str, name: &str, outcome| portcullis_core::source::ForeignEvent {
+        operation: Operation::Other(name.to_owned()),
+        outcome,
+        ..sign_in(id, cloud.now().0, "198.51.100.7")
+    };
+    let failure = Outcome::Failure;
+    let success = Outcome::Success;
+    cloud.service.tell(
+        "c1",
+        vec![
+            told("e1", "factors-reset", success),
+            told("e2", "factors-reset", failure),
+            told("e3", "activity-reported", failure),
+            told("e4", "push-denied", success),
+            sign_in("e5", cloud.now().0, "198.51.100.7"),
+        ],
+    );
+    cloud.settle().await;
+    let records = cloud.scene.world.records.lock().unwrap();
+    let reopened: Vec<_> = records
+        .iter()
+        .map(|record| {
+            record.incidents.iter().any(|change| {
+                matches!(change, portcullis_core::incident::IncidentChange::Distrust { account, why, .. }
+                    if account.as_str() == "alice-id" && why.starts_with("okta told of "))
+            })
+        })
+        .collect();
+    assert_eq!(reopened, [true, false, true, false, false]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_bind_and_a_sign_in_know_each_other_s_machines() {
     let cloud = cloud(vec![], OnBlock::EndSessions);
     let at = cloud.now().0;

@@ -18,7 +18,7 @@ use crate::Store;
 use crate::challenges;
 use crate::events::EventRow;
 use crate::fault::{Fault, damaged, store_error};
-use crate::numbers::timestamp;
+use crate::numbers::{millis, timestamp};
 use crate::work::{Answer, Work};
 
 mod history;
@@ -101,7 +101,11 @@ pub(crate) async fn change(
             .await?;
             let step = if count == 1 { IncidentStep::Opened } else { IncidentStep::Raised };
             history::add(connection, row, &id, step, None, title).await?;
-            challenges::forget_for_incident(connection, account, row.at).await?;
+            // Whoever guesses passwords must not be able to make people be asked again: that takes a policy's word, or something
+            // that speaks of the account itself.
+            if matches!(source, IncidentSource::Policy(_)) || *severity >= Severity::High {
+                challenges::forget_for_incident(connection, account, row.at).await?;
+            }
         }
         IncidentChange::Resolve { account, source } => {
             let resolved: Option<Vec<u8>> = sqlx::query_scalar(
@@ -117,6 +121,25 @@ pub(crate) async fn change(
             .await?;
             if let Some(id) = resolved {
                 history::add(connection, row, &id, IncidentStep::Resolved, None, "").await?;
+            }
+        }
+        IncidentChange::Distrust { account, since, why } => {
+            let again: Vec<Vec<u8>> = sqlx::query_scalar(
+                "UPDATE incidents AS old
+                 SET state = 'open', changed_at = MAX(changed_at, ?3), assignee = NULL, resolved_by = NULL
+                 WHERE account = ?1 AND state = 'resolved' AND resolved_by IS NOT NULL AND changed_at >= ?2
+                   AND id = (SELECT latest.id FROM incidents AS latest
+                             WHERE latest.account = old.account AND latest.policy = old.policy
+                             ORDER BY (latest.state = 'resolved'), latest.changed_at DESC, latest.id DESC LIMIT 1)
+                 RETURNING id",
+            )
+            .bind(account.as_str())
+            .bind(millis(*since))
+            .bind(row.at)
+            .fetch_all(&mut *connection)
+            .await?;
+            for id in again {
+                history::add(connection, row, &id, IncidentStep::Reopened, None, why).await?;
             }
         }
     }

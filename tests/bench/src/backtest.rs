@@ -91,7 +91,8 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     let mut last = None;
     for _ in 0..3 {
         let report = backtest(&programs, &config, &draft, arguments.threads)?;
-        let number = |name: &str| report[name].as_u64().with_context(|| format!("no {name} in the report"));
+        let number =
+            |name: &str| report.get(name).and_then(Value::as_u64).with_context(|| format!("no {name} in the report"));
         ensure!(number("read")? >= u64::from(arguments.events), "not all was read: {report}");
         ensure!(number("not_evaluated")? == 0, "some could not be evaluated: {report}");
         let rate = number("accesses_per_second")?;

@@ -131,7 +131,8 @@ impl Reader {
             draft.evaluate(&Ok(Arc::clone(&whose.facts))).await;
         }
         let finished = draft.finish().ok_or_else(|| Trouble::of("an access was closed while it was decided"))?;
-        let Finished { mut event, incidents, demotions, wanted_by } = finished;
+        let Finished { mut event, mut incidents, demotions, wanted_by } = finished;
+        incidents.extend(trust::distrusted(&event));
         let mut learned = observation(&event);
         let is_recent = now.since(event.access.at) <= self.source.options.act_within;
         let follow_up = match wanted_by {

@@ -218,7 +218,7 @@ async fn a_detection_opens_an_incident_in_the_events_own_record() {
             IncidentChange::Raise { account, login, source, severity, .. } => {
                 (account.as_str(), login.as_str(), source.to_string(), *severity)
             }
-            IncidentChange::Resolve { .. } => panic!("nothing resolves it"),
+            other => panic!("{other:?}"),
         })
         .collect();
     assert_eq!(

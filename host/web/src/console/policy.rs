@@ -27,7 +27,7 @@ const LONGEST_COMMENT: usize = 200;
 const MOST_DAYS: u32 = 3_650;
 
 /// Why something was not done, as a sentence and a status.
-fn refusal(error: PolicyError) -> Result<(StatusCode, String), Failure> {
+fn refusal(error: &PolicyError) -> Result<(StatusCode, String), Failure> {
     let status = match &error {
         PolicyError::Conflict | PolicyError::NoDraft | PolicyError::Busy => StatusCode::CONFLICT,
         PolicyError::NoRevision(_) => StatusCode::NOT_FOUND,
@@ -54,7 +54,7 @@ async fn whole(app: &App, signed_in: &SignedIn, refused: Option<(StatusCode, Str
         Ok(content) => content,
         Err(error) => {
             // No revision: there is nothing to show.
-            let (_, text) = refusal(error)?;
+            let (_, text) = refusal(&error)?;
             return Ok(page::console("Policy", signed_in, &html! { h1 { "Policy" } p.empty { (text) } }));
         }
     };
@@ -66,7 +66,7 @@ async fn whole(app: &App, signed_in: &SignedIn, refused: Option<(StatusCode, Str
 async fn after<T>(app: &App, signed_in: &SignedIn, done: Result<T, PolicyError>) -> Result<Response, Failure> {
     match done {
         Ok(_) => Ok(Redirect::to("/policy").into_response()),
-        Err(error) => whole(app, signed_in, Some(refusal(error)?)).await,
+        Err(error) => whole(app, signed_in, Some(refusal(&error)?)).await,
     }
 }
 
@@ -77,19 +77,19 @@ pub(crate) async fn page(State(app): State<App>, signed_in: SignedIn) -> Result<
 
 /// `GET /policy/edit`.
 pub(crate) async fn edit(State(app): State<App>, signed_in: SignedIn) -> Result<Response, Failure> {
-    let (version, draft) = app.state.policies.draft().await.or_else(unavailable)?;
+    let (version, draft) = app.state.policies.draft().await.map_err(|error| unavailable(&error))?;
     let form = match draft {
         Some(checked) => editor::Form::of(version, &checked.draft.policies, &checked.problems),
         None => {
-            let in_force = app.state.policies.in_force().await.or_else(unavailable)?;
+            let in_force = app.state.policies.in_force().await.map_err(|error| unavailable(&error))?;
             editor::Form::of(version, &in_force.revision.policies, &in_force.problems)
         }
     };
     Ok(page::console("Policy", &signed_in, &editor::page(&form, &signed_in, None)))
 }
 
-fn unavailable<T>(error: PolicyError) -> Result<T, Failure> {
-    Err(refusal(error).err().unwrap_or(Failure::NotFound))
+fn unavailable(error: &PolicyError) -> Failure {
+    refusal(error).err().unwrap_or(Failure::NotFound)
 }
 
 /// `GET /policy/revisions/{number}`.
@@ -99,8 +99,8 @@ pub(crate) async fn revision(
     signed_in: SignedIn,
 ) -> Result<Response, Failure> {
     let Path(number) = number.map_err(|_| Failure::NotFound)?;
-    let (revision, changes) = app.state.policies.revision(number).await.or_else(unavailable)?;
-    let newest = app.state.policies.in_force().await.or_else(unavailable)?.revision.number;
+    let (revision, changes) = app.state.policies.revision(number).await.map_err(|error| unavailable(&error))?;
+    let newest = app.state.policies.in_force().await.map_err(|error| unavailable(&error))?.revision.number;
     Ok(page::console("Policy", &signed_in, &view::revision(&revision, &changes, newest, &signed_in)))
 }
 
@@ -121,7 +121,7 @@ pub(crate) async fn save(
     match app.state.policies.save(signed_in.login(), form.version, policies).await {
         Ok(_) => Ok(Redirect::to("/policy").into_response()),
         Err(error) => {
-            let (status, text) = refusal(error)?;
+            let (status, text) = refusal(&error)?;
             Ok(again(status, &form, &format!("Nothing was saved: {text}.")))
         }
     }

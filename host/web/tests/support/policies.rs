@@ -39,7 +39,7 @@ pub fn listed(name: &str, mode: Mode, settings: serde_json::Value) -> ListedPoli
     }
 }
 
-fn rule(name: &str, then: serde_json::Value) -> serde_json::Value {
+fn rule(name: &str, then: &serde_json::Value) -> serde_json::Value {
     serde_json::json!({ "rules": [{
         "name": name,
         "operations": ["bind"],
@@ -51,12 +51,12 @@ fn rule(name: &str, then: serde_json::Value) -> serde_json::Value {
 impl Default for FakePolicies {
     fn default() -> Self {
         let asking =
-            rule("A person on an unusual machine", serde_json::json!({ "challenge": { "connector": "okta-verify" } }));
+            rule("A person on an unusual machine", &serde_json::json!({ "challenge": { "connector": "okta-verify" } }));
         let first = vec![listed("unusual-endpoint", Mode::Monitor, asking.clone())];
         let second = vec![
             listed("unusual-endpoint", Mode::Enforce, asking),
-            listed("stricter", Mode::Canary, rule("A person on an unusual machine", "block".into())),
-            listed("<b>night</b>", Mode::Off, rule("At night", "block".into())),
+            listed("stricter", Mode::Canary, rule("A person on an unusual machine", &"block".into())),
+            listed("<b>night</b>", Mode::Off, rule("At night", &"block".into())),
         ];
         let revision = |number, actor: &str, comment: &str, policies| Revision {
             number,

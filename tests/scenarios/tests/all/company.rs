@@ -209,7 +209,7 @@ impl Company {
         }
         if person.trip.is_none_or(|(_, until)| day >= until) {
             person.trip = None;
-            if day % 7 == 0 && chance.happens(10) {
+            if day.is_multiple_of(7) && chance.happens(10) {
                 let where_to = usize::try_from(chance.below(TRIPS.len() as u64)).unwrap();
                 person.trip = Some((where_to, day + 4));
             }

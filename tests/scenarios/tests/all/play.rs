@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use portcullis_behavior::Settings;
 use portcullis_behavior::seen::Place;
-use portcullis_core::gate::{Asked, Claim, Connection, Gate as _, PasswordTag, Permit as _, Tried};
+use portcullis_core::gate::{Answer, Asked, Claim, Connection, Gate as _, PasswordTag, Permit as _, Tried};
 use portcullis_core::plugin::Authenticator;
 use portcullis_core::policy::FailMode;
 use portcullis_core::source::{ForeignEvent, Position};
@@ -136,10 +136,9 @@ impl Theatre {
     /// As a session does it: what nobody wants to see is not asked about.
     async fn decide(&self, asked: Asked) {
         let kind = asked.operation.kind();
-        if kind != OperationKind::Search || self.guard.pass(kind, ()).is_err() {
-            if let portcullis_core::gate::Answer::Permitted(permit) = self.guard.decide(asked, ()).await {
-                permit.redeem();
-            }
+        let is_seen = kind != OperationKind::Search || self.guard.pass(kind, ()).is_err();
+        if is_seen && let Answer::Permitted(permit) = self.guard.decide(asked, ()).await {
+            permit.redeem();
         }
     }
 

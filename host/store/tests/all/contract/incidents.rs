@@ -1,6 +1,6 @@
 use portcullis_core::event::Record;
 use portcullis_core::incident::{
-    Incident, IncidentAction, IncidentSource, IncidentState, IncidentStep, IncidentVerdict,
+    Incident, IncidentAction, IncidentChange, IncidentSource, IncidentState, IncidentStep, IncidentVerdict,
 };
 use portcullis_core::policy::Severity;
 use portcullis_core::store::{EventStore as _, IncidentStore as _, StoreError};
@@ -77,7 +77,7 @@ pub async fn resolving_what_is_not_there_changes_nothing<P: Place>(place: &P) {
 pub async fn accounts_and_policies_are_apart<P: Place>(place: &P) {
     let store = place.open().await;
     let mut other_policy = raise(103, "a", Severity::Low, "t");
-    if let portcullis_core::incident::IncidentChange::Raise { source, .. } = &mut other_policy {
+    if let IncidentChange::Raise { source, .. } = &mut other_policy {
         *source = PolicyName::new("another").into();
     }
     let changes = vec![raise(101, "a", Severity::Low, "t"), raise(102, "b", Severity::Low, "t"), other_policy];
@@ -189,7 +189,7 @@ pub async fn a_history_is_bounded_and_counts_go_on<P: Place>(place: &P) {
 pub async fn detections_and_policies_are_apart<P: Place>(place: &P) {
     let store = place.open().await;
     let mut detected = raise(102, "a", Severity::High, "t");
-    if let portcullis_core::incident::IncidentChange::Raise { source, .. } = &mut detected {
+    if let IncidentChange::Raise { source, .. } = &mut detected {
         *source = IncidentSource::Detection("second-factor".to_owned());
     }
     store.append(with_incidents(1, vec![raise(101, "a", Severity::Low, "t"), detected])).await.unwrap();
@@ -197,6 +197,42 @@ pub async fn detections_and_policies_are_apart<P: Place>(place: &P) {
     let report = store.incident(incident_id(102)).await.unwrap().unwrap();
     assert_eq!(report.incident.source, IncidentSource::Detection("second-factor".to_owned()));
     assert_eq!(report.incident.state, IncidentState::Open);
+}
+
+pub async fn distrust_reopens_what_a_policy_resolved<P: Place>(place: &P) {
+    let store = place.open().await;
+    let distrust = |since| IncidentChange::Distrust {
+        account: AccountId::new("a"),
+        since: Timestamp(since),
+        why: "okta told of factors-reset".to_owned(),
+    };
+    let state = async |number| store.incident(incident_id(number)).await.unwrap().unwrap().incident.state;
+    // One that the policy resolved twice over, one of somebody else, one that a person resolved.
+    store.append(with_incidents(1, vec![raise(101, "a", Severity::Low, "t"), resolve("a")])).await.unwrap();
+    store.append(with_incidents(2, vec![raise(102, "a", Severity::Low, "t"), resolve("a")])).await.unwrap();
+    store.append(with_incidents(3, vec![raise(103, "b", Severity::Low, "t"), resolve("b")])).await.unwrap();
+    let resolved_at = administration(2).at().0;
+    store.append(with_incidents(4, vec![distrust(resolved_at + 1)])).await.unwrap();
+    assert_eq!(state(102).await, IncidentState::Resolved, "that was before");
+    store.append(with_incidents(5, vec![distrust(resolved_at)])).await.unwrap();
+    assert_eq!(
+        (state(101).await, state(102).await),
+        (IncidentState::Resolved, IncidentState::Open),
+        "the latest alone"
+    );
+    assert_eq!(state(103).await, IncidentState::Resolved);
+    let report = store.incident(incident_id(102)).await.unwrap().unwrap();
+    assert_eq!(report.incident.resolved_by, None);
+    let last = report.history.last().unwrap();
+    assert_eq!((last.step, last.text.as_str()), (IncidentStep::Reopened, "okta told of factors-reset"));
+    assert_eq!(last.event, event_id(5));
+    // Once more changes nothing, and what a person resolved stays so.
+    store.append(with_incidents(6, vec![distrust(resolved_at)])).await.unwrap();
+    let event = administration(7);
+    assert!(store.act(incident_id(102), IncidentAction::Resolve(None), "ada", event).await.unwrap());
+    store.append(with_incidents(8, vec![distrust(0)])).await.unwrap();
+    assert_eq!(state(102).await, IncidentState::Resolved);
+    assert_eq!(state(101).await, IncidentState::Resolved, "nor is an older one opened in its place");
 }
 
 pub async fn concurrent_raising_makes_one<P: Place>(place: &P) {

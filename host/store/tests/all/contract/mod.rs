@@ -70,7 +70,7 @@ contract! { sqlite: crate::sqlite::Folder =>
         resolving_what_is_not_there_changes_nothing, accounts_and_policies_are_apart, one_record_can_do_both,
         a_person_resolves_once_and_with_an_event,
         people_take_release_resolve_and_reopen,
-        one_is_not_reopened_beside_its_successor,
+        one_is_not_reopened_beside_its_successor, distrust_reopens_what_a_policy_resolved,
         a_history_is_bounded_and_counts_go_on,
         detections_and_policies_are_apart, concurrent_raising_makes_one, unresolved_come_first,
     }

@@ -45,7 +45,7 @@ impl IntoResponse for Refused {
             PolicyError::Problems(problems) => problems.clone(),
             _ => Vec::new(),
         };
-        match refusal(error) {
+        match refusal(&error) {
             Ok((status, text)) => {
                 (status, Json(serde_json::json!({ "error": text, "problems": problems }))).into_response()
             }
