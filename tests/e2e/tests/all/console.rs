@@ -94,6 +94,8 @@ async fn the_challenge_page_turns_to_approved_by_itself_in_a_browser() -> Result
     // The command line client and the browser come from the same machine.
     let mut browser = Browser::open(&format!("http://{}/challenge", stage.web)).await?;
     browser.wait_for_title("Pick the number").await?;
+    // The title comes first.
+    browser.wait_until("document.readyState === 'complete'").await?;
     let number = stage.okta.pending()[0].number.context("the push has a number")?;
     assert_eq!(browser.value("document.querySelector('.number').textContent").await?, number.to_string());
     assert!(!waiting.is_finished());
