@@ -8,7 +8,7 @@ use portcullis_lab::tools::Tools;
 use crate::stage::{PATIENCE, Setup, Stage, UNUSUAL_ENDPOINT, dist, machine, run};
 
 /// A plugin folder of the test's own.
-fn copy_of_plugins() -> Result<tempfile::TempDir> {
+pub(crate) fn copy_of_plugins() -> Result<tempfile::TempDir> {
     let folder = tempfile::tempdir()?;
     for entry in std::fs::read_dir(dist().join("plugins"))? {
         let entry = entry?;
