@@ -1,4 +1,5 @@
 use portcullis_core::challenge::{ChallengeRecord, ChallengeState, Forget, RememberKey};
+use portcullis_core::incident::{IncidentChange, IncidentSource};
 use portcullis_core::policy::Severity;
 use portcullis_core::store::{ChallengeStore as _, EventStore as _};
 use portcullis_core::{AccountId, ChallengeId, ConnectorName, PolicyName, Timestamp};
@@ -183,6 +184,27 @@ pub async fn a_refusal_and_an_incident_end_what_was_approved_before<P: Place>(pl
         .append(crate::sample::with_incidents(7, vec![crate::sample::raise(2, "a", Severity::Low, "t")]))
         .await
         .unwrap();
+    assert!(!counts().await);
+}
+
+/// Whoever guesses passwords cannot make people be asked again.
+pub async fn of_detections_only_grave_incidents_end_what_was_approved_before<P: Place>(place: &P) {
+    let store = place.open().await;
+    let detected = |number, severity| {
+        let mut change = crate::sample::raise(number, "a", severity, "t");
+        if let IncidentChange::Raise { source, .. } = &mut change {
+            *source = IncidentSource::Detection(format!("detection-{number}"));
+        }
+        crate::sample::with_incidents(number, vec![change])
+    };
+    let before = crate::sample::administration(1).at();
+    store.put_challenge(&challenge(1, ChallengeState::Approved, Some(before.0))).await.unwrap();
+    let counts = async || store.approval_since(&key(), Timestamp(0), 0).await.unwrap().is_some();
+    for (number, severity) in [(1, Severity::Low), (2, Severity::Medium)] {
+        store.append(detected(number, severity)).await.unwrap();
+        assert!(counts().await, "{severity:?}");
+    }
+    store.append(detected(3, Severity::High)).await.unwrap();
     assert!(!counts().await);
 }
 

@@ -82,6 +82,7 @@ contract! { sqlite: crate::sqlite::Folder =>
         only_an_approval_for_the_same_key_counts, the_newest_approval_counts, a_challenge_is_replaced,
         open_ones_are_cancelled, what_is_forgotten_counts_no_more, what_is_not_settled_counts_and_can_be_taken_back,
         a_refusal_and_an_incident_end_what_was_approved_before,
+        of_detections_only_grave_incidents_end_what_was_approved_before,
         those_that_were_opened_lately_come_back_as_they_were,
     }
     settings {
