@@ -209,12 +209,13 @@ fn incident(node: &Node<'_>, problems: &mut Problems) -> Option<Effect> {
 
 fn demote(node: &Node<'_>, has_incident: bool, problems: &mut Problems) -> Option<Effect> {
     let table = node.table(&DEMOTE_KEYS, problems)?;
-    if let Some(times) = table.get("from-times").filter(|_| !has_incident) {
-        problems.add(&times, "counts how often the incident beside it was raised; there is no `incident`");
-    }
     let group = table.require("group", problems).and_then(|node| node.text(problems));
     let restore_after_seconds = seconds(&table, "restore-after-seconds", 365 * DAY, problems);
-    let from_times = table.get("from-times").map_or(Some(0), |node| node.number(&(1..=MOST_TIMES), problems));
+    let times = table.get("from-times");
+    let from_times = times.as_ref().map_or(Some(0), |node| node.number(&(1..=MOST_TIMES), problems));
+    if let Some(node) = times.filter(|_| from_times.is_some() && !has_incident) {
+        problems.add(&node, "counts how often the incident beside it was raised; there is no `incident`");
+    }
     Some(Effect::Demote(Demotion {
         group: group?,
         restore_after_seconds: restore_after_seconds?,
