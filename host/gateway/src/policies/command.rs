@@ -26,11 +26,11 @@ pub(crate) enum Command {
     List(Where),
     /// Print the revisions, the newest first.
     Revisions(Where),
-    /// Save the [[policy]] sections of a file as the draft, and say what is wrong with it.
+    /// Save the `[[policy]]` sections of a file as the draft, and say what is wrong with it.
     Draft {
         #[command(flatten)]
         place: Where,
-        /// A file with [[policy]] sections as in the configuration; what else is in it does not matter.
+        /// A file with `[[policy]]` sections as in the configuration; what else is in it does not matter.
         file: PathBuf,
         /// Also in place of a draft that somebody else has saved.
         #[arg(long)]
@@ -79,7 +79,7 @@ pub(crate) struct Backtest {
     /// The list of this revision.
     #[arg(long, value_name = "NUMBER", conflicts_with = "file")]
     revision: Option<u64>,
-    /// The [[policy]] sections of this file.
+    /// The `[[policy]]` sections of this file.
     #[arg(long)]
     file: Option<PathBuf>,
     /// Threads; half of the cores unless given here or in the configuration.
