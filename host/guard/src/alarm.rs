@@ -1,10 +1,13 @@
-//! How often the same signal of the same account or machine adds to its incident: whoever tries a thousand passwords must not
-//! keep the store busy with them.
+//! How often the same detection adds to the same incident: whoever tries a thousand passwords must not keep the store busy with them.
+//!
+//! For accesses on the wire alone. What cloud services tell, and what was summed up, is handed to the store again when it could not
+//! be stored, and would then have no incident.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use portcullis_core::incident::{IncidentChange, IncidentSource};
 use portcullis_core::{AccountId, Timestamp};
 
 /// For so long, the same adds nothing.
@@ -17,8 +20,19 @@ const MOST: usize = 8_192;
 pub(crate) struct Alarms(Mutex<HashMap<(AccountId, String), Timestamp>>);
 
 impl Alarms {
+    /// Leaves out what adds nothing yet.
+    pub(crate) fn calm(&self, mut noticed: Vec<IncidentChange>, now: Timestamp) -> Vec<IncidentChange> {
+        noticed.retain(|change| match change {
+            IncidentChange::Raise { account, source: IncidentSource::Detection(name), .. } => {
+                self.is_due(account, name, now)
+            }
+            _ => true,
+        });
+        noticed
+    }
+
     /// Whether it is time to tell it again.
-    pub(crate) fn is_due(&self, whom: &AccountId, name: &str, now: Timestamp) -> bool {
+    fn is_due(&self, whom: &AccountId, name: &str, now: Timestamp) -> bool {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if told.len() >= MOST {
             told.retain(|_, at| now.since(*at) < CALM);

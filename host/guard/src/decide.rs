@@ -417,23 +417,23 @@ impl<'a> Draft<'a> {
         let event = self.event.take()?;
         // What is evaluated again has opened those of its signals when it was evaluated first.
         if !matches!(self.asking, Asking::Again(_)) {
-            self.notice(&event.access);
+            self.incidents.extend(self.noticed(&event.access));
         }
         let incidents = std::mem::take(&mut self.incidents);
         let demotions = std::mem::take(&mut self.demotions);
         Some(Finished { event, incidents, demotions, wanted_by: self.wanted_by.take() })
     }
 
-    /// Opens what the access's signals open.
-    fn notice(&mut self, access: &Access) {
-        let noticed = self.guard.noticed(&access.signals, access.account.as_ref(), address(access));
-        self.incidents.extend(noticed);
+    /// What the access's signals open.
+    fn noticed(&self, access: &Access) -> Vec<IncidentChange> {
+        self.guard.noticed(&access.signals, access.account.as_ref(), address(access))
     }
 
     fn record(&mut self, event: AccessEvent) -> Record {
         self.guard.counts.add(&event);
         self.guard.learn(&event, self.tried);
-        self.notice(&event.access);
+        let noticed = self.guard.alarms.calm(self.noticed(&event.access), self.guard.rooms.clock.now());
+        self.incidents.extend(noticed);
         let learned = observation(&event);
         Record { event: Event::Access(Box::new(event)), learned, incidents: std::mem::take(&mut self.incidents) }
     }

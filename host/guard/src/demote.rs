@@ -35,6 +35,9 @@ const GIVE_UP: Duration = Duration::from_secs(24 * 3600);
 /// An event that is not stored after so long never will be.
 const LATEST_EVENT: Duration = Duration::from_secs(60);
 
+/// Why nothing can be done.
+const NOBODY_WHO_MAY: &str = "the gateway has no account that may change groups (see [demotion] of the configuration)";
+
 /// Tries of a demotion that has not succeeded.
 struct Tries {
     number: u32,
@@ -116,7 +119,7 @@ impl Worker {
         let since = self.tries.get(&number).map_or(now, |tries| tries.since);
         let done = match due.demotion.state {
             DemotionState::Wanted => self.begin(&due).await?,
-            DemotionState::Leaving => self.leave(&due.demotion).await?,
+            DemotionState::Leaving => self.resume(&due.demotion).await?,
             DemotionState::Demoted => self.restore(&due.demotion).await?,
             DemotionState::Restored | DemotionState::Failed => Done::Step,
         };
@@ -150,8 +153,7 @@ impl Worker {
             return self.step(demotion, DemotionStep::Dropped, None).await;
         }
         let Some(groups) = &self.groups else {
-            let why = "the gateway has no account that may change groups (see [demotion] of the configuration)";
-            return self.fail(demotion, why).await;
+            return self.fail(demotion, NOBODY_WHO_MAY).await;
         };
         match groups.membership(&wanted.group, &wanted.account).await {
             Ok(place) => {
@@ -192,10 +194,24 @@ impl Worker {
         self.step(demotion, DemotionStep::Dropped, None).await
     }
 
-    /// Tells the directory. What is stored says where the account stood, so doing it again does no harm.
+    /// Goes on with what was begun, a restart or an hour ago: what was true of the group then need not be true now. An account
+    /// that is out of it was taken out by the request whose answer never came.
+    async fn resume(&self, demotion: &Demotion) -> Result<Done, StoreError> {
+        let (Some(groups), Some(place)) = (&self.groups, &demotion.membership) else {
+            return Ok(Done::Later(NOBODY_WHO_MAY.to_owned()));
+        };
+        match groups.membership(&place.group, &demotion.wanted.account).await {
+            Ok(_) => self.leave(demotion).await,
+            Err(GroupError::NotMember(_)) => self.demoted(demotion, place).await,
+            Err(GroupError::Refused(why)) => self.fail(demotion, &why).await,
+            Err(GroupError::Unreachable(why)) => Ok(Done::Later(why)),
+        }
+    }
+
+    /// Tells the directory. Where the account stood is stored.
     async fn leave(&self, demotion: &Demotion) -> Result<Done, StoreError> {
         let (Some(groups), Some(place)) = (&self.groups, &demotion.membership) else {
-            return Ok(Done::Later("the gateway has no account that may change groups".to_owned()));
+            return Ok(Done::Later(NOBODY_WHO_MAY.to_owned()));
         };
         let leaving = Demotion { state: DemotionState::Leaving, ..demotion.clone() };
         match groups.leave(place, &demotion.wanted.account).await {
@@ -223,7 +239,7 @@ impl Worker {
 
     async fn restore(&self, demotion: &Demotion) -> Result<Done, StoreError> {
         let (Some(groups), Some(place)) = (&self.groups, &demotion.membership) else {
-            return Ok(Done::Later("the gateway has no account that may change groups".to_owned()));
+            return Ok(Done::Later(NOBODY_WHO_MAY.to_owned()));
         };
         match groups.join(place, &demotion.wanted.account).await {
             Ok(()) => {

@@ -65,7 +65,8 @@ pub struct PolicyEntry {
 /// Connectors by the names that policies know them by.
 pub type Connectors = BTreeMap<ConnectorName, Arc<dyn Authenticator>>;
 
-/// Policies in the order in which they are asked, and the connectors that they were made for. One decision knows one of these from its beginning to its end.
+/// Policies in the order in which they are asked, and the connectors that they were made for. One decision knows one of these
+/// from its beginning to its end.
 #[derive(Default)]
 pub(crate) struct InForce {
     pub(crate) policies: Vec<PolicyEntry>,

@@ -24,14 +24,10 @@ impl Guard {
         account: Option<&Account>,
         address: Option<IpAddr>,
     ) -> Vec<IncidentChange> {
-        let now = self.rooms.clock.now();
         let raise = |signal: &Signal| {
             let severity = self.options.behavior.detections.incident(&signal.name)?;
             let account = account.filter(|_| address.is_none() || !severity::is_of_machine(&signal.name));
             let (account, login) = whose(account, address);
-            if !self.alarms.is_due(&account, &signal.name, now) {
-                return None;
-            }
             let title = signal.reason.get(..signal.reason.floor_char_boundary(LONGEST_TITLE)).unwrap_or_default();
             Some(IncidentChange::Raise {
                 new_id: self.new_incident(),

@@ -37,6 +37,8 @@ struct OneGroup {
     members: Mutex<Vec<String>>,
     away: AtomicBool,
     refuses: AtomicBool,
+    /// Nobody may go.
+    is_last: AtomicBool,
     changes: Mutex<Vec<String>>,
 }
 
@@ -63,11 +65,14 @@ impl Groups for OneGroup {
         if self.away.load(Ordering::SeqCst) {
             return Err(GroupError::Unreachable("connection refused".to_owned()));
         }
-        if group != "admins" {
+        if group != "admins" && group != GROUP {
             return Err(GroupError::Refused(format!("there is no group {group:?}")));
         }
         if !self.has(account.as_str()) {
             return Err(GroupError::NotMember(GROUP.to_owned()));
+        }
+        if self.is_last.load(Ordering::SeqCst) {
+            return Err(GroupError::Refused("it is the last account".to_owned()));
         }
         let (attribute, value) = ("member".to_owned(), account.as_str().to_owned());
         Ok(Membership { group: GROUP.to_owned(), attribute, value })
@@ -278,6 +283,22 @@ async fn what_was_begun_is_ended_and_can_be_undone() {
     place.begin(true);
     place.until("it is put back in the end", is(DemotionState::Restored)).await;
     assert!(place.groups.has("alice-id"));
+}
+
+/// Between the beginning and the end the group may have lost its other members.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_begun_is_looked_at_again() {
+    let mut place = Place::new(vec![demote("admins", 0, 0)]).await;
+    place.end().await;
+    place.bind().await;
+    let wanted = place.only().await;
+    let membership = place.groups.membership("admins", &wanted.wanted.account).await.unwrap();
+    let step = DemotionStep::Leaving(membership);
+    place.store.step_demotion(wanted.number, DemotionState::Wanted, step, None, wanted.wanted.at).await.unwrap();
+    place.groups.is_last.store(true, Ordering::SeqCst);
+    place.begin(true);
+    place.until("it is given up", is(DemotionState::Failed)).await;
+    assert!(place.groups.has("alice-id") && place.groups.changes.lock().unwrap().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -127,7 +127,9 @@ pub(crate) async fn change(
             let again: Vec<Vec<u8>> = sqlx::query_scalar(
                 "UPDATE incidents AS old
                  SET state = 'open', changed_at = MAX(changed_at, ?3), assignee = NULL, resolved_by = NULL
-                 WHERE account = ?1 AND state = 'resolved' AND resolved_by IS NOT NULL AND changed_at >= ?2
+                 WHERE account = ?1 AND state = 'resolved' AND resolved_by IS NOT NULL
+                   AND EXISTS (SELECT 1 FROM incident_history AS entry
+                               WHERE entry.incident = old.id AND entry.step = 'resolved' AND entry.at >= ?2)
                    AND id = (SELECT latest.id FROM incidents AS latest
                              WHERE latest.account = old.account AND latest.policy = old.policy
                              ORDER BY (latest.state = 'resolved'), latest.changed_at DESC, latest.id DESC LIMIT 1)

@@ -98,16 +98,27 @@ impl FromRequest<App> for Confirmed {
     type Rejection = Failure;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Failure> {
-        let signed_in = of(app, request.headers()).await?.ok_or(Failure::SignInFirst)?;
-        origin::check(app, request.headers())?;
-        let form = Form::<CsrfField>::from_request(request, app).await;
-        let Form(field) = form.map_err(|rejection| match form_failure(&rejection) {
-            Failure::TooLarge => Failure::TooLarge,
-            _ => Failure::NotConfirmed,
-        })?;
-        let matches: bool = field.csrf.as_bytes().ct_eq(signed_in.csrf.as_bytes()).into();
-        if matches { Ok(Self(signed_in)) } else { Err(Failure::NotConfirmed) }
+        let signed_in = from_own_page(app, request.headers()).await?;
+        confirmed(app, signed_in, request).await.map(Self)
     }
+}
+
+/// Whoever is signed in and sends it from one of our own pages, as far as that is seen before anything of the body is read.
+async fn from_own_page(app: &App, headers: &HeaderMap) -> Result<SignedIn, Failure> {
+    let signed_in = of(app, headers).await?.ok_or(Failure::SignInFirst)?;
+    origin::check(app, headers)?;
+    Ok(signed_in)
+}
+
+/// Looks for the session's secret in the form.
+async fn confirmed(app: &App, signed_in: SignedIn, request: Request) -> Result<SignedIn, Failure> {
+    let form = Form::<CsrfField>::from_request(request, app).await;
+    let Form(field) = form.map_err(|rejection| match form_failure(&rejection) {
+        Failure::TooLarge => Failure::TooLarge,
+        _ => Failure::NotConfirmed,
+    })?;
+    let matches: bool = field.csrf.as_bytes().ct_eq(signed_in.csrf.as_bytes()).into();
+    if matches { Ok(signed_in) } else { Err(Failure::NotConfirmed) }
 }
 
 /// The same with what else is in the form. Who may not send it is not told what is wrong with it.
@@ -131,9 +142,10 @@ impl<T: DeserializeOwned, const LIMIT: usize> FromRequest<App> for ConfirmedWith
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Failure> {
         let (parts, body) = request.into_parts();
+        let signed_in = from_own_page(app, &parts.headers).await?;
         let body = to_bytes(body, LIMIT).await.map_err(|_| Failure::TooLarge)?;
         let again = Request::from_parts(parts.clone(), Body::from(body.clone()));
-        let Confirmed(signed_in) = Confirmed::from_request(again, app).await?;
+        let signed_in = confirmed(app, signed_in, again).await?;
         let form = Form::<T>::from_request(Request::from_parts(parts, Body::from(body)), app).await;
         Ok(Self(signed_in, form.ok().map(|Form(form)| form)))
     }

@@ -36,6 +36,8 @@ pub const BOB: &str = "bob";
 pub const SERVICE: &str = "svc-portcullis";
 /// A person who has bob's name, but in another place, and not his groups.
 pub const NAMESAKE: &str = "bob.guest";
+/// The password of the account `Administrator`, which may change everything.
+pub const ADMINISTRATOR_PASSWORD: &str = "Administrator-Secret1";
 /// A machine that has joined the domain.
 pub const COMPUTER: &str = "WS1$";
 
@@ -45,7 +47,6 @@ const LDAPADD: &str = "/usr/bin/ldapadd";
 /// The schema that a domain is made from; Debian has a package for it alone.
 const PROVISION: &str = "/usr/share/samba/setup/ad-schema";
 const PACKAGES: &str = "samba samba-ad-provision samba-dsdb-modules samba-vfs-modules ldap-utils";
-const ADMIN_PASSWORD: &str = "Administrator-Secret1";
 /// LDAP, LDAPS, Kerberos and its password changes. Samba's configuration has no way to choose others for LDAP.
 const PORTS: [u16; 4] = [389, 636, 88, 464];
 const START: Duration = Duration::from_secs(60);
@@ -157,7 +158,7 @@ impl Samba {
         let mut command = Command::new(LDAPADD);
         command.env_clear().env("LDAPCONF", "/dev/null").env("LDAPTLS_CACERT", self.ca_pem_path());
         command.args(["-x", "-H", &self.ldaps_uri(), "-D", &format!("Administrator@{DNS_DOMAIN}")]);
-        command.args(["-w", ADMIN_PASSWORD, "-f"]).arg(ldif);
+        command.args(["-w", ADMINISTRATOR_PASSWORD, "-f"]).arg(ldif);
         finish("ldapadd", command)
     }
 }
@@ -169,7 +170,7 @@ fn provision(folder: &Path) -> anyhow::Result<()> {
     std::fs::write(&seed, "[global]\n")?;
     let mut command = Command::new(SAMBA_TOOL);
     command.args(["domain", "provision", "--server-role=dc", "--dns-backend=NONE", "--host-name=dc1"]);
-    command.args(["--host-ip=127.0.0.1", &format!("--adminpass={ADMIN_PASSWORD}")]);
+    command.args(["--host-ip=127.0.0.1", &format!("--adminpass={ADMINISTRATOR_PASSWORD}")]);
     command.arg(format!("--realm={}", DNS_DOMAIN.to_uppercase())).arg(format!("--domain={NETBIOS_DOMAIN}"));
     command.arg(format!("--configfile={}", seed.display()));
     command.arg(format!("--targetdir={}", folder.join("dc").display()));

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use portcullis_lab::company::group_dn;
+use portcullis_lab::samba::{ADMINISTRATOR_PASSWORD, BOB, SERVICE, Samba, password};
 use portcullis_lab::slapd::{MANAGER_DN, MANAGER_PASSWORD};
 use portcullis_lab::tools::Tools;
 use serde_json::Value;
@@ -134,6 +135,73 @@ async fn unusual_machine_code_incident_demotion_and_the_way_back() -> Result<()>
     wait_for_member(&stage, true).await?;
     stage.wait_for_event("account-restored", 1).await?;
     assert_eq!(demotions(&console).await?[0]["state"], "restored");
+    Ok(())
+}
+
+/// In front of Active Directory: bob is in `staff` only because he is in `engineers`.
+async fn stage_before(samba: &Samba, group: &str, vital: &str) -> Result<Stage> {
+    let accounts = format!(
+        "base = \"DC=example,DC=test\"\nschema = \"active-directory\"\nservice-account = \"{SERVICE}@example.test\"\n\
+         password = {{ plain-text = \"{}\" }}\n",
+        password(SERVICE)
+    );
+    let sections = format!(
+        "\n[demotion]\nservice-account = \"EXAMPLE\\\\Administrator\"\n\
+         password = {{ plain-text = \"{ADMINISTRATOR_PASSWORD}\" }}\nvital-groups = [{vital}]\n"
+    );
+    let policies = format!(
+        r#"
+[[policy]]
+name = "fence"
+plugin = "rules.wasm"
+settings.rules = [
+    {{ name = "Staff", when = {{ group = ["staff"] }}, then = {{ verdict = "block", demote = {{ group = "{group}" }} }} }},
+]
+"#
+    );
+    let directory = format!("url = \"{}\"\nca-file = \"{}\"", samba.ldaps_uri(), samba.ca_pem_path().display());
+    Stage::new(Setup { directory: Some(directory), accounts, sections, policies, ..Setup::default() }).await
+}
+
+async fn bind_as_bob(stage: &Stage) -> Result<i64> {
+    let mut client = stage.client(machine()).await?;
+    Ok(client.bind("bob@example.test", &password(BOB)).await?.code as i64)
+}
+
+/// Waits until the newest demotion is in this state.
+async fn wait_for_state(stage: &Stage, state: &str) -> Result<Value> {
+    let (console, begun) = (stage.console().await?, Instant::now());
+    loop {
+        let all = demotions(&console).await?;
+        if let Some(newest) = all.first().filter(|newest| newest["state"] == state) {
+            return Ok(newest.clone());
+        }
+        ensure!(begun.elapsed() < PATIENCE, "not {state}: {all:?}\n{}", stage.log().join("\n"));
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn groups_of_active_directory_are_left_and_joined_again() -> Result<()> {
+    let samba = tokio::task::spawn_blocking(Samba::start).await??;
+    for (group, vital, why) in
+        [("staff", "", "only through another group"), ("engineers", "\"Engineers\"", "last account")]
+    {
+        let stage = stage_before(&samba, group, vital).await?;
+        assert_eq!(bind_as_bob(&stage).await?, 49);
+        let failed = wait_for_state(&stage, "failed").await?;
+        assert!(failed["note"].as_str().is_some_and(|note| note.contains(why)), "{failed}");
+    }
+    let stage = stage_before(&samba, "engineers", "").await?;
+    assert_eq!(bind_as_bob(&stage).await?, 49);
+    let demoted = wait_for_state(&stage, "demoted").await?;
+    assert_eq!(demoted["membership"]["group"], "CN=engineers,CN=Users,DC=example,DC=test");
+    assert_eq!(bind_as_bob(&stage).await?, 0, "out of the one group, he is out of the other");
+    let number = demoted["number"].to_string();
+    let (code, _, err) = stage.portcullis(&["demotions", "restore", &number]).await?;
+    assert_eq!(code, 0, "{err}");
+    wait_for_state(&stage, "restored").await?;
+    assert_eq!(bind_as_bob(&stage).await?, 49, "and in both again");
     Ok(())
 }
 

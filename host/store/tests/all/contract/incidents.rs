@@ -212,6 +212,9 @@ pub async fn distrust_reopens_what_a_policy_resolved<P: Place>(place: &P) {
     store.append(with_incidents(2, vec![raise(102, "a", Severity::Low, "t"), resolve("a")])).await.unwrap();
     store.append(with_incidents(3, vec![raise(103, "b", Severity::Low, "t"), resolve("b")])).await.unwrap();
     let resolved_at = administration(2).at().0;
+    // What somebody writes about it later does not make it younger.
+    let note = IncidentAction::Note("a typo".to_owned());
+    assert!(store.act(incident_id(102), note, "ada", administration(3_000)).await.unwrap());
     store.append(with_incidents(4, vec![distrust(resolved_at + 1)])).await.unwrap();
     assert_eq!(state(102).await, IncidentState::Resolved, "that was before");
     store.append(with_incidents(5, vec![distrust(resolved_at)])).await.unwrap();

@@ -81,6 +81,15 @@ fn policy<'a>(
     doings: Option<&Doings>,
     problems: impl Iterator<Item = &'a PolicyProblem>,
 ) -> Markup {
+    let more = html! {
+        p.doings { (did(doings)) }
+        @for problem in problems { p.problem { code { (problem.field) } ": " (problem.message) } }
+    };
+    card(policy, &more)
+}
+
+/// A policy of a list, with what else there is to say of it.
+fn card(policy: &ListedPolicy, more: &Markup) -> Markup {
     html! {
         article.policy data-mode=(words::mode(policy.mode)) {
             header {
@@ -89,8 +98,7 @@ fn policy<'a>(
                 @if let Some(of) = &policy.canary_of { span.of { "of " (of) } }
                 span.plugin { (policy.plugin) " · fails " (fail_name(policy.fail)) }
             }
-            p.doings { (did(doings)) }
-            @for problem in problems { p.problem { code { (problem.field) } ": " (problem.message) } }
+            (more)
             details {
                 summary { "Settings" span.unseen { " of " (policy.name) } }
                 pre { code { (serde_json::to_string_pretty(&policy.settings).unwrap_or_default()) } }
@@ -227,19 +235,8 @@ pub(super) fn revision(revision: &Revision, difference: &[PolicyChange], newest:
 }
 
 fn one_of(policy: &ListedPolicy) -> Markup {
-    html! {
-        article.policy data-mode=(words::mode(policy.mode)) {
-            header {
-                h3 { (policy.name) }
-                (badge(mode(policy.mode), "mode"))
-                @if let Some(of) = &policy.canary_of { span.of { "of " (of) } }
-                span.plugin { (policy.plugin) " · fails " (fail_name(policy.fail)) }
-            }
-            @if let Some(digest) = &policy.component { p.doings { "SHA-256 " code { (digest) } } }
-            details {
-                summary { "Settings" span.unseen { " of " (policy.name) } }
-                pre { code { (serde_json::to_string_pretty(&policy.settings).unwrap_or_default()) } }
-            }
-        }
-    }
+    let digest = html! {
+        @if let Some(digest) = &policy.component { p.doings { "SHA-256 " code { (digest) } } }
+    };
+    card(policy, &digest)
 }
