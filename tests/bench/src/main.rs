@@ -6,6 +6,7 @@ mod behavior;
 mod challenges;
 mod ingest;
 mod peers;
+mod policies;
 mod store;
 mod usage;
 
@@ -28,6 +29,8 @@ enum Part {
     Ingest(ingest::Arguments),
     /// The gateway beside its peers, in front of the same directory (`cargo xtask bench` builds what this needs)
     Peers(peers::Arguments),
+    /// Policies alone: time for an access, beside its limits (reads the variables that `peers` reads)
+    Policies(policies::Arguments),
     /// Learning and detections: time for an access, memory for accounts, beside their limits
     Behavior(behavior::Arguments),
     /// Durable event storage: concurrent writers, each waiting for its event before the next
@@ -40,6 +43,7 @@ fn main() -> anyhow::Result<()> {
         Part::Challenges(arguments) => challenges::run(&arguments),
         Part::Ingest(arguments) => ingest::run(&arguments),
         Part::Peers(arguments) => peers::run(&arguments),
+        Part::Policies(arguments) => policies::run(&arguments),
         Part::Behavior(arguments) => behavior::run(&arguments),
         Part::Store(arguments) => store::run(&arguments),
     }

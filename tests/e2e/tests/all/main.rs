@@ -31,6 +31,7 @@ mod metrics;
 mod notify;
 mod okta_faults;
 mod okta_sso;
+mod operations;
 mod outage;
 mod policies;
 mod referrals;
