@@ -9,6 +9,8 @@ mod application;
 pub(crate) mod decayed;
 mod endpoint;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
 pub(crate) mod window;
 
@@ -32,7 +34,9 @@ const LONGEST_NAME: usize = 128;
 
 /// What all profiles can.
 pub trait Profile: Default + Clone + Serialize + DeserializeOwned {
-    /// Adds what another gateway learned of the same subject. The order does not matter.
+    /// Adds what another gateway learned of the same subject. The order does not matter, nor which are merged first, but for
+    /// what has to be left out of lists that are full, places that are near each other, and the pauses beyond the last 64. Each
+    /// gateway's day is a day of its own to the volume. What is merged twice counts twice.
     fn merge(&mut self, other: &Self);
 
     /// The subject's risk.

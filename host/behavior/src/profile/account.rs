@@ -86,7 +86,8 @@ pub(crate) struct Fix {
 impl AccountProfile {
     /// An access is over.
     pub(crate) fn learn(&mut self, seen: &Seen<'_>, event: &AccessEvent, teaches: bool) {
-        if let Some(account) = seen.account {
+        // What is told late says what it was called then.
+        if let Some(account) = seen.account.filter(|_| self.login.is_empty() || seconds(seen.at) >= self.last) {
             cut(&account.login).clone_into(&mut self.login);
             self.kind = Some(account.kind);
         }
@@ -230,7 +231,7 @@ impl AccountProfile {
 fn bound_places(places: &mut Vec<Visited>) {
     places.sort_by(|one, other| {
         let order = |visited: &Visited| (visited.count, visited.last);
-        order(other).cmp(&order(one)).then_with(|| one.place.latitude.total_cmp(&other.place.latitude))
+        order(other).cmp(&order(one)).then_with(|| one.place.by_position(&other.place))
     });
     if places.len() > MOST_PLACES {
         // The newest one is let in for the last of them; else nothing new could ever come in.
@@ -278,7 +279,7 @@ impl Profile for AccountProfile {
         }
         bound_places(&mut self.places);
         self.latest_place = [self.latest_place, other.latest_place].into_iter().flatten().max_by(|one, other| {
-            one.at.cmp(&other.at).then_with(|| one.place.latitude.total_cmp(&other.place.latitude))
+            one.at.cmp(&other.at).then_with(|| one.place.by_position(&other.place))
         });
         self.timing.merge(&other.timing);
         merge_window(&mut self.recent, other.recent.as_deref());
