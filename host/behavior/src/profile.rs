@@ -17,7 +17,7 @@ pub(crate) mod window;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use account::AccountProfile;
+pub use account::{AccountProfile, Usual, UsualThing};
 pub(crate) use account::SAME_PLACE_KM;
 pub use application::ApplicationProfile;
 pub use endpoint::EndpointProfile;
@@ -35,8 +35,8 @@ const LONGEST_NAME: usize = 128;
 /// What all profiles can.
 pub trait Profile: Default + Clone + Serialize + DeserializeOwned {
     /// Adds what another gateway learned of the same subject. The order does not matter, nor which are merged first, but for
-    /// what has to be left out of lists that are full, places that are near each other, and the pauses beyond the last 64. Each
-    /// gateway's day is a day of its own to the volume. What is merged twice counts twice.
+    /// what has to be left out of lists that are full, places that are near each other, and the pauses beyond the last 64. A day
+    /// that was over at two gateways counts as two to the volume. What is merged twice counts twice.
     fn merge(&mut self, other: &Self);
 
     /// The subject's risk.

@@ -105,10 +105,11 @@ proptest! {
         let (one, two, three) = (of(&one), of(&two), of(&three));
         alike(&merged(&merged(&one, &two), &three), &merged(&one, &merged(&two, &three)), end())?;
         alike(&merged(&one, &two), &merged(&two, &one), end())?;
-        let volume = |all: &All| (all.0.volume.usual(end()).0, all.0.volume.days_before(end()));
+        // How much there was in all; on how many days depends on which gateways have shared one when it was over.
+        let volume = |all: &All| all.0.volume.usual(end()).0 * all.0.volume.days_before(end());
         let (left, right) =
             (volume(&merged(&merged(&one, &two), &three)), volume(&merged(&one, &merged(&two, &three))));
-        prop_assert!(near(left.0, right.0) && near(left.1, right.1), "{:?} {:?}", left, right);
+        prop_assert!(near(left, right), "{} {}", left, right);
     }
 
     #[test]
@@ -158,6 +159,11 @@ proptest! {
         prop_assert_eq!(sorted(&in_time.0.applications), sorted(&late.0.applications));
     }
 
+}
+
+proptest! {
+    // Each of them does some thousand things.
+    #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
     fn profiles_stay_small_whatever_comes(hostile in hostile(), more in hostile()) {
         for profiles in [of_hostile(&hostile), merged(&of_hostile(&hostile), &of_hostile(&more))] {
@@ -172,7 +178,9 @@ proptest! {
             prop_assert!(read.0.is_some() && read.1.is_some() && read.2.is_some());
         }
     }
+}
 
+proptest! {
     #[test]
     fn damage_in_the_store_makes_nothing_panic(
         all in logins(), changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..12),
@@ -288,7 +296,7 @@ fn of_hostile(all: &[Hostile]) -> All {
                 base: names.clone(),
                 scope: SearchScope::Subtree,
                 filter: format!("(a{number}{round}=*)"),
-                attributes: (0..80).map(|attribute| format!("{names}{number}{round}{attribute}")).collect(),
+                attributes: (0..20).map(|attribute| format!("{names}{number}{round}{attribute}")).collect(),
             }));
             let seen = Seen::of(&event.access, None, None, Tried::Nothing);
             profiles.0.learn(&seen, &event, true);
