@@ -17,8 +17,8 @@ pub(crate) mod window;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use account::{AccountProfile, Usual, UsualThing};
 pub(crate) use account::SAME_PLACE_KM;
+pub use account::{AccountProfile, Usual, UsualThing};
 pub use application::ApplicationProfile;
 pub use endpoint::EndpointProfile;
 

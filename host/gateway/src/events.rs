@@ -29,7 +29,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "NUMBER:HASH")]
         head: Option<String>,
     },
-    /// Print the newest events, the newest last, one JSON object a line.
+    /// Print the newest events, the newest last, one JSON object a line; without those that were imported, which `export` has.
     List {
         /// Configuration file.
         #[arg(long, short, value_name = "FILE", default_value = "/etc/portcullis/portcullis.toml")]

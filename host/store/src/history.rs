@@ -162,6 +162,7 @@ fn asking<'q>(ids: impl Iterator<Item = Uuid>) -> Query<'q> {
 }
 
 fn id(bytes: &[u8]) -> Result<EventId, StoreError> {
-    let bytes = <[u8; 16]>::try_from(bytes).map_err(|_| damaged("the id of an event", format!("{} bytes", bytes.len())))?;
+    let bytes =
+        <[u8; 16]>::try_from(bytes).map_err(|_| damaged("the id of an event", format!("{} bytes", bytes.len())))?;
     Ok(EventId(Uuid::from_bytes(bytes)))
 }

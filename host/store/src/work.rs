@@ -16,7 +16,8 @@ use crate::batch::Batch;
 use crate::events::EventRow;
 use crate::fault::Fault;
 use crate::{
-    challenges, cloud_accounts, demotions, history, incidents, open, plugin_state, policies, profiles, settings, sources,
+    challenges, cloud_accounts, demotions, history, incidents, open, plugin_state, policies, profiles, settings,
+    sources,
 };
 
 /// A write.

@@ -329,9 +329,10 @@ impl Profile for AccountProfile {
             }
         }
         bound_places(&mut self.places);
-        self.latest_place = [self.latest_place, other.latest_place].into_iter().flatten().max_by(|one, other| {
-            one.at.cmp(&other.at).then_with(|| one.place.by_position(&other.place))
-        });
+        self.latest_place = [self.latest_place, other.latest_place]
+            .into_iter()
+            .flatten()
+            .max_by(|one, other| one.at.cmp(&other.at).then_with(|| one.place.by_position(&other.place)));
         self.timing.merge(&other.timing);
         merge_window(&mut self.recent, other.recent.as_deref());
         merge_window(&mut self.failures, other.failures.as_deref());

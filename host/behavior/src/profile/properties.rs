@@ -66,12 +66,7 @@ fn alike(one: &All, other: &All, at: Timestamp) -> Result<(), TestCaseError> {
     prop_assert_eq!(count(&endpoint.failures), count(&their_endpoint.failures));
     prop_assert_eq!(
         (endpoint.accesses, endpoint.first, endpoint.last, endpoint.failed.distinct(at, 60)),
-        (
-            their_endpoint.accesses,
-            their_endpoint.first,
-            their_endpoint.last,
-            their_endpoint.failed.distinct(at, 60)
-        )
+        (their_endpoint.accesses, their_endpoint.first, their_endpoint.last, their_endpoint.failed.distinct(at, 60))
     );
     prop_assert_eq!(
         (application.accesses, application.first, application.accounts.distinct(at, 60)),

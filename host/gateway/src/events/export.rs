@@ -8,11 +8,11 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
+use portcullis_core::Timestamp;
 use portcullis_core::event::Event;
 use portcullis_core::history::HistoryStore as _;
 use portcullis_core::profile::ProfileStore as _;
 use portcullis_core::store::Sequence;
-use portcullis_core::Timestamp;
 use portcullis_store::Store;
 
 use super::line;

@@ -18,7 +18,7 @@ use portcullis_core::{Clock as _, EventId, Ids as _, Timestamp};
 use portcullis_store::Store;
 
 use super::line::{self, Line};
-use super::lines::{Lines, LONGEST_LINE, Next};
+use super::lines::{LONGEST_LINE, Lines, Next};
 use super::part::{Parts, Waiting};
 use crate::accounts::person;
 use crate::config::Loaded;
@@ -108,10 +108,14 @@ async fn in_store(arguments: &Import, loaded: &Loaded, store: &Store, from: &str
     let parts = Parts::storing(loaded, store, begun, from.to_owned()).await?;
     let (counts, hash) = run(file, parts, loaded).await?;
     let words = counts.words();
-    note(store, "import-finished", format!("Events of {from} were imported as {begun}. {words}. SHA-256 {hash}.")).await?;
+    note(store, "import-finished", format!("Events of {from} were imported as {begun}. {words}. SHA-256 {hash}."))
+        .await?;
     say(&words)?;
     say(format_args!("SHA-256 {hash}"))?;
-    ensure!(seen.is_none_or(|seen| seen == hash), "the file has changed while it was read: it is not what was looked at");
+    ensure!(
+        seen.is_none_or(|seen| seen == hash),
+        "the file has changed while it was read: it is not what was looked at"
+    );
     Ok(if counts.bad > 0 { ExitCode::from(SOME_BAD) } else { ExitCode::SUCCESS })
 }
 
@@ -194,7 +198,6 @@ struct Order {
     /// The latest time that went through.
     last: u64,
 }
-
 
 impl Order {
     fn put(&mut self, waiting: Waiting) {

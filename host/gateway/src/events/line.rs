@@ -55,8 +55,7 @@ pub(crate) fn read(line: &[u8]) -> Result<Line, String> {
 
 fn exported(line: &[u8]) -> Result<Line, String> {
     // The library's own words would show what stands there.
-    let event: Event =
-        serde_json::from_slice(line).map_err(|_| "is no event that this version knows".to_owned())?;
+    let event: Event = serde_json::from_slice(line).map_err(|_| "is no event that this version knows".to_owned())?;
     Ok(match event {
         Event::Access(event) => Line::Exported(Box::new(PastEvent::Access(event)), None),
         Event::Summary(summary) => Line::Exported(Box::new(PastEvent::Summary(summary)), None),

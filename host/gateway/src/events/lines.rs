@@ -9,6 +9,8 @@ use sha2::{Digest as _, Sha256};
 /// Octets of a line; events are smaller.
 pub(crate) const LONGEST_LINE: usize = 1 << 20;
 
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// A line, or that it was too long.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next<'a> {
@@ -54,6 +56,10 @@ impl Lines {
             }
             self.number += 1;
             self.hash.update(&self.line);
+            // Windows begins a file so.
+            if self.number == 1 && self.line.starts_with(BYTE_ORDER_MARK) {
+                self.line.drain(..BYTE_ORDER_MARK.len());
+            }
             if self.line.len() > LONGEST_LINE && self.line.last() != Some(&b'\n') {
                 self.skip()?;
                 return Ok(Some(Next::TooLong));
@@ -93,7 +99,7 @@ mod tests {
     #[test]
     fn long_lines_are_passed_over_and_everything_is_hashed() {
         let long = vec![b'x'; 3 * LONGEST_LINE];
-        let text = [b"one\r\n\n  \n".as_slice(), &long, b"\ntwo\n", &long[..LONGEST_LINE], b"\nlast"].concat();
+        let text = [BYTE_ORDER_MARK, b"one\r\n\n  \n", &long, b"\ntwo\n", &long[..LONGEST_LINE], b"\nlast"].concat();
         let mut lines = Lines::of(Box::new(io::Cursor::new(text.clone())));
         assert_eq!(lines.next().unwrap(), Some(Next::Line(b"one")));
         assert_eq!(lines.next().unwrap(), Some(Next::TooLong));

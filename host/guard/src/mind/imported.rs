@@ -100,11 +100,7 @@ impl Guard {
         Ok(learned)
     }
 
-    async fn learn_past(
-        &self,
-        stored: &StoredEvent,
-        is_in: &(dyn Fn(u64) -> bool + Sync),
-    ) -> Result<(), StoreError> {
+    async fn learn_past(&self, stored: &StoredEvent, is_in: &(dyn Fn(u64) -> bool + Sync)) -> Result<(), StoreError> {
         let sequence = stored.sequence.0;
         let settings = &self.options.behavior;
         let past = match &stored.event {

@@ -231,3 +231,45 @@ async fn an_export_teaches_another_gateway_the_same() -> Result<()> {
     assert!(code == 0 && out.contains(" 0 stored"), "{out}{err}");
     Ok(())
 }
+
+/// The lines are as slapd and rsyslog write them.
+const SLAPD_LOG: &str = r#"@ ldap slapd[812]: conn=1000 fd=12 ACCEPT from IP=10.1.2.3:52110 (IP=0.0.0.0:389)
+@ ldap slapd[812]: conn=1000 op=0 BIND dn="uid=alice" method=128
+@ ldap slapd[812]: conn=1000 op=0 BIND dn="uid=alice" mech=SIMPLE bind_ssf=0 ssf=0
+@ ldap slapd[812]: conn=1000 op=0 RESULT tag=97 err=0 qtime=0.000010 etime=0.000150 text=
+@ ldap slapd[812]: conn=1000 op=1 SRCH base="dc=example,dc=com" scope=2 deref=0 filter="(uid=x)"
+@ ldap slapd[812]: conn=1000 op=1 SEARCH RESULT tag=101 err=0 qtime=0.000010 etime=0.000150 nentries=1 text=
+@ ldap slapd[812]: conn=1001 fd=13 ACCEPT from IP=[2001:db8::7]:52111 (IP=[::]:389)
+@ ldap slapd[812]: conn=1001 op=0 BIND dn="cn=a\2Cb \"q\",dc=example" method=128
+@ ldap slapd[812]: conn=1001 op=0 RESULT tag=97 err=49 qtime=0.000010 etime=0.000150 text=
+@ ldap slapd[812]: conn=1001 fd=13 closed
+"#;
+
+#[tokio::test]
+async fn the_guide_s_script_reads_slapd_s_log() -> Result<()> {
+    let stage = Stage::new(Setup::default()).await?;
+    let guide = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/administration.md");
+    let guide = std::fs::read_to_string(guide)?;
+    let script = guide.split("```awk\n").nth(1).and_then(|rest| rest.split("```").next()).context("no script")?;
+    let script = stage.write("slapd.awk", script)?;
+    let log = stage.write("slapd.log", &SLAPD_LOG.replace('@', "2026-11-20T08:30:00.125000+00:00"))?;
+    let made = Command::new("awk").args(["-f", &script, &log]).output().context("awk")?;
+    ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let made = String::from_utf8(made.stdout)?;
+    let lines: Vec<Value> = made.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    assert_eq!(lines.len(), 2, "{made}");
+    assert_eq!((&lines[0]["account"], &lines[0]["address"]), (&json!("uid=alice"), &json!("10.1.2.3")));
+    assert_eq!(
+        (&lines[1]["account"], &lines[1]["outcome"]),
+        (&json!(r#"cn=a\2Cb \"q\",dc=example"#), &json!("failure"))
+    );
+    // As long ago as is good, whatever the date.
+    let text = made.replace("uid=alice", &stage.dn("alice"));
+    let text = text.replace("\"2026-11-20T08:30:00.125000+00:00\"", &(now() - DAY).to_string());
+    let file = stage.write("slapd.ndjson", &text)?;
+    let (code, out, err) = stage.portcullis(&["events", "import", &file, "--strict"]).await?;
+    assert!(code == 0 && out.contains("2 stored"), "{out}{err}");
+    let imported = stage.exported(&["--kind", "imported"]).await?;
+    assert_eq!(imported[0]["event"]["access"]["target"]["application"], "wiki", "the only listener there is");
+    Ok(())
+}

@@ -85,11 +85,7 @@ pub async fn a_part_that_is_too_large_is_refused<P: Place>(place: &P) {
     let records: Vec<_> = (0..2_049).map(|number| past(number, "a", 1)).collect();
     assert!(matches!(store.put_history(records).await, Err(StoreError::Quota(_))));
     let Event::Summary(of) = summary(1, "a") else { unreachable!("a summary") };
-    let event = ImportedEvent {
-        import: event_id(9),
-        at: Timestamp(9),
-        origin: "x".to_owned(),
-        event: PastEvent::Summary(of),
-    };
+    let event =
+        ImportedEvent { import: event_id(9), at: Timestamp(9), origin: "x".to_owned(), event: PastEvent::Summary(of) };
     assert_eq!(store.put_history(vec![PastRecord { event, learned: None }]).await, Ok(1));
 }
