@@ -24,8 +24,9 @@ pub use endpoint::EndpointProfile;
 
 use crate::risk::Risk;
 
-/// No profile takes more than so many octets in the store. In memory it is about twice that at most.
-pub const MOST_BYTES: usize = 16 * 1024;
+/// No profile takes more than so many octets in the store, with all its lists full and a risk of as many and as long factors as
+/// there can be. In memory it is about twice that at most.
+pub const MOST_BYTES: usize = 32 * 1024;
 
 /// Version of the stored form.
 const VERSION: u8 = 1;

@@ -94,6 +94,10 @@ impl Place {
         let end = CancellationToken::new();
         end.cancel();
         self.scene.guard.keep_profiles(end).await;
+        self.stored_logins().await
+    }
+
+    async fn stored_logins(&self) -> u64 {
         let found = self.store.profiles(&[alice()]).await.unwrap().pop();
         found.map_or(0, |stored| AccountProfile::decode(&stored.value).unwrap().logins())
     }
@@ -272,7 +276,8 @@ async fn a_gateway_that_runs_learns_what_another_process_imports() {
     importing.put_history(two_weeks(&place.scene).await).await.unwrap();
     importing.close().await;
     let begun = Instant::now();
-    while place.store.account_history(&AccountId::new("alice-id")).await.unwrap().associations.len() < 2 {
+    // It writes what it has learned, and knows then that somebody else has written.
+    while place.stored_logins().await < 28 {
         assert!(begun.elapsed() < Duration::from_secs(10), "it was not followed");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

@@ -297,6 +297,14 @@ fn of_hostile(all: &[Hostile]) -> All {
             profiles.0.learn(&seen, &event, true);
             profiles.1.learn(&seen, true);
             profiles.2.learn(&seen, true);
+            for outcome in [Outcome::Success, Outcome::Failure] {
+                event.access.operation = Operation::Bind(BindMethod::Simple);
+                event.access.outcome = outcome;
+                let seen = Seen::of(&event.access, None, None, Tried::Nothing);
+                profiles.0.learn(&seen, &event, outcome == Outcome::Success);
+                profiles.1.learn(&seen, outcome == Outcome::Success);
+                profiles.2.learn(&seen, outcome == Outcome::Success);
+            }
         }
         let (name, reason, weight) = factor;
         let id = Some(EventId(uuid::Uuid::max()));
@@ -308,4 +316,36 @@ fn of_hostile(all: &[Hostile]) -> All {
         }
     }
     profiles
+}
+
+/// What a gateway of today has in its store. When one of these fails, raise the version and keep reading the old one: otherwise
+/// an upgrade forgets everything.
+#[test]
+fn the_stored_form_of_this_version_is_what_it_was() {
+    let login = |minute, address, good| Login { minute, address, application: 3, good, tag: 5, place: Some((50, 13)) };
+    let mut profiles = of(&[login(0, 7, true), login(3_000, 7, true), login(3_010, 8, false), login(9_000, 7, true)]);
+    let found = Finding {
+        name: "unusual-endpoint",
+        origin: FactorOrigin::Signal,
+        reason: "New.",
+        weight: 25,
+        at: end(),
+        event: Some(EventId(uuid::Uuid::from_u128(9))),
+    };
+    for risk in [profiles.0.risk_mut(), profiles.1.risk_mut(), profiles.2.risk_mut()] {
+        risk.add(found, HALF_LIFE);
+    }
+    let hex = |octets: Vec<u8>| octets.iter().map(|octet| format!("{octet:02x}")).collect::<String>();
+    assert_eq!(hex(profiles.0.encode()), include_str!("stored/account-1.hex").trim());
+    assert_eq!(hex(profiles.1.encode()), include_str!("stored/endpoint-1.hex").trim());
+    assert_eq!(hex(profiles.2.encode()), include_str!("stored/application-1.hex").trim());
+    let octets = |text: &str| -> Vec<u8> {
+        let digits: Vec<_> = text.trim().bytes().map(|digit| (digit as char).to_digit(16).unwrap()).collect();
+        digits.chunks(2).map(|pair| u8::try_from(pair[0] * 16 + pair[1]).unwrap()).collect()
+    };
+    profiles.0.tried = Default::default();
+    assert_eq!(AccountProfile::decode(&octets(include_str!("stored/account-1.hex"))), Some(profiles.0));
+    let mut later = octets(include_str!("stored/application-1.hex"));
+    later[0] = VERSION + 1;
+    assert_eq!(ApplicationProfile::decode(&later), None, "of a version that nobody knows yet");
 }
