@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -14,7 +16,6 @@ use portcullis_core::store::LearnedStore as _;
 use portcullis_core::{Clock as _, ConnectorName, EventId, ListenerName, Timestamp};
 use portcullis_guard::{Historian, PastError, PastOptions, past_record};
 use portcullis_store::Store;
-use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::import::Counts;
@@ -196,7 +197,7 @@ fn id(line: &Line) -> Option<EventId> {
     }
 }
 
-fn address(line: &Line) -> Option<std::net::IpAddr> {
+fn address(line: &Line) -> Option<IpAddr> {
     match line {
         Line::Short(past) => past.address.map(|address| address.to_canonical()),
         Line::Exported(..) | Line::Administration => None,

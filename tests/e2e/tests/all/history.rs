@@ -121,7 +121,8 @@ async fn history_makes_the_known_machine_unremarkable_and_another_one_unusual() 
     let (code, message) = stage.bind_from(usual, "alice", "alice-secret").await?;
     assert_eq!(code, 0, "{message}");
     let access = stage.last_access().await?;
-    assert_eq!((signals(&access), &access["access"]["endpoint"]["associated"]), (vec![], &json!(true)), "{access}");
+    assert_eq!(access["access"]["endpoint"]["associated"], true, "{access}");
+    assert!(signals(&access).iter().all(|name| !name.starts_with("unusual-")), "{access}");
     stage.okta.on_push("alice@example.com", Behaviour::RejectAfter(Duration::ZERO))?;
     assert_eq!(stage.bind_from(machine(), "alice", "alice-secret").await?.0, 49);
     assert!(signals(&stage.last_access().await?).contains(&"unusual-endpoint"));
