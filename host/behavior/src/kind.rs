@@ -44,8 +44,8 @@ fn service(profile: &AccountProfile, at: Timestamp) -> Option<Vec<String>> {
     if profile.endpoints.len() == 1 {
         reasons.push("It comes from one machine only.".to_owned());
     }
-    let searches: u32 = profile.shapes.iter().map(|shape| shape.count).sum();
-    if searches >= 50 && profile.shapes.iter().any(|shape| shape.count >= searches - searches / 20) {
+    let searches: u64 = profile.shapes.iter().map(|shape| u64::from(shape.count)).sum();
+    if searches >= 50 && profile.shapes.iter().any(|shape| u64::from(shape.count) >= searches - searches / 20) {
         reasons.push("All its searches look the same.".to_owned());
     }
     if reasons.len() < SIGNS - 1 {

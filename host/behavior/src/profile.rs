@@ -9,21 +9,24 @@ mod application;
 pub(crate) mod decayed;
 mod endpoint;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
 pub(crate) mod window;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use account::AccountProfile;
 pub(crate) use account::SAME_PLACE_KM;
+pub use account::{AccountProfile, Usual, UsualThing};
 pub use application::ApplicationProfile;
 pub use endpoint::EndpointProfile;
 
 use crate::risk::Risk;
 
-/// No profile takes more than so many octets in the store. In memory it is about twice that at most.
-pub const MOST_BYTES: usize = 16 * 1024;
+/// No profile takes more than so many octets in the store, with all its lists full and a risk of as many and as long factors as
+/// there can be. In memory it is about twice that at most.
+pub const MOST_BYTES: usize = 32 * 1024;
 
 /// Version of the stored form.
 const VERSION: u8 = 1;
@@ -32,7 +35,9 @@ const LONGEST_NAME: usize = 128;
 
 /// What all profiles can.
 pub trait Profile: Default + Clone + Serialize + DeserializeOwned {
-    /// Adds what another gateway learned of the same subject. The order does not matter.
+    /// Adds what another gateway learned of the same subject. The order does not matter, nor which are merged first, but for
+    /// what has to be left out of lists that are full, places that are near each other, and the pauses beyond the last 64. A day
+    /// that was over at two gateways counts as two to the volume. What is merged twice counts twice.
     fn merge(&mut self, other: &Self);
 
     /// The subject's risk.

@@ -1,5 +1,6 @@
 //! What is looked at, and what is learned from: an access as behaviour sees it.
 
+use std::cmp::Ordering;
 use std::net::IpAddr;
 
 use portcullis_core::cloud::Foreign;
@@ -43,6 +44,13 @@ impl Place {
         #[expect(clippy::cast_possible_truncation, reason = "seven digits are a metre")]
         let (latitude, longitude) = (position.latitude as f32, position.longitude as f32);
         Some(Self { latitude, longitude, uncertainty_km: CLOUD_UNCERTAINTY_KM })
+    }
+
+    /// Any order, but always the same.
+    pub(crate) fn by_position(&self, other: &Self) -> Ordering {
+        let parts = |place: &Self| [place.latitude, place.longitude, place.uncertainty_km];
+        let each = parts(self).into_iter().zip(parts(other)).map(|(one, other)| one.total_cmp(&other));
+        each.fold(Ordering::Equal, Ordering::then)
     }
 
     /// The shortest way over the surface, in kilometres (haversine).

@@ -95,6 +95,49 @@ pub struct AdministrationEvent {
     pub detail: String,
 }
 
+/// Something that happened before this gateway was there, or at another one. It teaches, and nothing else follows from it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ImportedEvent {
+    /// The administration event that tells who imported it.
+    pub import: EventId,
+    /// When it came into this log. What happened has a time of its own.
+    pub at: Timestamp,
+    /// Where it comes from, as whoever imported it has named it.
+    pub origin: String,
+    /// What happened.
+    pub event: PastEvent,
+}
+
+/// What happened then.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum PastEvent {
+    /// An access.
+    Access(Box<AccessEvent>),
+    /// Operations that were summed up.
+    Summary(Box<SessionSummary>),
+}
+
+impl PastEvent {
+    /// Its id, which is also that of the event that it is imported with.
+    #[must_use]
+    pub fn id(&self) -> EventId {
+        match self {
+            Self::Access(event) => event.access.id,
+            Self::Summary(summary) => summary.id,
+        }
+    }
+
+    /// When it happened; for a summary, its end.
+    #[must_use]
+    pub fn at(&self) -> Timestamp {
+        match self {
+            Self::Access(event) => event.access.at,
+            Self::Summary(summary) => summary.to,
+        }
+    }
+}
+
 /// An entry of the event log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
@@ -105,6 +148,8 @@ pub enum Event {
     Administration(AdministrationEvent),
     /// Operations that were summed up.
     Summary(Box<SessionSummary>),
+    /// Something that was imported.
+    Imported(Box<ImportedEvent>),
 }
 
 impl Event {
@@ -115,16 +160,18 @@ impl Event {
             Self::Access(event) => event.access.id,
             Self::Administration(event) => event.id,
             Self::Summary(summary) => summary.id,
+            Self::Imported(imported) => imported.event.id(),
         }
     }
 
-    /// When it happened; for a summary, its end.
+    /// When it happened; for a summary, its end, and for what was imported, when that was: the log is in the order of these.
     #[must_use]
     pub fn at(&self) -> Timestamp {
         match self {
             Self::Access(event) => event.access.at,
             Self::Administration(event) => event.at,
             Self::Summary(summary) => summary.to,
+            Self::Imported(imported) => imported.at,
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod directory;
 pub mod dn;
 pub mod event;
 pub mod gate;
+pub mod history;
 pub mod incident;
 pub mod learned;
 pub mod name;

@@ -117,6 +117,8 @@ pub struct ProfileMark {
     pub through: u64,
     /// Of the events behind it, those that are in them as well, by [`event_tag`].
     pub ahead: Vec<u64>,
+    /// Every imported event up to this one is in them. Those are read from the log by themselves, and not counted above.
+    pub imported: u64,
     /// All profiles that had changed were written, so those with an older mark have in them what this one says, too.
     pub complete: bool,
 }
@@ -170,8 +172,11 @@ pub trait ProfileStore: Send + Sync {
     /// The last event that is stored; zero before the first.
     async fn last_sequence(&self) -> Result<Sequence, StoreError>;
 
-    /// Up to `limit` events behind `after`, in their order.
+    /// Up to `limit` events behind `after`, in their order, without those that were imported. None: there are no more.
     async fn events_after(&self, after: Sequence, limit: u32) -> Result<Vec<StoredEvent>, StoreError>;
+
+    /// The same of those that were imported, by any process.
+    async fn imported_after(&self, after: Sequence, limit: u32) -> Result<Vec<StoredEvent>, StoreError>;
 
     /// What people decided.
     async fn decided_kinds(&self) -> Result<Vec<DecidedKind>, StoreError>;

@@ -49,7 +49,7 @@ pub trait EventStore: Send + Sync {
     /// future does not take the record back.
     fn append(&self, record: Record) -> BoxFuture<'static, Result<(), StoreError>>;
 
-    /// The newest `limit` events, the newest first; only those before `before`, where given.
+    /// The newest `limit` events, the newest first; only those before `before`, where given, and none that were imported.
     async fn recent(&self, before: Option<Sequence>, limit: u32) -> Result<Vec<StoredEvent>, StoreError>;
 
     /// Waits until the log or the incidents have changed since `seen` and returns the new mark. `Sequence(0)` returns at once.

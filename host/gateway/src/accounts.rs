@@ -45,6 +45,8 @@ pub(crate) enum Command {
         #[arg(long)]
         forget: bool,
     },
+    /// Print what is usual for each account, as it was written to the store last: one JSON object a line.
+    Learned(Where),
     /// Print accounts that seem to be something else than what is known of them, with the reasons.
     Kinds(Where),
     /// Say what stands behind an account. A service account is never asked for a second factor.
@@ -96,6 +98,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
                 ))?;
                 Ok(ExitCode::SUCCESS)
             }
+            Command::Learned(place) => learned(&place.config).await,
             Command::Kinds(place) => kinds(&place.config).await,
             Command::Kind { place, login, kind } => {
                 let found = find(&place.config, &login).await?;
@@ -117,6 +120,23 @@ fn kind_words(kind: KindSaid) -> &'static str {
 
 /// Profiles that are read at a time.
 const PROFILES: u32 = 512;
+
+async fn learned(config: &Path) -> Result<ExitCode> {
+    let store = events::open(config).await?;
+    let mut after = None::<String>;
+    loop {
+        let page = store.profiles_after(SubjectKind::Account, after.as_deref(), PROFILES).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.subject.key());
+        for stored in page {
+            let Some(profile) = AccountProfile::decode(&stored.value) else { continue };
+            let account = stored.subject.key();
+            say(serde_json::to_string(&serde_json::json!({ "account": account, "usual": profile.usual() }))?)?;
+        }
+    }
+    store.close().await;
+    Ok(ExitCode::SUCCESS)
+}
 
 async fn kinds(config: &Path) -> Result<ExitCode> {
     let store = events::open(config).await?;

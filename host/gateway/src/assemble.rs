@@ -404,7 +404,7 @@ fn positions(config: &Config) -> BTreeMap<String, behavior::seen::Place> {
     config.sites.iter().filter_map(|site| Some((site.name.clone(), place(site.position?)))).collect()
 }
 
-fn surroundings(config: &Config) -> Surroundings {
+pub(crate) fn surroundings(config: &Config) -> Surroundings {
     let sites = config.sites.iter().flat_map(|site| {
         site.networks.iter().map(|network| NamedNetwork { name: site.name.clone(), network: *network })
     });

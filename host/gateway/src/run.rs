@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
 use portcullis_core::event::{AdministrationEvent, Event, Record};
@@ -23,6 +24,9 @@ use crate::reload::Reload;
 use crate::sockets::{Inherited, Sockets};
 use crate::system::System;
 use crate::{manager, metrics, statuses};
+
+/// How long the first client waits, at most, for what was imported to be learned from.
+const LEARN_FIRST: Duration = Duration::from_secs(20);
 
 pub(crate) fn run(config: &Path) -> Result<ExitCode> {
     let loaded = Loaded::read(config)?;
@@ -56,6 +60,8 @@ async fn serve(path: &Path, loaded: Loaded, inherited: Inherited) -> Result<Exit
     note(&store, "gateway-started", &format!("Version {} started.", env!("CARGO_PKG_VERSION"))).await?;
 
     gateway.guard.recover_profiles().await?;
+    // What takes longer is learned while it serves.
+    gateway.guard.learn_imported(Some(LEARN_FIRST)).await?;
 
     let shutdown = CancellationToken::new();
     let mut end = EndSignals::new()?;
@@ -77,6 +83,10 @@ async fn serve(path: &Path, loaded: Loaded, inherited: Inherited) -> Result<Exit
     let mut clouds = JoinSet::new();
     let no_more_events = CancellationToken::new();
     clouds.spawn(Arc::clone(&gateway.cloud).run(no_more_events.clone()));
+    clouds.spawn({
+        let (guard, end) = (Arc::clone(&gateway.guard), no_more_events.clone());
+        async move { guard.follow_imports(end).await }
+    });
     let upstreams = gateway.upstreams.clone();
     let looking_after = tokio::spawn(async move { upstreams.look_after().await });
     let (guard, cloud, statuses) =
@@ -99,7 +109,7 @@ async fn serve(path: &Path, loaded: Loaded, inherited: Inherited) -> Result<Exit
         _ = summaries.join_next() => { error!("summaries are not stored any more"); true }
         _ = profiles.join_next() => { error!("what is learned is not stored any more"); true }
         _ = demotions.join_next() => { error!("demotions are not carried out any more"); true }
-        _ = clouds.join_next() => { error!("cloud services are not read any more"); true }
+        _ = clouds.join_next() => { error!("cloud services, or imports, are not read any more"); true }
     };
     manager::stopping();
     shutdown.cancel();

@@ -13,6 +13,7 @@ mod desk;
 mod doings;
 mod enrich;
 mod gate;
+mod history;
 mod ledger;
 mod mind;
 mod noticed;
@@ -44,6 +45,7 @@ use tokio::sync::Notify;
 pub use backtest::{BacktestOptions, BacktestProgress, backtest};
 pub use counts::Counts;
 pub use desk::{ChallengeBudget, Desk};
+pub use history::{Historian, PastAccess, PastError, PastOptions, past_record};
 pub use permitted::Permitted;
 pub use surroundings::{ApplicationRule, NamedNetwork, Surroundings};
 

@@ -5,6 +5,7 @@
 //! all that has changed at one moment, with a mark: up to which event the log was stored then, and which later events had
 //! been learned from already. After a crash, what the log has beyond the mark is learned again, and nothing twice.
 
+mod imported;
 mod keep;
 mod passwords;
 mod risks;
@@ -44,6 +45,8 @@ pub(crate) struct Mind {
 
 struct Inner {
     memory: Memory,
+    /// The last imported event that has taught.
+    imported: u64,
     /// Events that were learned from lately, by when.
     latest: VecDeque<(Timestamp, u64)>,
     foreign: HashSet<u64>,
@@ -54,6 +57,7 @@ impl Default for Mind {
     fn default() -> Self {
         let inner = Inner {
             memory: Memory::new(Room::default()),
+            imported: 0,
             latest: VecDeque::new(),
             foreign: HashSet::new(),
             foreign_order: VecDeque::new(),

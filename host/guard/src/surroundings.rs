@@ -67,6 +67,12 @@ impl<'a> Bound<'a> {
         let dn = account.and_then(|account| account.dn.as_deref()).unwrap_or(name);
         Some(Self { dn, names: [Some(name), typed] })
     }
+
+    /// Whoever another log says has bound, with success.
+    pub(crate) fn again(account: &'a Account, typed: Option<&'a str>) -> Self {
+        let dn = account.dn.as_deref().unwrap_or(&account.login);
+        Self { dn, names: [Some(&account.login), typed] }
+    }
 }
 
 /// The application behind an access.

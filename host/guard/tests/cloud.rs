@@ -129,6 +129,61 @@ async fn a_bind_and_a_sign_in_know_each_other_s_machines() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_read_back_counts_as_learning() {
+    const DAY: u64 = 86_400_000;
+    let asks =
+        on_sign_in("ask", |access, _| ruling(if access.signals.is_empty() { Verdict::Abstain } else { challenge(0) }));
+    let scene = scene_where(vec![asks], |options| {
+        options.behavior.learning_time = Duration::from_secs(7 * 86_400);
+        options.behavior.learning_accesses = 20;
+    });
+    let cloud = cloud_of(scene, OnBlock::EndSessions);
+    let now = cloud.now().0;
+    let (berlin, tokyo) = ((52.5, 13.4), (35.7, 139.7));
+    let told = |id: String, at: u64, address: &str, application: &str, (latitude, longitude)| {
+        portcullis_core::source::ForeignEvent {
+            position: Some(Position { latitude, longitude }),
+            application: Some(application.to_owned()),
+            ..sign_in(&id, at, address)
+        }
+    };
+    let mut back: Vec<_> = (0..30_u64)
+        .map(|half_day| {
+            told(format!("a{half_day}"), now - 15 * DAY + half_day * DAY / 2, "198.51.100.7", "wiki", berlin)
+        })
+        .collect();
+    // Somebody else uses another application.
+    back.push(portcullis_core::source::ForeignEvent {
+        identities: vec!["00u2".to_owned(), "bob@other.example".to_owned()],
+        ..told("b".to_owned(), now - 15 * DAY, "198.51.100.8", "payroll", berlin)
+    });
+    cloud.service.tell("c1", back);
+    cloud.settle().await;
+    assert_eq!(cloud.scene.events().len(), 31);
+    assert!(cloud.scene.events().iter().all(|event| event.access.signals.is_empty()), "it was learning");
+    let signals = async |id: &str, address: &str, application: &str, place| {
+        cloud.service.tell(id, vec![told(id.to_owned(), cloud.now().0 - 1_000, address, application, place)]);
+        cloud.settle().await;
+        let found =
+            cloud.scene.events().into_iter().find(|event| {
+                event.foreign.as_ref().is_some_and(|foreign| foreign.id == id && foreign.follows.is_none())
+            });
+        let mut names: Vec<_> = found.unwrap().access.signals.into_iter().map(|signal| signal.name).collect();
+        names.retain(|name| name.starts_with("unusual-") && name != "unusual-hour");
+        names.sort();
+        names
+    };
+    assert!(signals("n1", "198.51.100.7", "wiki", berlin).await.is_empty(), "all of it is known");
+    assert_eq!(cloud.rings(), 0);
+    assert_eq!(signals("n2", "198.51.100.9", "wiki", berlin).await, ["unusual-endpoint"]);
+    assert_eq!(signals("n3", "198.51.100.7", "payroll", berlin).await, ["unusual-application"]);
+    assert_eq!(signals("n4", "198.51.100.7", "wiki", tokyo).await, ["unusual-place"]);
+    // And the directory's side knows the machine.
+    cloud.scene.bind("198.51.100.7").await.unwrap();
+    assert!(cloud.scene.last().access.endpoint.unwrap().associated);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_the_service_refused_is_recorded_and_nobody_is_asked() {
     let cloud = cloud(vec![on_sign_in("ask", |_, _| ruling(challenge(0)))], OnBlock::Suspend);
     let mut refused = sign_in("e1", cloud.now().0, "198.51.100.7");

@@ -81,6 +81,11 @@ impl<'a> Batch<'a> {
         Self { end, rows: Vec::with_capacity(capacity), observations: Vec::with_capacity(capacity) }
     }
 
+    /// The place that the next event gets.
+    pub(crate) fn next(&self) -> u64 {
+        self.end.sequence + number_of(self.rows.len()) + 1
+    }
+
     pub(crate) fn append(&mut self, row: &'a EventRow) {
         self.rows.push(row);
     }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use async_trait::async_trait;
 use portcullis_core::BoxFuture;
-use portcullis_core::event::{Decision, Event, Record};
+use portcullis_core::event::{Decision, Event, PastEvent, Record};
 use portcullis_core::store::{EventStore, Sequence, StoreError, StoredEvent};
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
@@ -23,14 +23,29 @@ impl EventStore for Store {
     }
 
     async fn recent(&self, before: Option<Sequence>, limit: u32) -> Result<Vec<StoredEvent>, StoreError> {
-        let before = before.map_or(i64::MAX, |sequence| signed(sequence.0));
-        let rows = sqlx::query("SELECT sequence, json FROM events WHERE sequence < ?1 ORDER BY sequence DESC LIMIT ?2")
+        let mut before = before.map_or(i64::MAX, |sequence| signed(sequence.0));
+        let mut found = Vec::new();
+        loop {
+            // Imported events may be many, and are passed over by the run.
+            let (first, last) = self.run_before(before).await?.unwrap_or((0, 0));
+            let left = u32::try_from(found.len()).map_or(0, |count| limit.saturating_sub(count));
+            let rows = sqlx::query(
+                "SELECT sequence, json FROM events WHERE sequence < ?1 AND sequence > ?2 ORDER BY sequence DESC LIMIT ?3",
+            )
             .bind(before)
-            .bind(limit)
+            .bind(last)
+            .bind(left)
             .fetch_all(self.readers())
             .await
             .map_err(store_error)?;
-        rows.iter().map(stored_event).collect()
+            for row in &rows {
+                found.push(stored_event(row)?);
+            }
+            if first == 0 || found.len() >= usize::try_from(limit).unwrap_or(usize::MAX) {
+                return Ok(found);
+            }
+            before = first;
+        }
     }
 
     async fn changed(&self, seen: Sequence) -> Sequence {
@@ -77,6 +92,14 @@ impl EventRow {
             ),
             Event::Summary(summary) => (summary.account.as_ref(), Some(summary.endpoint.address), None),
             Event::Administration(_) => (None, None, None),
+            // What was decided then was not decided here, and is nothing to run policies over.
+            Event::Imported(imported) => match &imported.event {
+                PastEvent::Access(event) => {
+                    let access = &event.access;
+                    (access.account.as_ref(), access.endpoint.as_ref().map(|endpoint| endpoint.address), None)
+                }
+                PastEvent::Summary(summary) => (summary.account.as_ref(), Some(summary.endpoint.address), None),
+            },
         };
         Ok(Self {
             id: event.id().0.into_bytes(),

@@ -39,6 +39,7 @@ mod demotions;
 mod direct;
 mod events;
 mod fault;
+mod history;
 mod incidents;
 mod learned;
 mod memory;

@@ -12,7 +12,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 
 use crate::Store;
-use crate::events::{EventRow, stored_event};
+use crate::events::EventRow;
 use crate::fault::{Fault, damaged, store_error};
 use crate::numbers::{millis, signed, timestamp, unsigned};
 use crate::work::Work;
@@ -100,7 +100,7 @@ impl ProfileStore for Store {
 
     async fn profile_marks(&self) -> Result<Vec<ProfileMark>, StoreError> {
         let rows = sqlx::query(
-            "SELECT number, through, ahead, complete FROM profile_marks
+            "SELECT number, through, ahead, imported, complete FROM profile_marks
              WHERE number >= COALESCE((SELECT MAX(number) FROM profile_marks WHERE complete), 0) ORDER BY number",
         )
         .fetch_all(self.readers())
@@ -114,13 +114,11 @@ impl ProfileStore for Store {
     }
 
     async fn events_after(&self, after: Sequence, limit: u32) -> Result<Vec<StoredEvent>, StoreError> {
-        let rows = sqlx::query("SELECT sequence, json FROM events WHERE sequence > ?1 ORDER BY sequence LIMIT ?2")
-            .bind(signed(after.0))
-            .bind(limit)
-            .fetch_all(self.readers())
-            .await
-            .map_err(store_error)?;
-        rows.iter().map(stored_event).collect()
+        self.live_after(after.0, limit).await
+    }
+
+    async fn imported_after(&self, after: Sequence, limit: u32) -> Result<Vec<StoredEvent>, StoreError> {
+        self.past_after(after.0, limit).await
     }
 
     async fn decided_kinds(&self) -> Result<Vec<DecidedKind>, StoreError> {
@@ -152,12 +150,13 @@ pub(crate) async fn put(connection: &mut SqliteConnection, part: &Part) -> Resul
     let mark = &part.mark;
     let ahead: Vec<u8> = mark.ahead.iter().flat_map(|tag| tag.to_le_bytes()).collect();
     sqlx::query(
-        "INSERT INTO profile_marks (number, through, ahead, complete) VALUES (?1, ?2, ?3, ?4)
+        "INSERT INTO profile_marks (number, through, ahead, imported, complete) VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT (number) DO UPDATE SET complete = excluded.complete",
     )
     .bind(signed(mark.number))
     .bind(signed(mark.through))
     .bind(ahead)
+    .bind(signed(mark.imported))
     .bind(mark.complete)
     .execute(&mut *connection)
     .await?;
@@ -241,6 +240,7 @@ fn mark_of(row: &SqliteRow) -> Result<ProfileMark, StoreError> {
         number: unsigned(row.try_get("number").map_err(store_error)?),
         through: unsigned(row.try_get("through").map_err(store_error)?),
         ahead: tags.iter().map(|tag| u64::from_le_bytes(*tag)).collect(),
+        imported: unsigned(row.try_get("imported").map_err(store_error)?),
         complete: row.try_get("complete").map_err(store_error)?,
     })
 }

@@ -90,7 +90,7 @@ fn open_follow_up((number, source, what, event): (i64, String, String, String)) 
     let broken = |error| damaged(&format!("follow-up {number}"), error);
     let event = match serde_json::from_str(&event).map_err(broken)? {
         Event::Access(event) => *event,
-        Event::Administration(_) | Event::Summary(_) => {
+        Event::Administration(_) | Event::Summary(_) | Event::Imported(_) => {
             return Err(damaged(&format!("follow-up {number}"), "its event is no access"));
         }
     };

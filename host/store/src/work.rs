@@ -16,7 +16,8 @@ use crate::batch::Batch;
 use crate::events::EventRow;
 use crate::fault::Fault;
 use crate::{
-    challenges, cloud_accounts, demotions, incidents, open, plugin_state, policies, profiles, settings, sources,
+    challenges, cloud_accounts, demotions, history, incidents, open, plugin_state, policies, profiles, settings,
+    sources,
 };
 
 /// A write.
@@ -35,6 +36,7 @@ pub(crate) enum Work {
     DeletePluginState { plugin: String, key: String },
     LimitSize(Option<u64>),
     PutPage(Box<Page>),
+    PutHistory(Vec<Entry>),
     EndFollowUp { number: u64, entry: Box<Entry>, next: Option<FollowUp> },
     PutCloudAccount(Box<CloudTwin>),
     DecideCloudAccount { source: ConnectorName, id: String, decision: Option<CloudOverride>, event: Box<EventRow> },
@@ -79,6 +81,7 @@ impl Work {
     pub(crate) fn events(&self) -> usize {
         match self {
             Self::PutPage(page) => page.entries.len(),
+            Self::PutHistory(entries) => entries.len(),
             _ => 1,
         }
     }
@@ -121,6 +124,7 @@ impl Work {
             Self::DeletePluginState { plugin, key } => plugin_state::delete(connection, plugin, key).await?,
             Self::LimitSize(bytes) => open::limit_size(connection, *bytes).await?,
             Self::PutPage(page) => sources::put_page(connection, batch, page).await?,
+            Self::PutHistory(entries) => history::put(connection, batch, entries).await?,
             Self::EndFollowUp { number, entry, next } => {
                 sources::end_follow_up(connection, batch, *number, entry, next.as_ref()).await?
             }

@@ -119,7 +119,7 @@ async fn record(database: &Path, events: u32) -> anyhow::Result<()> {
         .into_iter()
         .filter_map(|stored| match stored.event {
             Event::Access(event) => Some(*event),
-            Event::Administration(_) | Event::Summary(_) => None,
+            Event::Administration(_) | Event::Summary(_) | Event::Imported(_) => None,
         })
         .collect();
     ensure!(!templates.is_empty(), "nobody has signed in");

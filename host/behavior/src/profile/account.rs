@@ -10,7 +10,7 @@ use portcullis_core::{AccountKind, Operation, OperationKind, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::decayed::{Histogram, Timing, Volume, hour, weekday};
-use super::window::{Habits, Recent, Window, seconds};
+use super::window::{Habit, Habits, Recent, Window, seconds};
 use super::{Profile, cut};
 use crate::risk::Risk;
 use crate::seen::{Place, Seen, short};
@@ -67,6 +67,36 @@ pub struct AccountProfile {
     pub(crate) tried: Recent<u64>,
 }
 
+/// What is usual for an account. Moments are seconds since 1970; hours weigh half a month later.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Usual<'a> {
+    pub login: &'a str,
+    pub kind: AccountKind,
+    pub logins: u64,
+    pub first: u32,
+    pub last: u32,
+    pub endpoints: Vec<UsualThing>,
+    pub applications: Vec<UsualThing>,
+    pub hours: Vec<f32>,
+}
+
+/// A machine or an application.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct UsualThing {
+    pub name: String,
+    pub count: u32,
+    pub first: u32,
+    pub last: u32,
+}
+
+impl UsualThing {
+    fn of<K>(name: String, habit: &Habit<K>) -> Self {
+        Self { name, count: habit.count, first: habit.first, last: habit.last }
+    }
+}
+
 /// A place where an account has been.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Visited {
@@ -86,7 +116,8 @@ pub(crate) struct Fix {
 impl AccountProfile {
     /// An access is over.
     pub(crate) fn learn(&mut self, seen: &Seen<'_>, event: &AccessEvent, teaches: bool) {
-        if let Some(account) = seen.account {
+        // What is told late says what it was called then.
+        if let Some(account) = seen.account.filter(|_| self.login.is_empty() || seconds(seen.at) >= self.last) {
             cut(&account.login).clone_into(&mut self.login);
             self.kind = Some(account.kind);
         }
@@ -220,6 +251,27 @@ impl AccountProfile {
         self.kind.unwrap_or(AccountKind::Unknown)
     }
 
+    /// What is usual for it, for those who want to read it.
+    #[must_use]
+    pub fn usual(&self) -> Usual<'_> {
+        let endpoints = self.endpoints.iter().map(|habit| UsualThing::of(habit.what.to_string(), habit));
+        let applications = self.applications.iter().map(|habit| UsualThing::of(habit.what.clone(), habit));
+        let sorted = |mut things: Vec<UsualThing>| {
+            things.sort_by(|one, other| (other.count, &one.name).cmp(&(one.count, &other.name)));
+            things
+        };
+        Usual {
+            login: &self.login,
+            kind: self.kind(),
+            logins: self.logins,
+            first: self.first,
+            last: self.last,
+            endpoints: sorted(endpoints.collect()),
+            applications: sorted(applications.collect()),
+            hours: (0..24).map(|hour| self.hours.weight(hour)).collect(),
+        }
+    }
+
     /// How long it has been known, in days.
     pub(crate) fn days_known(&self, at: Timestamp) -> u32 {
         if self.first == 0 { 0 } else { seconds(at).saturating_sub(self.first) / 86_400 }
@@ -230,7 +282,7 @@ impl AccountProfile {
 fn bound_places(places: &mut Vec<Visited>) {
     places.sort_by(|one, other| {
         let order = |visited: &Visited| (visited.count, visited.last);
-        order(other).cmp(&order(one)).then_with(|| one.place.latitude.total_cmp(&other.place.latitude))
+        order(other).cmp(&order(one)).then_with(|| one.place.by_position(&other.place))
     });
     if places.len() > MOST_PLACES {
         // The newest one is let in for the last of them; else nothing new could ever come in.
@@ -277,9 +329,10 @@ impl Profile for AccountProfile {
             }
         }
         bound_places(&mut self.places);
-        self.latest_place = [self.latest_place, other.latest_place].into_iter().flatten().max_by(|one, other| {
-            one.at.cmp(&other.at).then_with(|| one.place.latitude.total_cmp(&other.place.latitude))
-        });
+        self.latest_place = [self.latest_place, other.latest_place]
+            .into_iter()
+            .flatten()
+            .max_by(|one, other| one.at.cmp(&other.at).then_with(|| one.place.by_position(&other.place)));
         self.timing.merge(&other.timing);
         merge_window(&mut self.recent, other.recent.as_deref());
         merge_window(&mut self.failures, other.failures.as_deref());

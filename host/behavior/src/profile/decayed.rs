@@ -92,6 +92,10 @@ pub(crate) struct Volume {
     days: f32,
     sum: f32,
     squares: f32,
+    /// The earlier day that is being told of, and what there was on it so far. Not stored: where it is lost in the middle of such
+    /// a day, that day counts as two.
+    #[serde(skip)]
+    past: (u32, u64),
 }
 
 impl Volume {
@@ -100,8 +104,25 @@ impl Volume {
         self.roll_to(day);
         if day == self.day {
             self.today = self.today.saturating_add(amount);
+        } else if day + 1 < self.day {
+            self.add_past(amount, day);
         }
-        // What is told of an earlier day is part of a day that is summed up: it is too late to tell which part.
+        // What is told late of the day before is part of a day that is summed up: it would count as a day of its own.
+    }
+
+    /// History, day by day: weighs what is left of it.
+    fn add_past(&mut self, amount: u64, day: u32) {
+        if amount == 0 {
+            return;
+        }
+        let before = if self.past.0 == day { self.past.1 } else { 0 };
+        let now = before.saturating_add(amount);
+        let left = (-((self.day - day) as f32) / HALF_LIFE_DAYS).exp2();
+        let (one, other) = (before as f32, now as f32);
+        self.days += if before == 0 { left } else { 0.0 };
+        self.sum += (other - one) * left;
+        self.squares += (other * other - one * one) * left;
+        self.past = (day, now);
     }
 
     /// What was counted on the day of this moment.
@@ -244,6 +265,27 @@ mod tests {
         assert_eq!(volume.on(days(10)), 500);
         assert_eq!(volume.on(days(11)), 0);
         assert!(volume.usual(days(11)).0 > 110.0, "now that day is over");
+    }
+
+    #[test]
+    fn days_that_are_told_of_later_count_as_if_they_had_been_told_in_time() {
+        let (mut in_time, mut late) = (Volume::default(), Volume::default());
+        let history = |volume: &mut Volume| {
+            for day in 0..10 {
+                (0..=day).for_each(|_| volume.add(25, days(day)));
+            }
+        };
+        history(&mut in_time);
+        in_time.add(7, days(20));
+        late.add(7, days(20));
+        history(&mut late);
+        let ((one, deviation), (other, also)) = (in_time.usual(days(20)), late.usual(days(20)));
+        assert!((one - other).abs() < 0.1 && (deviation - also).abs() < 0.1, "{in_time:?} {late:?}");
+        assert!((in_time.days_before(days(20)) - late.days_before(days(20))).abs() < 0.01);
+        assert_eq!(late.on(days(20)), 7);
+        let before = late.clone();
+        late.add(100, days(19));
+        assert_eq!(late, before, "a minute after midnight, what is told of the minute before it is no day");
     }
 
     #[test]

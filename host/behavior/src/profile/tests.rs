@@ -8,20 +8,20 @@ use proptest::prelude::*;
 use super::*;
 use crate::seen::{Place, Seen};
 
-const BEGIN: u64 = 1_793_610_000_000;
+pub(super) const BEGIN: u64 = 1_793_610_000_000;
 
 /// A login of alice's.
 #[derive(Debug, Clone)]
-struct Login {
-    minute: u64,
-    address: u128,
-    application: u32,
-    good: bool,
-    tag: u64,
-    place: Option<(i8, i8)>,
+pub(super) struct Login {
+    pub(super) minute: u64,
+    pub(super) address: u128,
+    pub(super) application: u32,
+    pub(super) good: bool,
+    pub(super) tag: u64,
+    pub(super) place: Option<(i8, i8)>,
 }
 
-fn event(login: &Login) -> AccessEvent {
+pub(super) fn event(login: &Login) -> AccessEvent {
     let address = IpAddr::V6(Ipv6Addr::from_bits(login.address));
     AccessEvent {
         access: Access {
@@ -55,7 +55,7 @@ fn event(login: &Login) -> AccessEvent {
     }
 }
 
-fn learn(profiles: &mut (AccountProfile, EndpointProfile, ApplicationProfile), login: &Login) {
+pub(super) fn learn(profiles: &mut (AccountProfile, EndpointProfile, ApplicationProfile), login: &Login) {
     let event = event(login);
     let place = login.place.map(|(latitude, longitude)| Place {
         latitude: f32::from(latitude) / 2.0,
@@ -68,13 +68,13 @@ fn learn(profiles: &mut (AccountProfile, EndpointProfile, ApplicationProfile), l
     profiles.2.learn(&seen, login.good);
 }
 
-fn of(logins: &[Login]) -> (AccountProfile, EndpointProfile, ApplicationProfile) {
+pub(super) fn of(logins: &[Login]) -> (AccountProfile, EndpointProfile, ApplicationProfile) {
     let mut profiles = Default::default();
     logins.iter().for_each(|login| learn(&mut profiles, login));
     profiles
 }
 
-fn logins() -> impl Strategy<Value = Vec<Login>> {
+pub(super) fn logins() -> impl Strategy<Value = Vec<Login>> {
     let place = prop::option::of((-80i8..80, -120i8..120));
     let login = (0u64..20_000, 0u128..50, 0u32..40, any::<bool>(), 0u64..9, place).prop_map(
         |(minute, address, application, good, tag, place)| Login { minute, address, application, good, tag, place },

@@ -5,11 +5,12 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use portcullis_behavior::memory::summary_seen;
-use portcullis_behavior::seen::Seen;
-use portcullis_core::event::Event;
+use portcullis_behavior::seen::{Place, Seen};
+use portcullis_core::event::{AccessEvent, Event};
 use portcullis_core::gate::Tried;
 use portcullis_core::profile::{ProfileMark, StoredProfile, event_tag};
 use portcullis_core::store::{Sequence, StoreError, StoredEvent};
+use portcullis_core::summary::SessionSummary;
 use portcullis_core::{Operation, Timestamp};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -28,7 +29,7 @@ const PAGE: u32 = 512;
 const MOST_HISTORY: u64 = 200_000;
 
 /// What the profiles in the store have in them.
-struct Marks {
+pub(super) struct Marks {
     complete: ProfileMark,
     later: HashMap<u64, ProfileMark>,
 }
@@ -39,6 +40,17 @@ impl Marks {
         // All that was known at the last complete writing is in every profile that was not written since.
         let mark = self.later.get(&mark).unwrap_or(&self.complete);
         sequence <= mark.through || mark.ahead.contains(&tag)
+    }
+
+    /// The same of an imported event.
+    pub(super) fn has_imported(&self, mark: u64, sequence: u64) -> bool {
+        sequence <= self.later.get(&mark).unwrap_or(&self.complete).imported
+    }
+
+    /// The last imported event that all profiles have, and the last one that any has.
+    pub(super) fn imported(&self) -> (u64, u64) {
+        let later = self.later.values().map(|mark| mark.imported).max().unwrap_or(0);
+        (self.complete.imported, self.complete.imported.max(later))
     }
 }
 
@@ -61,10 +73,11 @@ impl Guard {
             .next_back()
             .unwrap_or(ProfileMark { through: last.saturating_sub(MOST_HISTORY), ..ProfileMark::default() });
         let mut next = complete.through;
+        let marks = Marks { complete, later: later.into_iter().map(|mark| (mark.number, mark)).collect() };
+        self.recover_imported(&marks).await?;
         if next >= last {
             return Ok(());
         }
-        let marks = Marks { complete, later: later.into_iter().map(|mark| (mark.number, mark)).collect() };
         info!(events = last - next, first = is_first, "learning from events that the profiles do not have yet");
         loop {
             let events = self.rooms.profiles.events_after(Sequence(next), PAGE).await?;
@@ -82,25 +95,35 @@ impl Guard {
         let is_in = |mark| marks.has(mark, sequence, tag);
         let settings = &self.options.behavior;
         match &stored.event {
-            Event::Administration(_) => {}
+            // What was imported teaches apart from this.
+            Event::Administration(_) | Event::Imported(_) => {}
             Event::Access(event) => {
-                let site = if event.foreign.is_none() { self.site_place(&event.access) } else { None };
-                // Which passwords were tried is nowhere any more.
-                let seen = Seen::of(&event.access, event.foreign.as_deref(), site, Tried::Nothing);
-                let missing = self.mind.inner().memory.missing(&seen);
-                self.load(missing).await?;
+                let site = self.load_of_access(event).await?;
                 self.mind.inner().memory.learn(event, (Tried::Nothing, site), settings, &is_in);
             }
             Event::Summary(summary) => {
-                let missing = {
-                    let search = Operation::Search(None);
-                    self.mind.inner().memory.missing(&summary_seen(summary, &search))
-                };
-                self.load(missing).await?;
+                self.load_of_summary(summary).await?;
                 self.mind.inner().memory.learn_summary(summary, settings, &is_in);
             }
         }
         Ok(())
+    }
+
+    /// Takes the profiles that a recorded access is about into memory. Returns where it comes from.
+    pub(super) async fn load_of_access(&self, event: &AccessEvent) -> Result<Option<Place>, StoreError> {
+        let site = if event.foreign.is_none() { self.site_place(&event.access) } else { None };
+        // Which passwords were tried is nowhere any more.
+        let seen = Seen::of(&event.access, event.foreign.as_deref(), site, Tried::Nothing);
+        let missing = self.mind.inner().memory.missing(&seen);
+        self.load(missing).await?;
+        Ok(site)
+    }
+
+    /// The same of operations that were summed up.
+    pub(super) async fn load_of_summary(&self, summary: &SessionSummary) -> Result<(), StoreError> {
+        let search = Operation::Search(None);
+        let missing = self.mind.inner().memory.missing(&summary_seen(summary, &search));
+        self.load(missing).await
     }
 
     /// Writes profiles to the store until `end` is cancelled, then the last of them, and comes back. Has to run once, and to
@@ -141,10 +164,10 @@ impl Guard {
         // Asked before the copies are made: what is stored by now has been learned from before.
         let through = self.rooms.profiles.last_sequence().await?.0;
         let now = self.rooms.clock.now();
-        let (changed, ahead) = {
+        let (changed, ahead, imported) = {
             let mut inner = self.mind.inner();
             let changed = inner.memory.take_changed();
-            (changed, inner.latest.iter().map(|(_, tag)| *tag).collect())
+            (changed, inner.latest.iter().map(|(_, tag)| *tag).collect(), inner.imported)
         };
         if changed.is_empty() {
             return Ok(());
@@ -160,7 +183,7 @@ impl Guard {
                 tokio::task::yield_now().await;
             }
         }
-        let mark = ProfileMark { number, through, ahead, complete: true };
+        let mark = ProfileMark { number, through, ahead, imported, complete: true };
         let written = self.rooms.profiles.put_profiles(mark, profiles).await;
         if written.is_err() {
             let mut inner = self.mind.inner();

@@ -225,7 +225,11 @@ pub fn source(name: &str, service: &Arc<Service>, on_block: OnBlock) -> CloudSou
 
 /// A running reader of one service.
 pub fn cloud(policies: Vec<PolicyEntry>, on_block: OnBlock) -> Stage {
-    let scene = scene(policies);
+    cloud_of(scene(policies), on_block)
+}
+
+/// The same before this guard.
+pub fn cloud_of(scene: Scene, on_block: OnBlock) -> Stage {
     let service = Arc::new(Service::default());
     let store = Arc::new(Shelf {
         world: scene.world.clone(),

@@ -134,7 +134,7 @@ impl Place {
         let stored = self.store.recent(None, 10_000).await.unwrap().into_iter().rev();
         let access = |event| match event {
             Event::Access(event) => Some(*event),
-            Event::Administration(_) | Event::Summary(_) => None,
+            Event::Administration(_) | Event::Summary(_) | Event::Imported(_) => None,
         };
         stored.filter_map(|stored| access(stored.event)).collect()
     }

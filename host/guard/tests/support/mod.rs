@@ -456,7 +456,7 @@ impl Scene {
             .iter()
             .filter_map(|record| match &record.event {
                 Event::Access(event) => Some((**event).clone()),
-                Event::Administration(_) | Event::Summary(_) => None,
+                Event::Administration(_) | Event::Summary(_) | Event::Imported(_) => None,
             })
             .collect()
     }
@@ -465,7 +465,7 @@ impl Scene {
         let records = self.world.records.lock().unwrap();
         let summary = |record: &Record| match &record.event {
             Event::Summary(summary) => Some((**summary).clone()),
-            Event::Access(_) | Event::Administration(_) => None,
+            Event::Access(_) | Event::Administration(_) | Event::Imported(_) => None,
         };
         records.iter().filter_map(summary).collect()
     }

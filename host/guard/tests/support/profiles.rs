@@ -30,6 +30,16 @@ impl World {
     }
 }
 
+impl World {
+    fn part_of_log(&self, after: Sequence, limit: u32, wanted: impl Fn(&Event) -> bool) -> Vec<StoredEvent> {
+        let records = self.records.lock().unwrap();
+        let numbered = (1..).zip(records.iter()).skip(after.0 as usize).filter(|(_, record)| wanted(&record.event));
+        let stored =
+            |(number, record): (u64, &Record)| StoredEvent { sequence: Sequence(number), event: record.event.clone() };
+        numbered.map(stored).take(limit as usize).collect()
+    }
+}
+
 #[async_trait]
 impl ProfileStore for World {
     async fn profiles(&self, subjects: &[Subject]) -> Result<Vec<StoredProfile>, StoreError> {
@@ -74,11 +84,10 @@ impl ProfileStore for World {
         Ok(Sequence(self.records.lock().unwrap().len() as u64))
     }
     async fn events_after(&self, after: Sequence, limit: u32) -> Result<Vec<StoredEvent>, StoreError> {
-        let records = self.records.lock().unwrap();
-        let numbered = (1..).zip(records.iter()).skip(after.0 as usize).take(limit as usize);
-        let stored =
-            |(number, record): (u64, &Record)| StoredEvent { sequence: Sequence(number), event: record.event.clone() };
-        Ok(numbered.map(stored).collect())
+        Ok(self.part_of_log(after, limit, |event| !matches!(event, Event::Imported(_))))
+    }
+    async fn imported_after(&self, after: Sequence, limit: u32) -> Result<Vec<StoredEvent>, StoreError> {
+        Ok(self.part_of_log(after, limit, |event| matches!(event, Event::Imported(_))))
     }
     async fn decided_kinds(&self) -> Result<Vec<DecidedKind>, StoreError> {
         Ok(self.profiles.kinds.lock().unwrap().clone())

@@ -161,6 +161,8 @@ fn events(events: &[StoredEvent]) -> Markup {
                         Event::Access(event) => (access(event)),
                         Event::Administration(event) => (administration(event)),
                         Event::Summary(summary) => (summary::rows(summary)),
+                        // What happened long ago or elsewhere is no activity; the store does not tell of it here.
+                        Event::Imported(_) => {}
                     }
                 }
             }

@@ -64,7 +64,7 @@ impl FakeStore {
         let events = self.events.lock().unwrap();
         let administration = events.iter().filter_map(|stored| match &stored.event {
             Event::Administration(event) => Some(event.clone()),
-            Event::Access(_) | Event::Summary(_) => None,
+            Event::Access(_) | Event::Summary(_) | Event::Imported(_) => None,
         });
         administration.collect()
     }

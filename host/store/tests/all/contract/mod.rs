@@ -5,6 +5,7 @@ mod challenges;
 mod cloud_accounts;
 mod demotions;
 mod events;
+pub mod history;
 mod incidents;
 mod learned;
 mod plugin_state;
@@ -16,6 +17,7 @@ mod sources;
 use async_trait::async_trait;
 use portcullis_core::cloud::{CloudAccountStore, SourceStore};
 use portcullis_core::demotion::DemotionStore;
+use portcullis_core::history::HistoryStore;
 use portcullis_core::profile::ProfileStore;
 use portcullis_core::revision::PolicyStore;
 use portcullis_core::store::{
@@ -35,6 +37,7 @@ pub trait Place: Sized + Send + Sync {
         + SourceStore
         + CloudAccountStore
         + ProfileStore
+        + HistoryStore
         + DemotionStore
         + PolicyStore
         + Clone
@@ -73,6 +76,10 @@ contract! { sqlite: crate::sqlite::Folder =>
         one_is_not_reopened_beside_its_successor, distrust_reopens_what_a_policy_resolved,
         a_history_is_bounded_and_counts_go_on,
         detections_and_policies_are_apart, concurrent_raising_makes_one, unresolved_come_first,
+    }
+    history {
+        what_was_imported_is_stored_once_and_read_apart, what_was_imported_teaches_by_its_own_time,
+        a_mark_says_how_far_imports_have_taught, a_part_that_is_too_large_is_refused,
     }
     learned {
         associations_are_counted, endpoints_count_accounts, what_is_learned_survives_reopening,

@@ -16,7 +16,7 @@ fn account(number: u64) -> Subject {
 }
 
 fn mark(number: u64, through: u64, ahead: &[u64]) -> ProfileMark {
-    ProfileMark { number, through, ahead: ahead.to_vec(), complete: true }
+    ProfileMark { number, through, ahead: ahead.to_vec(), imported: 0, complete: true }
 }
 
 pub async fn profiles_are_replaced_and_survive_reopening<P: Place>(place: &P) {

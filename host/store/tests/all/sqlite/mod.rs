@@ -4,6 +4,7 @@ mod access_log;
 mod durability;
 mod failure;
 mod file;
+mod import;
 mod load;
 mod roundtrip;
 mod tampering;
