@@ -164,7 +164,8 @@ fn operations(eye: &Eye<'_>) -> Part<OperationKind> {
         if weight >= OPERATIONS || kind == OperationKind::Bind || !is_counted {
             part.allowed.push(known);
         } else if weight >= 0.5 {
-            let why = format!("Of late it was seen about {} only.", times(u32::try_from(known.count).unwrap_or(u32::MAX)));
+            let why =
+                format!("Of late it was seen about {} only.", times(u32::try_from(known.count).unwrap_or(u32::MAX)));
             part.left_out.push(LeftOut { known, why });
         }
     }

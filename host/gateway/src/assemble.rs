@@ -26,8 +26,8 @@ use tracing::{error, info};
 
 use crate::certificates::Certificates;
 use crate::config::{self, Config, ListenerTls, Loaded, Problem, TlsMin};
-use crate::plugins;
 use crate::fences::FenceBook;
+use crate::plugins;
 use crate::policies::{self, Book, Chosen, LoadedList};
 use crate::statuses::Statuses;
 use crate::system::System;

@@ -135,9 +135,7 @@ impl Condition {
             Self::Application(applications) => applications.hold(&access.target.application),
             Self::Operation(kinds) => kinds.contains(&kind_of(&access.operation)),
             Self::Entry(entries) => entry(access).is_some_and(|entry| entries.contains(&entry)),
-            Self::EntryUnder(bases) => {
-                entry(access).is_some_and(|entry| bases.iter().any(|base| entry.is_under(base)))
-            }
+            Self::EntryUnder(bases) => entry(access).is_some_and(|entry| bases.iter().any(|base| entry.is_under(base))),
             Self::FilterShape(shapes) => match &access.operation {
                 Operation::Search(search) => shape(&search.filter).is_some_and(|shape| shapes.contains(&shape)),
                 _ => false,

@@ -35,7 +35,8 @@ pub(super) fn hours(profile: &AccountProfile, at: Timestamp) -> Part<WeekHours> 
     let (from, to) = ((first + 23) % 24, (first + length) % 24 + 1);
     let weekdays = classes(&profile.weekdays, 7);
     let is_within_a_day = from < to;
-    let days = if is_within_a_day && days >= DAYS_FOR_WEEKDAYS && weekdays.len() <= MOST_DAYS { weekdays } else { vec![] };
+    let days =
+        if is_within_a_day && days >= DAYS_FOR_WEEKDAYS && weekdays.len() <= MOST_DAYS { weekdays } else { vec![] };
     let small = |number: usize| u8::try_from(number).unwrap_or(0);
     let what = WeekHours { days: days.into_iter().map(small).collect(), from: small(from), to: small(to) };
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of logins")]

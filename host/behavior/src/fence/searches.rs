@@ -27,11 +27,8 @@ pub(super) fn places(eye: &Eye<'_>) -> Part<SearchPlace> {
         Ok(searches) => searches,
         Err(why) => return refused(nothing(), &why),
     };
-    let part = eye.sort(
-        searches.places.iter(),
-        |_| None,
-        |place| SearchPlace { dn: place.dn.clone(), below: place.below },
-    );
+    let part =
+        eye.sort(searches.places.iter(), |_| None, |place| SearchPlace { dn: place.dn.clone(), below: place.below });
     if part.allowed.iter().any(|known| known.what.below && known.what.dn.is_empty()) {
         return refused(part, "It searches from the root on, which is everywhere.");
     }
@@ -60,7 +57,9 @@ fn covering<T>(part: Part<T>, searches: &Searches, word: &str) -> Part<T> {
     let covered: u64 = part.allowed.iter().map(|known| known.count).sum();
     let percent = covered * 100 / u64::from(searches.count.max(1));
     if percent < COVERED {
-        let why = format!("The {word} that are known well enough are {percent} % of its searches, of {COVERED} % that it takes.");
+        let why = format!(
+            "The {word} that are known well enough are {percent} % of its searches, of {COVERED} % that it takes."
+        );
         return refused(part, &why);
     }
     part

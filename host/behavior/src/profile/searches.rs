@@ -82,11 +82,8 @@ impl Searches {
     }
 
     pub(crate) fn merge(&mut self, other: &Self) {
-        self.first = if self.first == 0 || other.first == 0 {
-            self.first.max(other.first)
-        } else {
-            self.first.min(other.first)
-        };
+        self.first =
+            if self.first == 0 || other.first == 0 { self.first.max(other.first) } else { self.first.min(other.first) };
         self.count = self.count.saturating_add(other.count);
         self.filters.merge(&other.filters, MOST_FILTERS);
         self.places.merge(&other.places, MOST_PLACES);
@@ -112,9 +109,9 @@ pub(crate) struct Mark {
 }
 
 impl Marks {
-    /// Where there is no room, a mark goes that is on nothing the account uses (`is_used`), else the oldest: whoever tries from many
+    /// Where there is no room, a mark goes that is on nothing the account uses (`used`), else the oldest: whoever tries from many
     /// machines must not wash the one clean from which he got in.
-    pub(crate) fn add(&mut self, what: &str, signal: &Signal, at: Timestamp, is_used: impl Fn(u32) -> bool) {
+    pub(crate) fn add(&mut self, what: &str, signal: &Signal, at: Timestamp, used: impl FnOnce() -> Vec<u32>) {
         let new = Mark { what: short(what), at: seconds(at), signal: short(cut(&signal.name)) };
         if let Some(known) = self.0.iter_mut().find(|mark| mark.what == new.what) {
             if known.at <= new.at {
@@ -122,8 +119,12 @@ impl Marks {
             }
         } else if self.0.len() < MOST_MARKS {
             self.0.push(new);
-        } else if let Some(least) = self.0.iter_mut().min_by_key(|mark| (is_used(mark.what), mark.at, mark.what)) {
-            *least = new;
+        } else {
+            let used = used();
+            let worth = |mark: &&mut Mark| (used.contains(&mark.what), mark.at, mark.what);
+            if let Some(least) = self.0.iter_mut().min_by_key(worth) {
+                *least = new;
+            }
         }
     }
 
@@ -180,9 +181,9 @@ mod tests {
         let signal = Signal { name: "brute-force".to_owned(), score: 60, reason: String::new() };
         let used = short("10.0.0.1");
         let at = |second: u64| Timestamp(1_800_000_000_000 + second * 1_000);
-        marks.add("10.0.0.1", &signal, at(0), |what| what == used);
+        marks.add("10.0.0.1", &signal, at(0), || vec![used]);
         for number in 1..1_000_u64 {
-            marks.add(&format!("10.9.{}.{}", number / 250, number % 250), &signal, at(number), |what| what == used);
+            marks.add(&format!("10.9.{}.{}", number / 250, number % 250), &signal, at(number), || vec![used]);
         }
         assert_eq!(marks.0.len(), MOST_MARKS);
         assert_eq!(marks.on("10.0.0.1", at(1_000)).map(|mark| mark.signal), Some(short("brute-force")));

@@ -58,10 +58,9 @@ pub(crate) async fn run(wanted: &Fence) -> Result<ExitCode> {
     let loaded = Loaded::read(config)?;
     let book = Arc::new(Book::new(store.clone(), loaded.config.clone(), None, None));
     let fences = FenceBook::new(store, book, &loaded.config);
-    let proposal = fences
-        .fence(&found.account)
-        .await
-        .with_context(|| format!("{} ({}); `portcullis accounts kind` says what an account is", found.login, found.account))?;
+    let proposal = fences.fence(&found.account).await.with_context(|| {
+        format!("{} ({}); `portcullis accounts kind` says what an account is", found.login, found.account)
+    })?;
     match &proposal.fence {
         Err(why) => say(why)?,
         Ok(fence) => lines(fence).iter().try_for_each(say)?,
@@ -117,7 +116,8 @@ fn hours(hours: &WeekHours) -> String {
 }
 
 fn part<T>(lines: &mut Vec<String>, name: &str, part: &Part<T>, word: impl Fn(&T) -> String) {
-    let known = |known: &Known<T>| format!("{name} {}: {}", word(&known.what), seen(known.count, known.first, known.last));
+    let known =
+        |known: &Known<T>| format!("{name} {}: {}", word(&known.what), seen(known.count, known.first, known.last));
     lines.extend(part.allowed.iter().map(&known));
     lines.extend(part.left_out.iter().map(|left| format!("{}; left out: {}", known(&left.known), left.why)));
     if let Some(why) = part.why_not.as_ref().filter(|_| part.left_out.is_empty()) {

@@ -67,10 +67,8 @@ fn way(fence: &Fence, kinds: &[OperationKind], own: impl IntoIterator<Item = (&'
 
 fn time(hours: &WeekHours) -> Value {
     let clock = |hour: u8| format!("{hour:02}:00");
-    let mut time = Map::from_iter([
-        ("from".to_owned(), json!(clock(hours.from))),
-        ("to".to_owned(), json!(clock(hours.to))),
-    ]);
+    let mut time =
+        Map::from_iter([("from".to_owned(), json!(clock(hours.from))), ("to".to_owned(), json!(clock(hours.to)))]);
     let days: Vec<_> = hours.days.iter().filter_map(|day| DAYS.get(usize::from(*day))).collect();
     if !days.is_empty() {
         time.insert("days".to_owned(), json!(days));
@@ -83,7 +81,8 @@ fn searches(fence: &Fence) -> Vec<(&'static str, Value)> {
     if !fence.filters.allowed.is_empty() {
         own.push(("filter-shape", json!(whats(&fence.filters))));
     }
-    let (below, exact): (Vec<_>, Vec<_>) = whats(&fence.places).into_iter().partition(|place: &SearchPlace| place.below);
+    let (below, exact): (Vec<_>, Vec<_>) =
+        whats(&fence.places).into_iter().partition(|place: &SearchPlace| place.below);
     let name = |place: SearchPlace| if place.dn.is_empty() { "root-dse".to_owned() } else { place.dn };
     let names = |places: Vec<SearchPlace>| places.into_iter().map(name).collect::<Vec<_>>();
     let mut places = Vec::new();
@@ -143,7 +142,8 @@ pub(super) fn with_rule(
         Some(rules) => rules.push(rule),
         None => {
             // What counts is asked before what is tried.
-            let place = if wanted == WATCHED { list.iter().take_while(|one| one.name.as_str() == ENFORCED).count() } else { 0 };
+            let place =
+                if wanted == WATCHED { list.iter().take_while(|one| one.name.as_str() == ENFORCED).count() } else { 0 };
             list.insert(place, policy(wanted, mode, json!([rule])));
         }
     }

@@ -34,7 +34,11 @@ async fn the_page_shows_what_accounts_seem_to_be_and_their_fences_with_the_reaso
     ] {
         assert!(page.contains(text), "{text} in {page}");
     }
-    assert_eq!(page.matches("/service-accounts/fence\"").count(), 2, "nothing can be accepted where nothing is proposed");
+    assert_eq!(
+        page.matches("/service-accounts/fence\"").count(),
+        2,
+        "nothing can be accepted where nothing is proposed"
+    );
     assert!(page.contains("href=\"/service-accounts\" aria-current=\"page\""), "{page}");
 }
 

@@ -50,7 +50,10 @@ fn fence() -> Fence {
             None,
         ),
         filters: part(
-            vec![known("(&(objectclass=?)(|(uid=?)(mail=?)(employeenumber=?)(userprincipalname=?)))".to_owned(), 9_000)],
+            vec![known(
+                "(&(objectclass=?)(|(uid=?)(mail=?)(employeenumber=?)(userprincipalname=?)))".to_owned(),
+                9_000,
+            )],
             vec![(known("(<b>=*)".to_owned(), 1), "It was seen once only, of 5 times that it takes.")],
             None,
         ),
@@ -61,8 +64,7 @@ fn fence() -> Fence {
 fn proposal(login: &str) -> FenceProposal {
     let known = login != "svc-new";
     let too_little = "Too little is known: 3 logins in 2 days, of 20 and 7 days that it takes.".to_owned();
-    let accepted =
-        AcceptedFence { policy: PolicyName::new("fences-monitor"), mode: Mode::Monitor, is_same: false };
+    let accepted = AcceptedFence { policy: PolicyName::new("fences-monitor"), mode: Mode::Monitor, is_same: false };
     FenceProposal {
         account: AccountId::new(format!("{login}-id")),
         login: login.to_owned(),

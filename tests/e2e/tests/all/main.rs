@@ -25,6 +25,7 @@ mod drain;
 mod durability;
 mod facts;
 mod faults;
+mod fences;
 mod hostile;
 mod memory;
 mod metrics;
