@@ -10,11 +10,12 @@ use crate::seen::short;
 use crate::shape::shape;
 
 /// What is kept at most.
-pub(crate) const MOST_FILTERS: usize = 8;
-pub(crate) const MOST_PLACES: usize = 8;
+pub(crate) const MOST_FILTERS: usize = 6;
+pub(crate) const MOST_PLACES: usize = 6;
 const MOST_MARKS: usize = 32;
-/// Octets of a name beyond which a search's place is not kept.
-const LONGEST_PLACE: usize = 128;
+/// Octets beyond which a shape, and a name, is not kept: a part of it would not be it.
+const LONGEST_FILTER: usize = 128;
+const LONGEST_PLACE: usize = 96;
 
 /// What an account searches for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,7 +74,7 @@ impl Searches {
         let now = seconds(at);
         self.first = if self.first == 0 { now } else { self.first.min(now) };
         self.count = self.count.saturating_add(1);
-        if let Some(shape) = shape(&search.filter) {
+        if let Some(shape) = shape(&search.filter).filter(|shape| shape.len() <= LONGEST_FILTER) {
             self.filters.did(&shape, at, MOST_FILTERS);
         }
         if let Some(place) = Place::of(search) {

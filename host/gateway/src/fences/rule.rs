@@ -100,12 +100,11 @@ fn searches(fence: &Fence) -> Vec<(&'static str, Value)> {
 
 /// The rule of an account's fence in a list, and the policy that has it.
 pub(super) fn accepted<'a>(list: &'a [ListedPolicy], account: &AccountId) -> Option<(&'a ListedPolicy, &'a Value)> {
-    let ours = list.iter().filter(|policy| [ENFORCED, WATCHED].contains(&policy.name.as_str()));
-    ours.filter_map(|policy| {
+    let ours = |policy: &&ListedPolicy| [ENFORCED, WATCHED].contains(&policy.name.as_str());
+    list.iter().filter(ours).find_map(|policy| {
         let rules = policy.settings.get("rules")?.as_array()?;
         Some((policy, rules.iter().find(|rule| is_of(rule, account))?))
     })
-    .next()
 }
 
 fn is_of(rule: &Value, account: &AccountId) -> bool {

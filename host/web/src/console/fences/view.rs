@@ -79,7 +79,7 @@ fn kind(number: usize, one: &KindProposal, signed_in: &SignedIn) -> Markup {
 
 fn proposal(number: usize, one: &FenceProposal, revision: u64, signed_in: &SignedIn) -> Markup {
     html! {
-        article.connector aria-labelledby={ "fence-" (number) } {
+        article.connector data-name=(state(one).name) aria-labelledby={ "fence-" (number) } {
             header { h3 id={ "fence-" (number) } { (one.login) } (badge(state(one), "fence")) }
             @if let Some(known) = &one.accepted {
                 p {
@@ -94,7 +94,7 @@ fn proposal(number: usize, one: &FenceProposal, revision: u64, signed_in: &Signe
             @if let Some(rule) = &one.rule {
                 details {
                     summary id={ "rule-" (number) } { "The rule" }
-                    pre.settings tabindex="0" aria-labelledby={ "rule-" (number) } { (pretty(rule)) }
+                    pre tabindex="0" aria-labelledby={ "rule-" (number) } { (pretty(rule)) }
                 }
                 form.actions method="post" action="/service-accounts/fence" {
                     input type="hidden" name="csrf" value=(signed_in.csrf());
