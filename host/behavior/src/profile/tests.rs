@@ -192,7 +192,7 @@ fn no_number_of_endpoints_makes_a_profile_grow() {
     for number in 0..30 {
         let at = Timestamp(BEGIN + 60_000 * 60_000);
         let (name, reason) = (format!("service-account-misused-{number}"), "x".repeat(1_000));
-        let origin = portcullis_core::risk::FactorOrigin::Signal;
+        let origin = risk::FactorOrigin::Signal;
         let event = Some(EventId(uuid::Uuid::from_u128(number)));
         let found = crate::risk::Finding { name: &name, origin, reason: &reason, weight: 50, at, event };
         account.risk.add(found, std::time::Duration::from_secs(86_400));

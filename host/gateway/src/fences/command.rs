@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
-use portcullis_core::Timestamp;
-use portcullis_core::fence::{self, Acceptance, FenceDesk as _, Known, Part, WeekHours};
+use portcullis_core::fence::{self, Acceptance, FenceDesk as _, FenceProposal, Known, Part, WeekHours};
 use portcullis_core::policies::mode_name;
 use portcullis_core::policy::Mode;
+use portcullis_core::{AccountId, Timestamp};
 use serde_json::{Value, json};
 
 use super::{FenceBook, rule};
@@ -22,7 +22,7 @@ use crate::policies::{Book, moment};
 pub(crate) struct Fence {
     #[command(flatten)]
     place: Where,
-    /// The directory account: its DN, or a name that it binds with.
+    /// The account: its login or id as the console's page shows them, its DN, or a name that it binds with.
     login: String,
     /// Put the rule into the list of policies, in place of the one that the account may have. It is a revision, which `portcullis
     /// policy revert` takes back.
@@ -53,14 +53,15 @@ impl From<FenceMode> for Mode {
 
 pub(crate) async fn run(wanted: &Fence) -> Result<ExitCode> {
     let config = &wanted.place.config;
-    let found = find(config, &wanted.login).await?;
     let store = events::open(config).await?;
     let loaded = Loaded::read(config)?;
     let book = Arc::new(Book::new(store.clone(), loaded.config.clone(), None, None));
     let fences = FenceBook::new(store, book, &loaded.config);
-    let proposal = fences.fence(&found.account).await.with_context(|| {
-        format!("{} ({}); `portcullis accounts kind` says what an account is", found.login, found.account)
-    })?;
+    let account = account(&fences, wanted).await?;
+    let proposal = fences
+        .fence(&account)
+        .await
+        .with_context(|| format!("{}: `portcullis accounts kind` says what an account is", wanted.login))?;
     match &proposal.fence {
         Err(why) => say(why)?,
         Ok(fence) => lines(fence).iter().try_for_each(say)?,
@@ -78,9 +79,21 @@ pub(crate) async fn run(wanted: &Fence) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let acceptance = Acceptance { seal: Some(proposal.seal), revision: None, mode };
-    let revision = fences.accept_fence(&person(), &found.account, acceptance).await?;
+    let revision = fences.accept_fence(&person(), &account, acceptance).await?;
     say(format_args!("revision {} is stored; a gateway that runs puts it into force at once", revision.number))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// One of those that have a fence, by its login or id as they are listed; otherwise whom the directory finds.
+async fn account(fences: &FenceBook, wanted: &Fence) -> Result<AccountId> {
+    let login = wanted.login.as_str();
+    let listed = fences.fences(u32::MAX).await?.proposals;
+    let is_meant = |one: &FenceProposal| one.login.eq_ignore_ascii_case(login) || one.account.as_str() == login;
+    let mut meant = listed.into_iter().filter(is_meant);
+    match (meant.next(), meant.next()) {
+        (Some(only), None) => Ok(only.account),
+        _ => Ok(find(&wanted.place.config, login).await?.account),
+    }
 }
 
 /// The rule as the configuration file would have it.

@@ -26,6 +26,10 @@ fn known<T>(what: T, count: u64) -> Known<T> {
     Known { what, count, first, last }
 }
 
+fn faded<T>(what: T, count: u64) -> Known<T> {
+    Known { what, count, first: None, last: None }
+}
+
 fn part<T>(allowed: Vec<Known<T>>, left_out: Vec<(Known<T>, &str)>, why_not: Option<&str>) -> Part<T> {
     let left_out = left_out.into_iter().map(|(known, why)| LeftOut { known, why: why.to_owned() }).collect();
     Part { allowed, left_out, why_not: why_not.map(str::to_owned) }
@@ -35,7 +39,6 @@ fn fence() -> Fence {
     let address = |text: &str| text.parse().unwrap();
     let people = SearchPlace { dn: "ou=people,dc=example,dc=com".to_owned(), below: true };
     let why = "The places that are known well enough are 90 % of its searches, of 95 % that it takes.";
-    let faded = |what, count| Known { what, count, first: None, last: None };
     Fence {
         machines: part(
             vec![known(address("10.1.7.20"), 412), known(address("2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff"), 38)],
