@@ -3,18 +3,22 @@
 //!
 //! - [`profile`]: what is learned, bounded and fading; [`memory`]: the profiles that are at hand.
 //! - [`detections`]: what stands out, one module each with its threshold, its learning period and its known false positives.
-//! - [`risk`]: what follows from that for a while; [`kind`]: what an account seems to be.
+//! - [`risk`]: what follows from that for a while; [`kind`]: what an account seems to be; [`fence`]: what a service account is used
+//!   for. [`shape`] is the file of the policy that holds accounts to that.
 //!
 //! Which account uses which endpoint is kept by the store one by one ([`portcullis_core::learned`]); [`notice`] compares with
 //! that.
 
 pub mod detections;
+pub mod fence;
 pub mod filter;
 pub mod kind;
 pub mod memory;
 pub mod profile;
 pub mod risk;
 pub mod seen;
+#[path = "../../../policies/rules/src/shape.rs"]
+pub mod shape;
 pub mod shared_endpoint;
 pub mod unusual_endpoint;
 

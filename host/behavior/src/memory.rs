@@ -213,6 +213,7 @@ impl Memory {
         let account = summary.account.as_ref().map(|account| &account.id);
         if let Some(account) = account.and_then(|id| self.accounts.change(id, is_in)) {
             account.learn_tally(&summary.tally, at);
+            account.mark(&summary_seen(summary, &Operation::Search(None)), &summary.signals);
             add(&mut account.risk, |weights| weights.account);
         }
         if let Some(endpoint) = self.endpoints.change(&summary.endpoint.address, is_in) {

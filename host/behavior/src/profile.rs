@@ -8,6 +8,7 @@ mod account;
 mod application;
 pub(crate) mod decayed;
 mod endpoint;
+pub(crate) mod searches;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
@@ -29,9 +30,11 @@ use crate::risk::Risk;
 pub const MOST_BYTES: usize = 32 * 1024;
 
 /// Version of the stored form.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// What version 1 lacks stands at the end of the account's profile and is empty there, which is written as zeros.
+const LACKED_BY_1: [u8; 2] = [0; 2];
 /// Octets of a name that are kept.
-const LONGEST_NAME: usize = 128;
+pub(crate) const LONGEST_NAME: usize = 128;
 
 /// What all profiles can.
 pub trait Profile: Default + Clone + Serialize + DeserializeOwned {
@@ -61,7 +64,11 @@ pub trait Profile: Default + Clone + Serialize + DeserializeOwned {
     #[must_use]
     fn decode(octets: &[u8]) -> Option<Self> {
         let (version, rest) = octets.split_first()?;
-        (*version == VERSION).then(|| postcard::from_bytes(rest).ok())?
+        match *version {
+            VERSION => postcard::from_bytes(rest).ok(),
+            1 => postcard::from_bytes(&[rest, &LACKED_BY_1].concat()).ok(),
+            _ => None,
+        }
     }
 }
 

@@ -11,6 +11,7 @@ pub mod demotion;
 pub mod directory;
 pub mod dn;
 pub mod event;
+pub mod fence;
 pub mod gate;
 pub mod history;
 pub mod incident;

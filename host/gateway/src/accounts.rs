@@ -16,6 +16,7 @@ use portcullis_core::{AccountId, AccountKind, Clock as _, ConnectorName, Ids as 
 use portcullis_store::Store;
 
 use crate::config::Loaded;
+use crate::fences::{self, Fence};
 use crate::out::say;
 use crate::system::System;
 use crate::{assemble, events};
@@ -58,6 +59,9 @@ pub(crate) enum Command {
         /// What it is; automatic takes back what was said before.
         kind: KindSaid,
     },
+    /// Print what a service account is used for, with the reasons, and the rule that holds it to that; or put that rule into the
+    /// list of policies.
+    Fence(Fence),
 }
 
 /// What a person says of an account.
@@ -106,6 +110,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
                 say(format_args!("{} is {}", found.login, kind_words(kind)))?;
                 Ok(ExitCode::SUCCESS)
             }
+            Command::Fence(wanted) => fences::run(&wanted).await,
         }
     })
 }
@@ -252,7 +257,7 @@ fn words(by: MatchedBy) -> &'static str {
     }
 }
 
-async fn find(config: &Path, name: &str) -> Result<CloudMatch> {
+pub(crate) async fn find(config: &Path, name: &str) -> Result<CloudMatch> {
     let loaded = Loaded::read(config)?;
     let upstreams = assemble::upstreams(&loaded.config).map_err(|problem| loaded.problems(vec![problem]))?;
     let lookup = assemble::lookup(&loaded.config, upstreams).map_err(|problem| loaded.problems(vec![problem]))?;

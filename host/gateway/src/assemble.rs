@@ -26,6 +26,7 @@ use tracing::{error, info};
 
 use crate::certificates::Certificates;
 use crate::config::{self, Config, ListenerTls, Loaded, Problem, TlsMin};
+use crate::fences::FenceBook;
 use crate::plugins;
 use crate::policies::{self, Book, Chosen, LoadedList};
 use crate::statuses::Statuses;
@@ -113,6 +114,7 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
         events: store.clone(),
         incidents: store.clone(),
         demotions: store.clone(),
+        fences: Arc::new(FenceBook::new(store.as_ref().clone(), Arc::clone(&book), config)),
         settings: store,
         risks: guard.clone(),
         policies: book.clone(),
@@ -380,7 +382,7 @@ fn options(config: &Config) -> Options {
     }
 }
 
-fn behavior_settings(config: &Config) -> behavior::Settings {
+pub(crate) fn behavior_settings(config: &Config) -> behavior::Settings {
     let days = |days: u32| Duration::from_secs(u64::from(days) * 86_400);
     let mut detections = config.detection.clone();
     detections.privileged_group_changed.groups.extend(config.directory.privileged_groups.iter().cloned());

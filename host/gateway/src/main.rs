@@ -9,6 +9,7 @@ mod cli;
 mod config;
 mod demotions;
 mod events;
+mod fences;
 mod manager;
 mod metrics;
 mod notify;

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Redirect};
 use axum::routing::{MethodRouter, get, post};
 
 use crate::app::App;
-use crate::console::{activity, api, connectors, demotions, incident, policy, risk};
+use crate::console::{activity, api, connectors, demotions, fences, incident, policy, risk};
 use crate::failure::Failure;
 use crate::{assets, challenge, headers, notify, session, sign_in};
 
@@ -111,6 +111,9 @@ fn table() -> Vec<(Route, MethodRouter<App>)> {
         read("/connectors", Session, get(connectors::page)),
         read("/demotions", Session, get(demotions::page)),
         write("/demotions/{number}/restore", SessionForm, post(demotions::restore)),
+        read("/service-accounts", Session, get(fences::page)),
+        write("/service-accounts/kind", SessionForm, post(fences::kind)),
+        write("/service-accounts/fence", SessionForm, post(fences::accept)),
         read("/api/v1/events", ClientSession, get(api::events)),
         read("/api/v1/incidents", ClientSession, get(api::incidents)),
         read("/api/v1/incidents/{id}", ClientSession, get(incident::one)),
@@ -122,6 +125,9 @@ fn table() -> Vec<(Route, MethodRouter<App>)> {
         write("/api/v1/risk/{kind}/{key}/put-out", SessionForm, post(risk::put_out)),
         read("/api/v1/accounts/kinds", ClientSession, get(risk::kinds)),
         write("/api/v1/accounts/{key}/kind", SessionForm, post(risk::decide)),
+        read("/api/v1/accounts/fences", ClientSession, get(fences::all)),
+        read("/api/v1/accounts/{key}/fence", ClientSession, get(fences::one)),
+        write("/api/v1/accounts/{key}/fence/accept", SessionForm, post(fences::accept_by_program)),
         read("/api/v1/policies", ClientSession, get(policy::api::in_force)),
         read("/api/v1/policies/revisions", ClientSession, get(policy::api::revisions)),
         read("/api/v1/policies/revisions/{number}", ClientSession, get(policy::api::revision)),

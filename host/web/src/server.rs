@@ -12,6 +12,7 @@ use axum_server::{Handle, Server};
 use portcullis_core::challenge::ChallengeDesk;
 use portcullis_core::cloud::SourceStatus;
 use portcullis_core::demotion::DemotionStore;
+use portcullis_core::fence::FenceDesk;
 use portcullis_core::policies::PolicyDesk;
 use portcullis_core::risk::RiskDesk;
 use portcullis_core::status::ConnectorStatus;
@@ -73,6 +74,8 @@ pub struct WebState {
     pub settings: Arc<dyn SettingsStore>,
     /// Risks, and what accounts are.
     pub risks: Arc<dyn RiskDesk>,
+    /// Fences of service accounts.
+    pub fences: Arc<dyn FenceDesk>,
     /// The list of policies.
     pub policies: Arc<dyn PolicyDesk>,
     /// The time.

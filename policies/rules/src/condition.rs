@@ -6,11 +6,14 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use crate::contract::exports::portcullis::gateway::policy::OperationKind;
 use crate::contract::portcullis::gateway::types::{
     Access, Account, AccountKind, BindMethod, ClientCertificate, Endpoint, Operation, Outcome, Protection,
 };
+use crate::decide::kind_of;
 use crate::dn::Dn;
 use crate::hours::Hours;
+use crate::shape::shape;
 use crate::texts::{Patterns, Texts};
 
 pub use read::{ATTRIBUTE_KEYS, keys};
@@ -74,7 +77,11 @@ pub enum Condition {
     /// 64 lower-case hexadecimal digits.
     ClientCertificateFingerprint(Vec<String>),
     Application(Texts),
+    Operation(Vec<OperationKind>),
+    Entry(Vec<Dn>),
     EntryUnder(Vec<Dn>),
+    /// The search's filter has one of these shapes.
+    FilterShape(Vec<String>),
     Outcome(Vec<Outcome>),
     /// A signal of one of these names, or of any, with this score or a higher one.
     Signal {
@@ -126,10 +133,13 @@ impl Condition {
                 certificate(access).is_some_and(|certificate| known.contains(&certificate.fingerprint))
             }
             Self::Application(applications) => applications.hold(&access.target.application),
-            Self::EntryUnder(bases) => {
-                let entry = access.target.entry.as_deref().and_then(Dn::parse);
-                entry.is_some_and(|entry| bases.iter().any(|base| entry.is_under(base)))
-            }
+            Self::Operation(kinds) => kinds.contains(&kind_of(&access.operation)),
+            Self::Entry(entries) => entry(access).is_some_and(|entry| entries.contains(&entry)),
+            Self::EntryUnder(bases) => entry(access).is_some_and(|entry| bases.iter().any(|base| entry.is_under(base))),
+            Self::FilterShape(shapes) => match &access.operation {
+                Operation::Search(search) => shape(&search.filter).is_some_and(|shape| shapes.contains(&shape)),
+                _ => false,
+            },
             Self::Outcome(outcomes) => outcomes.contains(&access.outcome),
             Self::Signal { names, at_least } => access
                 .signals
@@ -140,6 +150,11 @@ impl Condition {
             Self::Attributes(names) => touches(names, &access.operation),
         }
     }
+}
+
+/// The entry that the operation names, where that is a name.
+fn entry(access: &Access) -> Option<Dn> {
+    Dn::parse(access.target.entry.as_deref()?)
 }
 
 /// What the client showed, where it showed something.

@@ -72,7 +72,8 @@ fn ended(outcome: ChallengeOutcome) -> &'static str {
     }
 }
 
-fn kind_of(operation: &Operation) -> OperationKind {
+/// The kind of an operation.
+pub(crate) fn kind_of(operation: &Operation) -> OperationKind {
     match operation {
         Operation::Bind(_) => OperationKind::Bind,
         Operation::Search(_) => OperationKind::Search,

@@ -12,4 +12,5 @@ pub mod decide;
 pub mod dn;
 pub mod hours;
 pub mod settings;
+pub mod shape;
 mod texts;

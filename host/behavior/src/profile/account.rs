@@ -6,10 +6,11 @@ use portcullis_core::event::AccessEvent;
 use portcullis_core::gate::{PasswordTag, Tried};
 use portcullis_core::policy::ChallengeOutcome;
 use portcullis_core::summary::Tally;
-use portcullis_core::{AccountKind, Operation, OperationKind, Timestamp};
+use portcullis_core::{AccountKind, Operation, OperationKind, Search, Signal, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::decayed::{Histogram, Timing, Volume, hour, weekday};
+use super::searches::{Marks, Searches};
 use super::window::{Habit, Habits, Recent, Window, seconds};
 use super::{Profile, cut};
 use crate::risk::Risk;
@@ -22,6 +23,8 @@ const MOST_PLACES: usize = 12;
 const MOST_TARGETS: usize = 32;
 const MOST_SHAPES: usize = 16;
 const MOST_TRIED: usize = 64;
+/// Score from which on a signal keeps what it is about out of a fence.
+pub(crate) const SUSPICIOUS: u8 = 40;
 /// Positions that are so near to each other are one place.
 pub(crate) const SAME_PLACE_KM: f32 = 200.0;
 
@@ -62,6 +65,10 @@ pub struct AccountProfile {
     pub(crate) approvals: u32,
     pub(crate) unanswered: Option<Box<Window>>,
     pub(crate) risk: Risk,
+    /// What it searches for, of a service account; none before the first that was looked at.
+    pub(crate) searches: Option<Box<Searches>>,
+    /// What detections have pointed at: machines that it came from, and shapes of filters.
+    pub(crate) marks: Marks,
     /// Different passwords that were tried and refused lately. Never stored.
     #[serde(skip)]
     pub(crate) tried: Recent<u64>,
@@ -122,6 +129,7 @@ impl AccountProfile {
             self.kind = Some(account.kind);
         }
         self.learn_challenges(event);
+        self.mark(seen, &event.access.signals);
         if seen.is_failed_login() {
             self.fail(seen);
         } else if teaches {
@@ -129,10 +137,42 @@ impl AccountProfile {
             self.volume.add(1, seen.at);
             if let Operation::Search(Some(search)) = seen.operation {
                 self.shapes.did(&short(&crate::filter::shape(&search.filter)), seen.at, MOST_SHAPES);
+                self.learn_search(search, seen, &event.access.signals);
             }
             if seen.is_login() {
                 self.log_in(seen);
             }
+        }
+    }
+
+    /// What a detection has pointed at is not what the account is there for, however often it is done.
+    pub(crate) fn mark(&mut self, seen: &Seen<'_>, signals: &[Signal]) {
+        let Some(signal) = suspicion(signals) else { return };
+        let Self { marks, endpoints, searches, .. } = self;
+        let used = || {
+            let machines = endpoints.iter().map(|known| short(&known.what.to_string()));
+            let filters = searches.iter().flat_map(|searches| searches.filters.iter());
+            machines.chain(filters.map(|known| short(&known.what))).collect()
+        };
+        if let Some(address) = seen.address {
+            marks.add(&address.to_string(), signal, seen.at, used);
+        }
+        if let Operation::Search(Some(search)) = seen.operation
+            && let Some(shape) = crate::shape::shape(&search.filter)
+        {
+            marks.add(&shape, signal, seen.at, used);
+        }
+    }
+
+    /// People's searches are told apart, and not kept as text: there may be many of them, and nobody fences them in.
+    fn learn_search(&mut self, search: &Search, seen: &Seen<'_>, signals: &[Signal]) {
+        if self.kind != Some(AccountKind::Service) || suspicion(signals).is_some() {
+            return;
+        }
+        let is_marked = |what: String| self.marks.on(&what, seen.at).is_some();
+        let by_machine = seen.address.is_some_and(|address| is_marked(address.to_string()));
+        if !by_machine && !crate::shape::shape(&search.filter).is_some_and(is_marked) {
+            self.searches.get_or_insert_default().learn(search, seen.at);
         }
     }
 
@@ -278,6 +318,12 @@ impl AccountProfile {
     }
 }
 
+/// The strongest signal that is about more than hygiene or an odd hour.
+fn suspicion(signals: &[Signal]) -> Option<&Signal> {
+    let strong = signals.iter().filter(|signal| signal.score >= SUSPICIOUS);
+    strong.max_by_key(|signal| signal.score)
+}
+
 /// Keeps the places that were visited most.
 fn bound_places(places: &mut Vec<Visited>) {
     places.sort_by(|one, other| {
@@ -342,6 +388,10 @@ impl Profile for AccountProfile {
         self.approvals = self.approvals.saturating_add(other.approvals);
         merge_window(&mut self.unanswered, other.unanswered.as_deref());
         self.risk.merge(&other.risk);
+        if let Some(other) = &other.searches {
+            self.searches.get_or_insert_default().merge(other);
+        }
+        self.marks.merge(&other.marks);
         self.tried.merge(&other.tried, MOST_TRIED);
     }
 

@@ -165,7 +165,7 @@ proptest! {
         // Some are one by chance; none may make it panic.
         let _ = AccountProfile::decode(&octets);
         let _ = EndpointProfile::decode(&octets);
-        prop_assert!(octets.first() == Some(&VERSION) || ApplicationProfile::decode(&octets).is_none());
+        prop_assert!(octets.first().is_some_and(|version| (1..=VERSION).contains(version)) || ApplicationProfile::decode(&octets).is_none());
     }
 }
 
@@ -187,12 +187,57 @@ fn no_number_of_endpoints_makes_a_profile_grow() {
         };
         learn(&mut profiles, &hostile);
     }
-    let (account, endpoint, application) = profiles;
+    let (mut account, endpoint, application) = profiles;
+    search_in_thousands_of_ways(&mut account);
+    for number in 0..30 {
+        let at = Timestamp(BEGIN + 60_000 * 60_000);
+        let (name, reason) = (format!("service-account-misused-{number}"), "x".repeat(1_000));
+        let origin = risk::FactorOrigin::Signal;
+        let event = Some(EventId(uuid::Uuid::from_u128(number)));
+        let found = crate::risk::Finding { name: &name, origin, reason: &reason, weight: 50, at, event };
+        account.risk.add(found, std::time::Duration::from_secs(86_400));
+        account.risk.put_out(&name, "administrator");
+    }
     for octets in [account.encode().len(), endpoint.encode().len(), application.encode().len()] {
         assert!(octets <= MOST_BYTES, "{octets} octets");
     }
     let address = IpAddr::V6(Ipv6Addr::from_bits(7));
     assert_eq!(account.endpoints.get(&address).map(|habit| habit.count), Some(30), "what is usual is not forgotten");
+}
+
+/// Each with a filter and a base that are as long as any that are kept, and a signal.
+fn search_in_thousands_of_ways(account: &mut AccountProfile) {
+    for number in 0..10_000_u64 {
+        let login =
+            Login { minute: 60_000, address: u128::from(number), application: 1, good: true, tag: 0, place: None };
+        let mut event = event(&login);
+        event.access.account.as_mut().unwrap().kind = AccountKind::Service;
+        event.access.operation = Operation::Search(Some(Search {
+            base: format!("ou={number:0>93}"),
+            scope: SearchScope::Subtree,
+            filter: format!("(a{number:0>123}=x)"),
+            attributes: Vec::new(),
+        }));
+        if number % 3 == 0 {
+            event.access.signals = vec![Signal { name: format!("signal {number}"), score: 60, reason: String::new() }];
+        }
+        account.learn(&Seen::of(&event.access, None, None, Tried::Nothing), &event, true);
+    }
+    let searches = account.searches.as_ref().unwrap();
+    assert!(searches.filters.len() == 6 && searches.places.len() == 6, "{searches:?}");
+}
+
+#[test]
+fn what_was_stored_before_searches_were_kept_is_still_read() {
+    let account = AccountProfile {
+        tried: Default::default(),
+        ..of(&[Login { minute: 1, address: 7, application: 1, good: true, tag: 0, place: None }]).0
+    };
+    let mut octets = account.encode();
+    octets[0] = 1;
+    octets.truncate(octets.len() - 2);
+    assert_eq!(AccountProfile::decode(&octets), Some(account));
+    assert_eq!(AccountProfile::decode(&[3, 0, 0]), None, "nor is what comes later believed");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use portcullis_core::directory::Directory;
 use portcullis_core::event::{AdministrationEvent, Event};
 use portcullis_core::policies::{PolicyError, PolicyProblem};
-use portcullis_core::revision::{ListedPolicy, NewRevision, PolicyDraft, PolicyStore as _, Revision};
+use portcullis_core::revision::{ListedPolicy, NewRevision, PolicyStore as _, Revision};
 use portcullis_core::store::{PluginStateStore, StoreError};
 use portcullis_core::{Clock as _, Ids as _};
 use portcullis_engine::Engine;
@@ -35,6 +35,15 @@ pub(crate) struct Book {
     /// What is wrong with the list in force.
     shown: Mutex<Vec<PolicyProblem>>,
     pub(super) running: Arc<Mutex<Running>>,
+}
+
+/// What has to be still so for a list to be put into force.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Basis {
+    /// The revision in force that the list was made from; any where none is named.
+    pub(crate) revision: Option<u64>,
+    /// The version of the draft that becomes the revision.
+    pub(crate) draft: Option<u64>,
 }
 
 /// What only one may change at a time.
@@ -106,18 +115,18 @@ impl Book {
     }
 
     /// The newest revision. A gateway that runs has one.
-    pub(super) async fn newest(&self) -> Result<Revision, PolicyError> {
+    pub(crate) async fn newest(&self) -> Result<Revision, PolicyError> {
         let number = self.store.newest_revision().await?;
         self.store.revision(number).await?.ok_or(PolicyError::NoRevision(number))
     }
 
     /// Makes a revision of a list and puts it into force. Where the list has problems, or somebody was faster, nothing changes.
-    pub(super) async fn put_into_force(
+    pub(crate) async fn put_into_force(
         &self,
         person: &str,
         comment: &str,
         list: Vec<ListedPolicy>,
-        draft: Option<&PolicyDraft>,
+        basis: Basis,
     ) -> Result<Revision, PolicyError> {
         let mut state = self.state.lock().await;
         let loaded = self.load(&mut state, list).await?;
@@ -126,7 +135,7 @@ impl Book {
             return Err(PolicyError::Problems(problems));
         }
         let newest = self.store.newest_revision().await?;
-        if draft.is_some_and(|draft| draft.based_on != newest) {
+        if basis.revision.is_some_and(|revision| revision != newest) {
             return Err(PolicyError::Conflict);
         }
         let revision = Revision {
@@ -136,7 +145,7 @@ impl Book {
             comment: comment.to_owned(),
             policies: loaded.list,
         };
-        let new = NewRevision { revision: revision.clone(), file: None, draft: draft.map(|draft| draft.version) };
+        let new = NewRevision { revision: revision.clone(), file: None, draft: basis.draft };
         if !self.store.put_revision(new, applied(&revision)).await? {
             return Err(PolicyError::Conflict);
         }

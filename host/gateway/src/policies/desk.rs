@@ -10,8 +10,8 @@ use portcullis_core::revision::{
     LastChange, ListedPolicy, PolicyChange, PolicyDraft, PolicyStore as _, Revision, difference,
 };
 
-use super::Book;
 use super::book::administration;
+use super::{Basis, Book};
 use crate::system::System;
 
 #[async_trait]
@@ -68,13 +68,14 @@ impl PolicyDesk for Book {
         if draft.version != version {
             return Err(PolicyError::Conflict);
         }
-        self.put_into_force(person, comment, draft.policies.clone(), Some(&draft)).await
+        let basis = Basis { revision: Some(draft.based_on), draft: Some(draft.version) };
+        self.put_into_force(person, comment, draft.policies, basis).await
     }
 
     async fn revert(&self, person: &str, number: u64) -> Result<Revision, PolicyError> {
         let old = self.store.revision(number).await?.ok_or(PolicyError::NoRevision(number))?;
         let comment = format!("Back to revision {number}.");
-        self.put_into_force(person, &comment, old.policies, None).await
+        self.put_into_force(person, &comment, old.policies, Basis::default()).await
     }
 
     async fn revisions(&self, before: Option<u64>, limit: u32) -> Result<Vec<Revision>, PolicyError> {

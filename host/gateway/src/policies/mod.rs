@@ -19,7 +19,7 @@ use tracing::info;
 use crate::config::Config;
 use crate::system::System;
 
-pub(crate) use book::Book;
+pub(crate) use book::{Basis, Book};
 pub(crate) use command::{Command, run};
 pub(crate) use list::{LoadedList, in_file, listed, load};
 
@@ -94,7 +94,7 @@ fn in_force(revision: &Revision) -> String {
 }
 
 /// A time in UTC, to the second.
-fn moment(at: portcullis_core::Timestamp) -> String {
+pub(crate) fn moment(at: portcullis_core::Timestamp) -> String {
     let seconds = i64::try_from(at.0 / 1_000).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
     seconds.map_or_else(|| "an unknown time".to_owned(), |at| at.to_string())
 }

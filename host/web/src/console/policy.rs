@@ -27,7 +27,7 @@ const LONGEST_COMMENT: usize = 200;
 const MOST_DAYS: u32 = 3_650;
 
 /// Why something was not done, as a sentence and a status.
-fn refusal(error: &PolicyError) -> Result<(StatusCode, String), Failure> {
+pub(crate) fn refusal(error: &PolicyError) -> Result<(StatusCode, String), Failure> {
     let status = match &error {
         PolicyError::Conflict | PolicyError::NoDraft | PolicyError::Busy => StatusCode::CONFLICT,
         PolicyError::NoRevision(_) => StatusCode::NOT_FOUND,

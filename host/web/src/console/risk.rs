@@ -142,14 +142,18 @@ pub(crate) async fn decide(
 ) -> Result<StatusCode, Failure> {
     let Path(key) = key.map_err(|_| Failure::NotFound)?;
     let (signed_in, Decided { kind }) = form.filled()?;
-    let kind = match kind.as_str() {
-        "service" => Some(AccountKind::Service),
-        "human" => Some(AccountKind::Human),
-        "automatic" => None,
-        _ => return Err(Failure::Malformed),
-    };
-    app.state.risks.decide_kind(&AccountId::new(key), signed_in.login(), kind).await?;
+    app.state.risks.decide_kind(&AccountId::new(key), signed_in.login(), said_kind(&kind)?).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// What a person says of an account; none where that takes back what was said before.
+pub(crate) fn said_kind(kind: &str) -> Result<Option<AccountKind>, Failure> {
+    match kind {
+        "service" => Ok(Some(AccountKind::Service)),
+        "human" => Ok(Some(AccountKind::Human)),
+        "automatic" => Ok(None),
+        _ => Err(Failure::Malformed),
+    }
 }
 
 fn text(text: &str, most: usize) -> Result<String, Failure> {

@@ -8,7 +8,7 @@ use portcullis_core::Timestamp;
 use portcullis_core::policy::Severity;
 
 /// What was decided on by hand.
-const EXPECTED: [(&str, &str, Authority); 61] = [
+const EXPECTED: [(&str, &str, Authority); 67] = [
     ("GET", "/", Authority::Anybody),
     ("GET", "/healthz", Authority::Anybody),
     ("GET", "/static/console.css", Authority::Anybody),
@@ -47,6 +47,9 @@ const EXPECTED: [(&str, &str, Authority); 61] = [
     ("GET", "/connectors", Authority::Session),
     ("GET", "/demotions", Authority::Session),
     ("POST", "/demotions/{number}/restore", Authority::SessionForm),
+    ("GET", "/service-accounts", Authority::Session),
+    ("POST", "/service-accounts/kind", Authority::SessionForm),
+    ("POST", "/service-accounts/fence", Authority::SessionForm),
     ("GET", "/api/v1/events", Authority::ClientSession),
     ("GET", "/api/v1/incidents", Authority::ClientSession),
     ("GET", "/api/v1/incidents/{id}", Authority::ClientSession),
@@ -58,6 +61,9 @@ const EXPECTED: [(&str, &str, Authority); 61] = [
     ("POST", "/api/v1/risk/{kind}/{key}/put-out", Authority::SessionForm),
     ("GET", "/api/v1/accounts/kinds", Authority::ClientSession),
     ("POST", "/api/v1/accounts/{key}/kind", Authority::SessionForm),
+    ("GET", "/api/v1/accounts/fences", Authority::ClientSession),
+    ("GET", "/api/v1/accounts/{key}/fence", Authority::ClientSession),
+    ("POST", "/api/v1/accounts/{key}/fence/accept", Authority::SessionForm),
     ("GET", "/api/v1/policies", Authority::ClientSession),
     ("GET", "/api/v1/policies/revisions", Authority::ClientSession),
     ("GET", "/api/v1/policies/revisions/{number}", Authority::ClientSession),
@@ -158,6 +164,7 @@ async fn every_route_refuses_whoever_lacks_its_authority() {
     assert!(stage.world.risks.changes.lock().unwrap().is_empty());
     assert!(stage.world.demotions.restored.lock().unwrap().is_empty());
     assert!(stage.world.policies.said().is_empty());
+    assert!(stage.world.fences.accepted.lock().unwrap().is_empty());
     let incidents = signed_in.json("/api/v1/incidents").await;
     assert_eq!(incidents["incidents"][0]["state"], "open");
     let view = stage.world.desk.view(&sample::link(1)).unwrap();
@@ -206,7 +213,7 @@ async fn pages_have_no_inline_script_or_style_and_nothing_from_elsewhere() {
         portcullis_core::policy::ChallengeOutcome::Denied,
     ))));
     let signed_in = stage.signed_in().await;
-    for path in ["/challenge", "/activity", "/policy", "/policy/edit", "/policy/revisions/2"] {
+    for path in ["/challenge", "/activity", "/policy", "/policy/edit", "/policy/revisions/2", "/service-accounts"] {
         let page = signed_in.text(path).await;
         for forbidden in ["<style", " style=", "onclick", "onload", "javascript:", "http://", "https://", "//cdn"] {
             assert!(!page.contains(forbidden), "{path} contains {forbidden}");

@@ -3,6 +3,7 @@
 
 mod demotions;
 mod desk;
+mod fences;
 mod policies;
 mod risks;
 pub mod sample;
@@ -21,6 +22,7 @@ pub use demotions::FakeDemotions;
 pub use desk::FakeDesk;
 #[allow(unused_imports, reason = "the preview does not look at what pages say")]
 pub use desk::Said;
+pub use fences::FakeFences;
 pub use policies::FakePolicies;
 pub use risks::FakeRisks;
 pub use store::FakeStore;
@@ -68,6 +70,7 @@ pub struct World {
     pub risks: Arc<FakeRisks>,
     pub demotions: Arc<FakeDemotions>,
     pub policies: Arc<FakePolicies>,
+    pub fences: Arc<FakeFences>,
     pub clock: Arc<FakeClock>,
     pub ids: Arc<FakeIds>,
     pub healthy: Arc<AtomicBool>,
@@ -83,6 +86,7 @@ impl World {
             risks: Arc::default(),
             demotions: Arc::default(),
             policies: Arc::default(),
+            fences: Arc::default(),
             clock: Arc::new(FakeClock(AtomicU64::new(BEGIN))),
             ids: Arc::default(),
             healthy: Arc::new(AtomicBool::new(true)),
@@ -102,6 +106,7 @@ impl World {
             risks: self.risks.clone(),
             demotions: self.demotions.clone(),
             policies: self.policies.clone(),
+            fences: self.fences.clone(),
             clock: self.clock.clone(),
             ids: self.ids.clone(),
             connectors: Arc::new(move || connectors.lock().unwrap().clone()),

@@ -9,6 +9,8 @@ use super::{Condition, Proof};
 use crate::contract::portcullis::gateway::types::{AccountKind, Outcome};
 use crate::dn::Dn;
 use crate::hours::Hours;
+use crate::settings::OPERATIONS;
+use crate::shape::{LONGEST_FILTER, LONGEST_SHAPE, shape};
 use crate::texts::{Patterns, Texts, each, words};
 
 /// Keys of `attribute`.
@@ -26,7 +28,7 @@ const OUTCOMES: [(&str, Outcome); 3] =
 type Reader = fn(&Node<'_>, &mut Problems) -> Option<Condition>;
 
 /// Every key of a condition and how its value is read.
-const READERS: [(&str, Reader); 32] = [
+const READERS: [(&str, Reader); 35] = [
     ("all", |node, problems| conditions(node, problems).map(Condition::All)),
     ("any", |node, problems| {
         let conditions = conditions(node, problems)?;
@@ -63,7 +65,10 @@ const READERS: [(&str, Reader); 32] = [
         each(node, problems, fingerprint).map(Condition::ClientCertificateFingerprint)
     }),
     ("application", |node, problems| Texts::read(node, problems).map(Condition::Application)),
+    ("operation", |node, problems| words(node, &OPERATIONS, problems).map(Condition::Operation)),
+    ("entry", |node, problems| each(node, problems, entry).map(Condition::Entry)),
     ("entry-under", |node, problems| each(node, problems, base).map(Condition::EntryUnder)),
+    ("filter-shape", |node, problems| each(node, problems, filter_shape).map(Condition::FilterShape)),
     ("outcome", |node, problems| words(node, &OUTCOMES, problems).map(Condition::Outcome)),
     ("signal", |node, problems| {
         let names = Some(Texts::read(node, problems)?);
@@ -159,6 +164,11 @@ fn fingerprint(node: &Node<'_>, problems: &mut Problems) -> Option<String> {
     Some(digits)
 }
 
+/// A name, or the word for the entry that has none (RFC 4512, section 5.1).
+fn entry(node: &Node<'_>, problems: &mut Problems) -> Option<Dn> {
+    if node.text(problems)? == "root-dse" { Dn::parse("") } else { base(node, problems) }
+}
+
 fn base(node: &Node<'_>, problems: &mut Problems) -> Option<Dn> {
     let text = node.text(problems)?;
     let dn = Dn::parse(&text);
@@ -166,6 +176,19 @@ fn base(node: &Node<'_>, problems: &mut Problems) -> Option<Dn> {
         problems.add(node, "is not a distinguished name; write it like ou=People,dc=acme,dc=example");
     }
     dn
+}
+
+/// A filter, or what is left of one without its values.
+fn filter_shape(node: &Node<'_>, problems: &mut Problems) -> Option<String> {
+    let found = shape(&node.text(problems)?);
+    if found.is_none() {
+        let message = format!(
+            "is no filter of at most {LONGEST_FILTER} octets, {LONGEST_SHAPE} without its values; write it like \
+             (&(objectClass=person)(uid=?)), where ? stands for what may be any text"
+        );
+        problems.add(node, message);
+    }
+    found
 }
 
 fn proof(node: &Node<'_>, problems: &mut Problems) -> Option<Proof> {

@@ -82,6 +82,7 @@ fn words_are_the_same() {
     };
     assert_eq!(words("/$defs/rule/properties/operations/anyOf/0/enum"), set(OPERATIONS.map(|(name, _)| name)));
     for place in [
+        "/$defs/condition/properties/operation/anyOf/0/enum",
         "/$defs/condition/properties/kind/anyOf/0/enum",
         "/$defs/condition/properties/outcome/anyOf/0/enum",
         "/$defs/time/properties/days/anyOf/0/enum",
@@ -92,6 +93,7 @@ fn words_are_the_same() {
         for word in words(place) {
             let read = |word: &str| {
                 let (when, then) = match place {
+                    _ if place.contains("/operation/") => (json!({ "operation": word }), json!("allow")),
                     _ if place.contains("/kind/") => (json!({ "kind": word }), json!("allow")),
                     _ if place.contains("/outcome/") => (json!({ "outcome": word }), json!("allow")),
                     _ if place.contains("/days/") => (json!({ "time": { "days": word } }), json!("allow")),

@@ -26,6 +26,7 @@ mod durability;
 mod facts;
 mod faults;
 mod history;
+mod fences;
 mod hostile;
 mod memory;
 mod metrics;

@@ -5,7 +5,7 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use portcullis_core::policies::{BacktestState, CheckedDraft, PoliciesInForce, PolicyError};
+use portcullis_core::policies::{BacktestState, CheckedDraft, PoliciesInForce, PolicyError, PolicyProblem};
 use portcullis_core::revision::{ListedPolicy, PolicyChange, Revision};
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,8 @@ pub(crate) enum Refused {
     Policy(PolicyError),
     /// A list that is none.
     Unreadable(String),
+    /// Something else, in one sentence.
+    Told(StatusCode, String),
 }
 
 impl<F: Into<Failure>> From<F> for Refused {
@@ -36,22 +38,23 @@ impl IntoResponse for Refused {
             Self::Failure(failure) => return failure.into_response(),
             Self::Policy(error) => error,
             Self::Unreadable(why) => {
-                let text = format!("the list cannot be read: {why}");
-                return (StatusCode::BAD_REQUEST, Json(serde_json::json!({ "error": text, "problems": [] })))
-                    .into_response();
+                return said(StatusCode::BAD_REQUEST, &format!("the list cannot be read: {why}"), &[]);
             }
+            Self::Told(status, text) => return said(status, &text, &[]),
         };
         let problems = match &error {
             PolicyError::Problems(problems) => problems.clone(),
             _ => Vec::new(),
         };
         match refusal(&error) {
-            Ok((status, text)) => {
-                (status, Json(serde_json::json!({ "error": text, "problems": problems }))).into_response()
-            }
+            Ok((status, text)) => said(status, &text, &problems),
             Err(failure) => ClientFailure::from(failure).into_response(),
         }
     }
+}
+
+fn said(status: StatusCode, error: &str, problems: &[PolicyProblem]) -> Response {
+    (status, Json(serde_json::json!({ "error": error, "problems": problems }))).into_response()
 }
 
 /// `GET /api/v1/policies`.
