@@ -26,6 +26,7 @@ mod durability;
 mod facts;
 mod faults;
 mod hostile;
+mod languages;
 mod memory;
 mod metrics;
 mod notify;
