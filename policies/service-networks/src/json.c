@@ -33,8 +33,12 @@ int json_next(const struct json *json, int token) {
 
 /* Four hexadecimal digits; jsmn has made sure that they are there. */
 static unsigned code_unit(const char *digits) {
-    char unit[5] = {digits[0], digits[1], digits[2], digits[3], 0};
-    return (unsigned)strtoul(unit, NULL, 16);
+    unsigned unit = 0;
+    for (int index = 0; index < 4; index++) {
+        char digit = digits[index];
+        unit = unit * 16 + (unsigned)(digit <= '9' ? digit - '0' : (digit | 0x20) - 'a' + 10);
+    }
+    return unit;
 }
 
 char *json_string(const struct json *json, int token) {

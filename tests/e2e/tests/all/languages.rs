@@ -189,7 +189,7 @@ async fn a_policy_in_javascript_asks_for_a_second_factor() -> Result<()> {
         if answered {
             stage.okta.approve(ALICE)?;
         } else {
-            stage.okta.deny(ALICE)?;
+            stage.okta.reject(ALICE)?;
         }
         assert_eq!(binding.await??.0, code, "approved: {answered}");
         assert_eq!(stage.last_access().await?["decided_by"], "hours");
