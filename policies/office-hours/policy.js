@@ -86,5 +86,5 @@ function ruling(verdict, reason, effects = []) {
 }
 
 function incident(severity, title) {
-  return { tag: 'raise-incident', val: { severity, title } };
+  return { tag: 'raise-incident', val: { severity, title, escalate: [] } };
 }

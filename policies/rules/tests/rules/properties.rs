@@ -127,3 +127,13 @@ proptest! {
         prop_assert_eq!(decide(&settings(&rules), &access, &pieces, &facts), expected);
     }
 }
+
+/// The gateway has none such; were it to change its mind, a rule about networks would not apply.
+#[test]
+fn what_is_no_address_is_in_no_network() {
+    let settings = settings(&[json!({ "name": "r", "when": { "address": ["0.0.0.0/0", "::/0"] }, "then": "block" })]);
+    let mut access = Scene::default().access();
+    assert_eq!(decide(&settings, &access, &[], &Unknown).verdict, Verdict::Block);
+    access.endpoint.as_mut().unwrap().address = "nonsense".to_owned();
+    assert_eq!(decide(&settings, &access, &[], &Unknown).verdict, Verdict::Abstain);
+}
