@@ -6,8 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::packages;
 use crate::run::{self, Workspace};
+use crate::{examples, packages};
 
 /// Packages of the guests' workspace that become components.
 const GUESTS: [&str; 4] = ["okta-otp", "okta-sso", "okta-verify", "rules"];
@@ -26,6 +26,14 @@ pub(crate) struct Options {
     pub(crate) release: bool,
     /// Download nothing.
     pub(crate) offline: bool,
+    /// Build the examples in other languages as well.
+    pub(crate) all: bool,
+}
+
+/// What is built, and where; `dist/plugins` has it as `NAME.wasm`.
+pub(crate) struct Built {
+    pub(crate) name: &'static str,
+    pub(crate) file: PathBuf,
 }
 
 /// Where the standard library for [`TARGET`] comes from.
@@ -41,8 +49,11 @@ enum Library {
 /// # Errors
 /// There is no way to compile for the target here, a guest or the gateway does not compile, or signing fails.
 pub(crate) fn make(workspace: &Workspace, options: &Options) -> Result<()> {
-    build(workspace, options)?;
-    let components = collect(workspace)?;
+    let mut built = build(workspace, options)?;
+    if options.all {
+        built.extend(examples::build(workspace, options)?);
+    }
+    let components = collect(workspace, &built)?;
     sign(workspace, options, &components)
 }
 
@@ -60,7 +71,7 @@ pub(crate) fn test(workspace: &Workspace, options: &Options) -> Result<()> {
     run::all(&mut cargo)
 }
 
-fn build(workspace: &Workspace, options: &Options) -> Result<()> {
+fn build(workspace: &Workspace, options: &Options) -> Result<Vec<Built>> {
     let mut cargo = match find_library(options)? {
         Library::Installed => run::clean("cargo"),
         Library::Compiled => debian_cargo(),
@@ -74,7 +85,10 @@ fn build(workspace: &Workspace, options: &Options) -> Result<()> {
         cargo.arg("--offline");
     }
     link_as_component(&mut cargo)?;
-    run::all(&mut cargo)
+    run::all(&mut cargo)?;
+    let release = workspace.guests_target().join(TARGET).join("release");
+    let file = |name: &str| release.join(format!("{}.wasm", name.replace('-', "_")));
+    Ok(GUESTS.into_iter().map(|name| Built { name, file: file(name) }).collect())
 }
 
 /// Finds a standard library: the toolchain's own, one that rustup adds to it, or Debian's source.
@@ -143,18 +157,16 @@ fn link_as_component(cargo: &mut Command) -> Result<()> {
 }
 
 /// Copies the components into `dist/plugins`; a file whose bytes have not changed keeps its time and its signature.
-fn collect(workspace: &Workspace) -> Result<Vec<PathBuf>> {
-    let from = workspace.guests_target().join(TARGET).join("release");
+fn collect(workspace: &Workspace, guests: &[Built]) -> Result<Vec<PathBuf>> {
     let to = workspace.plugins();
     fs::create_dir_all(&to).with_context(|| format!("cannot create {}", to.display()))?;
     let mut components = Vec::new();
-    for guest in GUESTS {
-        let built = from.join(format!("{}.wasm", guest.replace('-', "_")));
-        let bytes = fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
+    for Built { name, file: built } in guests {
+        let bytes = fs::read(built).with_context(|| format!("cannot read {}", built.display()))?;
         if !is_component(&bytes) {
             bail!("{} is a module and not a component", built.display());
         }
-        let component = to.join(format!("{guest}.wasm"));
+        let component = to.join(format!("{name}.wasm"));
         if fs::read(&component).ok().as_ref() != Some(&bytes) {
             fs::write(&component, &bytes).with_context(|| format!("cannot write {}", component.display()))?;
         }

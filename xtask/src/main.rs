@@ -1,6 +1,7 @@
 //! What the README's commands run: `cargo xtask …`. Compiled before everything else, hence no dependency but `anyhow`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to its terminal")]
 
+mod examples;
 mod guests;
 mod packages;
 mod run;
@@ -16,12 +17,12 @@ use crate::run::Workspace;
 const HELP: &str = "\
 Usage: cargo xtask COMMAND
 
-  plugins [--release] [--offline]
+  plugins [--all] [--release] [--offline]
           Build the connectors and policies to WebAssembly components and sign them with the development key:
           dist/plugins/NAME.wasm, dist/plugins/NAME.wasm.minisig, dist/keys/dev.pub
   test [--offline]
           Install what the tests need (servers such as slapd and Samba, LDAP clients, chromium), none of which is left
-          running, build the plugins, run every test
+          running, build the plugins with --all, run every test
   demo [--release] [ARGS...]
           Build everything and start the gateway with a sample directory and a simulated Okta;
           ARGS go to the demo (`cargo xtask demo --help` lists them)
@@ -29,6 +30,7 @@ Usage: cargo xtask COMMAND
           Install slapd and haproxy where they are missing, build everything optimised, and measure the gateway beside
           its peers; ARGS go to the measurement (`cargo xtask bench --help` lists them)
 
+  --all      also the examples in other languages (C, JavaScript), with compilers that are installed where they are missing
   --release  optimise the gateway (components are always optimised)
   --offline  use nothing but what earlier builds have downloaded
 ";
@@ -48,7 +50,7 @@ fn main() -> ExitCode {
 fn dispatch(command: Option<&str>, arguments: Vec<OsString>) -> Result<ExitCode> {
     match command {
         Some("plugins") => {
-            guests::make(&Workspace::locate()?, &options(&arguments, &["--release", "--offline"])?)?;
+            guests::make(&Workspace::locate()?, &options(&arguments, &["--all", "--release", "--offline"])?)?;
         }
         Some("test") => test(&options(&arguments, &["--offline"])?)?,
         Some("demo") => demo(arguments)?,
@@ -69,6 +71,7 @@ fn options(arguments: &[OsString], known: &[&str]) -> Result<Options> {
     let mut options = Options::default();
     for argument in arguments {
         match argument.to_str().filter(|text| known.contains(text)) {
+            Some("--all") => options.all = true,
             Some("--release") => options.release = true,
             Some("--offline") => options.offline = true,
             _ => bail!("`{}` is not an option of this command; it takes {}", argument.display(), known.join(" and ")),
@@ -81,7 +84,7 @@ fn options(arguments: &[OsString], known: &[&str]) -> Result<Options> {
 fn test(options: &Options) -> Result<()> {
     let workspace = Workspace::locate()?;
     packages::install_for_tests()?;
-    guests::make(&workspace, options)?;
+    guests::make(&workspace, &Options { all: true, ..*options })?;
     guests::test(&workspace, options)?;
     run::all(workspace.cargo(options.offline).args(["build", "--package", "portcullis-gateway"]))?;
     run::all(workspace.cargo(options.offline).args(["test", "--workspace"]))
@@ -94,7 +97,7 @@ fn demo(mut arguments: Vec<OsString>) -> Result<()> {
     if release {
         arguments.remove(0);
     }
-    let options = Options { release, offline: false };
+    let options = Options { release, ..Options::default() };
     guests::make(&workspace, &options)?;
     let mut build = workspace.cargo(options.offline);
     build.args(["build", "--package", "portcullis-gateway", "--package", "portcullis-lab"]);
@@ -112,7 +115,7 @@ fn demo(mut arguments: Vec<OsString>) -> Result<()> {
 fn bench(arguments: &[OsString]) -> Result<()> {
     let workspace = Workspace::locate()?;
     packages::install_for_bench()?;
-    let options = Options { release: true, offline: false };
+    let options = Options { release: true, ..Options::default() };
     guests::make(&workspace, &options)?;
     // One after the other: built together, what the measurement needs of a dependency would also be in the gateway.
     for package in ["portcullis-gateway", "portcullis-bench"] {
@@ -139,7 +142,9 @@ mod tests {
     fn a_command_takes_its_own_options_only() {
         let words = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
         let both = options(&words(&["--offline", "--release"]), &["--release", "--offline"]).unwrap();
-        assert!(both.release && both.offline);
+        assert!(both.release && both.offline && !both.all);
+        assert!(options(&words(&["--all"]), &["--all"]).unwrap().all);
+        assert!(options(&words(&["--all"]), &["--offline"]).is_err());
         assert!(options(&words(&["--release"]), &["--offline"]).is_err());
         assert!(options(&words(&["release"]), &["--release"]).is_err());
     }

@@ -48,6 +48,16 @@ const FOR_TESTS: [Package; 23] = [
 const FOR_BENCH: [Package; 2] =
     [Package { name: "slapd", programs: &["slapd"] }, Package { name: "haproxy", programs: &["haproxy"] }];
 
+/// Compilers for the examples in C and in JavaScript, and a JSON parser for C.
+const FOR_EXAMPLES: [Package; 6] = [
+    Package { name: "make", programs: &["make"] },
+    Package { name: "clang", programs: &["clang"] },
+    Package { name: "wasi-libc", programs: &["/usr/lib/wasm32-wasi/libc.a"] },
+    Package { name: "libjsmn-dev", programs: &["/usr/include/jsmn.h"] },
+    Package { name: "nodejs", programs: &["node"] },
+    Package { name: "npm", programs: &["npm"] },
+];
+
 /// Debian starts a server once it is installed; these are what the packages above and those that they need would start.
 /// Tests and bench start servers of their own, and the machine has asked for none.
 const SERVICES: &str = "haproxy|nmbd|nslcd|samba-ad-dc|slapd|smbd|winbind";
@@ -81,6 +91,14 @@ pub(crate) fn install_for_tests() -> Result<()> {
 /// As [`install_for_tests`].
 pub(crate) fn install_for_bench() -> Result<()> {
     install_missing(&FOR_BENCH, "the measurements")
+}
+
+/// Installs the compilers of the examples in other languages, where they are missing.
+///
+/// # Errors
+/// As [`install_for_tests`].
+pub(crate) fn install_for_examples() -> Result<()> {
+    install_missing(&FOR_EXAMPLES, "the examples in other languages")
 }
 
 fn install_missing(packages: &[Package], what_for: &str) -> Result<()> {

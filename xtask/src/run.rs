@@ -36,6 +36,21 @@ impl Workspace {
         self.target.as_ref().map_or_else(|| self.guests().join("target"), |target| target.join("guests"))
     }
 
+    /// What the examples in other languages are built with, and into.
+    pub(crate) fn examples_target(&self) -> PathBuf {
+        self.guests_target().join("examples")
+    }
+
+    /// The contract.
+    pub(crate) fn wit(&self) -> PathBuf {
+        self.root.join("wit/v0.1")
+    }
+
+    /// Where a policy's source is.
+    pub(crate) fn policy(&self, name: &str) -> PathBuf {
+        self.root.join("policies").join(name)
+    }
+
     /// Components and their signatures.
     pub(crate) fn plugins(&self) -> PathBuf {
         self.root.join("dist/plugins")

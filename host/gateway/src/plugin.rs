@@ -104,9 +104,7 @@ fn sign_one(public: &PublicKey, secret: &SecretKey, file: &Path) -> Result<()> {
 }
 
 fn inspect(file: &Path, key: PathBuf) -> Result<()> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let name = file.file_name().and_then(|name| name.to_str()).context("the file has no name")?;
-    let info = plugins::inspect(folder, name, key)?;
+    let info = plugins::inspect(file, key)?;
     say(format_args!("{} {} ({})", info.manifest.name, info.manifest.version, info.world))?;
     say(&info.manifest.summary)?;
     say(format_args!("signed:   {}", info.signed.text))?;

@@ -1,7 +1,7 @@
 //! From the configuration's connectors to loaded plugins.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -227,16 +227,27 @@ pub(crate) fn settings_as_json(table: &toml::Table) -> Result<serde_json::Value,
     serde_json::to_value(table).map_err(|error| format!("settings that are no JSON: {error}"))
 }
 
-/// What a signed file of a folder says about itself.
-pub(crate) fn inspect(folder: &Path, file: &str, key: std::path::PathBuf) -> Result<PluginInfo> {
+/// What a signed file says about itself.
+pub(crate) fn inspect(file: &Path, key: PathBuf) -> Result<PluginInfo> {
+    let name = file.file_name().and_then(|name| name.to_str()).context("the file has no name")?;
+    Ok(engine_of(folder_of(file), key, None)?.inspect(name)?)
+}
+
+/// An engine for somebody at a command line: a folder, one key, nothing of a gateway.
+pub(crate) fn engine_of(folder: &Path, key: PathBuf, cache: Option<&Path>) -> Result<Engine> {
     let options = EngineOptions {
         plugin_folder: folder.to_owned(),
         trusted_keys: TrustedKeys::from_files(&[key])?,
-        compile_cache: None,
+        compile_cache: cache.map(Path::to_owned),
         clock: Arc::new(System),
         plugin_state: Arc::new(NoState),
     };
-    Ok(Engine::new(options)?.inspect(file)?)
+    Ok(Engine::new(options)?)
+}
+
+/// The folder that a file is in.
+pub(crate) fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Looking at a plugin changes nothing, its state included.

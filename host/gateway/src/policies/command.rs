@@ -14,7 +14,7 @@ use portcullis_core::policies::{
 use portcullis_core::revision::{ListedPolicy, PolicyChange, PolicyStore as _, Revision};
 use serde::Deserialize;
 
-use super::{Book, listed, moment};
+use super::{Book, cases, listed, moment};
 use crate::accounts::person;
 use crate::config::{self, Loaded};
 use crate::out::say;
@@ -57,6 +57,8 @@ pub(crate) enum Command {
     },
     /// Run recorded accesses through a list of policies, and say what would have been different. Asks nobody, changes nothing.
     Backtest(Backtest),
+    /// Put the cases of files to a signed component, and say which it decides in another way than they expect.
+    Test(cases::Arguments),
 }
 
 #[derive(Args)]
@@ -114,6 +116,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
                 applied(&open(&place.config).await?.revert(&person(), revision).await?)
             }
             Command::Backtest(arguments) => backtest(&arguments).await,
+            Command::Test(arguments) => cases::run(&arguments),
         }
     })
 }

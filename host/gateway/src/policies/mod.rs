@@ -6,6 +6,7 @@
 
 mod backtest;
 mod book;
+mod cases;
 mod command;
 mod desk;
 mod list;

@@ -7,7 +7,6 @@
     reason = "helpers of tests are tests; clippy takes them for something else"
 )]
 
-mod cases;
 mod mistakes;
 mod properties;
 mod scene;

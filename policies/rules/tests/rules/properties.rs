@@ -8,7 +8,7 @@ use rules::decide::decide;
 use rules::settings::Settings;
 use serde_json::{Value, json};
 
-use crate::scene::{Known, Scene, evidence};
+use crate::scene::{Scene, Unknown, evidence};
 
 fn scenes() -> impl Strategy<Value = Scene> {
     let missing = proptest::sample::subsequence(vec!["account".to_owned(), "endpoint".to_owned()], 0..=2);
@@ -16,7 +16,7 @@ fn scenes() -> impl Strategy<Value = Scene> {
     let endpoint = (any::<bool>(), any::<bool>());
     (missing, account, endpoint).prop_map(|(without, account, (associated, shared))| {
         let (privileged, cloud_enabled, account_risk) = account;
-        Scene { without, privileged, cloud_enabled, account_risk, associated, shared, ..Scene::default() }
+        Scene { without, privileged, cloud_enabled, account_risk, associated, shared }
     })
 }
 
@@ -62,14 +62,14 @@ fn settings(rules: &[Value]) -> Settings {
 proptest! {
     #[test]
     fn none_is_not_any(list in proptest::collection::vec(conditions(), 0..4), scene in scenes()) {
-        let (access, facts) = (scene.access(), Known::default());
+        let (access, facts) = (scene.access(), Unknown);
         let any = Condition::Any(list.clone()).holds(&access, &facts);
         prop_assert_eq!(Condition::None(list).holds(&access, &facts), !any);
     }
 
     #[test]
     fn all_is_not_any_of_the_opposites(list in proptest::collection::vec(conditions(), 0..4), scene in scenes()) {
-        let (access, facts) = (scene.access(), Known::default());
+        let (access, facts) = (scene.access(), Unknown);
         let opposites = list.iter().map(|condition| Condition::None(vec![condition.clone()])).collect();
         let all = Condition::All(list).holds(&access, &facts);
         prop_assert_eq!(Condition::Any(opposites).holds(&access, &facts), !all);
@@ -77,7 +77,7 @@ proptest! {
 
     #[test]
     fn twice_the_opposite_is_the_same(condition in conditions(), scene in scenes()) {
-        let (access, facts) = (scene.access(), Known::default());
+        let (access, facts) = (scene.access(), Unknown);
         let twice = Condition::None(vec![Condition::None(vec![condition.clone()])]);
         prop_assert_eq!(twice.holds(&access, &facts), condition.holds(&access, &facts));
     }
@@ -86,7 +86,7 @@ proptest! {
     #[test]
     fn every_chain_ends(then in actions(3), outcomes in proptest::collection::vec(0..7usize, 4)) {
         let settings = settings(&[json!({ "name": "r", "then": then })]);
-        let (access, facts) = (Scene::default().access(), Known::default());
+        let (access, facts) = (Scene::default().access(), Unknown);
         let mut given = Vec::new();
         for outcome in outcomes {
             let ruling = decide(&settings, &access, &given, &facts);
@@ -101,7 +101,7 @@ proptest! {
     #[test]
     fn evidence_that_does_not_fit_blocks(then in actions(3), pieces in pieces()) {
         let settings = settings(&[json!({ "name": "r", "then": then })]);
-        let (access, facts) = (Scene::default().access(), Known::default());
+        let (access, facts) = (Scene::default().access(), Unknown);
         let fits = (0..pieces.len()).all(|round| {
             let Evidence::Challenge(answer) = &pieces[round];
             matches!(decide(&settings, &access, &pieces[..round], &facts).verdict,
@@ -122,8 +122,18 @@ proptest! {
             .collect();
         rules.push(json!({ "name": "r", "then": then }));
         rules.extend(after.iter().enumerate().map(|(n, then)| json!({ "name": format!("a{n}"), "then": then })));
-        let (access, facts) = (Scene::default().access(), Known::default());
+        let (access, facts) = (Scene::default().access(), Unknown);
         let expected = decide(&alone, &access, &pieces, &facts);
         prop_assert_eq!(decide(&settings(&rules), &access, &pieces, &facts), expected);
     }
+}
+
+/// The gateway has none such; were it to change its mind, a rule about networks would not apply.
+#[test]
+fn what_is_no_address_is_in_no_network() {
+    let settings = settings(&[json!({ "name": "r", "when": { "address": ["0.0.0.0/0", "::/0"] }, "then": "block" })]);
+    let mut access = Scene::default().access();
+    assert_eq!(decide(&settings, &access, &[], &Unknown).verdict, Verdict::Block);
+    access.endpoint.as_mut().unwrap().address = "nonsense".to_owned();
+    assert_eq!(decide(&settings, &access, &[], &Unknown).verdict, Verdict::Abstain);
 }

@@ -28,6 +28,7 @@ mod faults;
 mod history;
 mod fences;
 mod hostile;
+mod languages;
 mod memory;
 mod metrics;
 mod notify;

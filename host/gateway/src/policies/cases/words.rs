@@ -1,0 +1,51 @@
+//! Rulings in the words in which cases expect them.
+
+use portcullis_core::policy::{Effect, Severity, Verdict};
+
+pub(super) fn verdict(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Abstain => "abstain".to_owned(),
+        Verdict::Allow => "allow".to_owned(),
+        Verdict::Block => "block".to_owned(),
+        Verdict::Challenge(challenge) => format!(
+            "challenge {}, remember {}, wait {}",
+            challenge.connector.as_str(),
+            challenge.remember_seconds,
+            challenge.timeout_seconds
+        ),
+    }
+}
+
+pub(super) fn effects(effects: &[Effect]) -> Vec<String> {
+    effects.iter().map(effect).collect()
+}
+
+/// Whether they are the same effects in the same order; case does not matter.
+pub(super) fn are_same(found: &[String], expected: &[String]) -> bool {
+    found.len() == expected.len()
+        && found.iter().zip(expected).all(|(found, expected)| found.to_lowercase() == expected.to_lowercase())
+}
+
+fn effect(effect: &Effect) -> String {
+    match effect {
+        Effect::RaiseIncident { severity, title, .. } => format!("{} incident: {title}", word(*severity)),
+        Effect::ResolveIncident => "resolve incident".to_owned(),
+        Effect::Demote { group, restore_after_seconds, from_times: 0 } => {
+            format!("demote {group}, back after {restore_after_seconds}")
+        }
+        Effect::Demote { group, restore_after_seconds, from_times } => {
+            format!("demote {group}, back after {restore_after_seconds}, from {from_times} times on")
+        }
+        Effect::Notify { channel, text } => format!("notify {channel}: {text}"),
+        Effect::AddRisk(risk) => format!("add risk {risk}"),
+    }
+}
+
+fn word(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Low => "low",
+        Severity::Medium => "medium",
+        Severity::High => "high",
+        Severity::Critical => "critical",
+    }
+}
