@@ -93,6 +93,7 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
         profiles: store.clone(),
         challenges: store.clone(),
         demotions: store.clone(),
+        exclusions: store.clone(),
         clock: Arc::new(System),
         ids: Arc::new(System),
     };
@@ -113,6 +114,7 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
         events: store.clone(),
         incidents: store.clone(),
         demotions: store.clone(),
+        exclusions: guard.clone(),
         settings: store,
         risks: guard.clone(),
         policies: book.clone(),
@@ -392,6 +394,7 @@ fn behavior_settings(config: &Config) -> behavior::Settings {
         risk_half_life: Duration::from_secs(u64::from(config.behavior.risk_half_life_hours) * 3_600),
         detections,
         exclusions: config.exclusions.clone(),
+        made: Vec::new(),
     }
 }
 

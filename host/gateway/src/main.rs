@@ -9,6 +9,7 @@ mod cli;
 mod config;
 mod demotions;
 mod events;
+mod exclusions;
 mod manager;
 mod metrics;
 mod notify;

@@ -8,6 +8,7 @@ mod activity;
 mod challenge;
 mod codes;
 mod demotions;
+mod exclusions;
 mod incidents;
 mod limits;
 mod notify;

@@ -8,7 +8,7 @@ use portcullis_core::Timestamp;
 use portcullis_core::policy::Severity;
 
 /// What was decided on by hand.
-const EXPECTED: [(&str, &str, Authority); 61] = [
+const EXPECTED: [(&str, &str, Authority); 67] = [
     ("GET", "/", Authority::Anybody),
     ("GET", "/healthz", Authority::Anybody),
     ("GET", "/static/console.css", Authority::Anybody),
@@ -33,6 +33,7 @@ const EXPECTED: [(&str, &str, Authority); 61] = [
     ("POST", "/incidents/{id}/take", Authority::SessionForm),
     ("POST", "/incidents/{id}/release", Authority::SessionForm),
     ("POST", "/incidents/{id}/resolve", Authority::SessionForm),
+    ("POST", "/incidents/{id}/exclude", Authority::SessionForm),
     ("POST", "/incidents/{id}/reopen", Authority::SessionForm),
     ("POST", "/incidents/{id}/note", Authority::SessionForm),
     ("GET", "/policy", Authority::Session),
@@ -47,9 +48,14 @@ const EXPECTED: [(&str, &str, Authority); 61] = [
     ("GET", "/connectors", Authority::Session),
     ("GET", "/demotions", Authority::Session),
     ("POST", "/demotions/{number}/restore", Authority::SessionForm),
+    ("GET", "/exclusions", Authority::Session),
+    ("POST", "/exclusions/{number}/undo", Authority::SessionForm),
     ("GET", "/api/v1/events", Authority::ClientSession),
     ("GET", "/api/v1/incidents", Authority::ClientSession),
     ("GET", "/api/v1/incidents/{id}", Authority::ClientSession),
+    ("POST", "/api/v1/incidents/{id}/exclude", Authority::SessionForm),
+    ("GET", "/api/v1/exclusions", Authority::ClientSession),
+    ("POST", "/api/v1/exclusions/{number}/undo", Authority::SessionForm),
     ("GET", "/api/v1/connectors", Authority::ClientSession),
     ("GET", "/api/v1/demotions", Authority::ClientSession),
     ("GET", "/api/v1/risk/{kind}", Authority::ClientSession),
@@ -157,6 +163,7 @@ async fn every_route_refuses_whoever_lacks_its_authority() {
     // Nothing of all this has had an effect.
     assert!(stage.world.risks.changes.lock().unwrap().is_empty());
     assert!(stage.world.demotions.restored.lock().unwrap().is_empty());
+    assert!(stage.world.exclusions.said.lock().unwrap().is_empty());
     assert!(stage.world.policies.said().is_empty());
     let incidents = signed_in.json("/api/v1/incidents").await;
     assert_eq!(incidents["incidents"][0]["state"], "open");
@@ -206,7 +213,7 @@ async fn pages_have_no_inline_script_or_style_and_nothing_from_elsewhere() {
         portcullis_core::policy::ChallengeOutcome::Denied,
     ))));
     let signed_in = stage.signed_in().await;
-    for path in ["/challenge", "/activity", "/policy", "/policy/edit", "/policy/revisions/2"] {
+    for path in ["/challenge", "/activity", "/policy", "/policy/edit", "/policy/revisions/2", "/exclusions"] {
         let page = signed_in.text(path).await;
         for forbidden in ["<style", " style=", "onclick", "onload", "javascript:", "http://", "https://", "//cdn"] {
             assert!(!page.contains(forbidden), "{path} contains {forbidden}");

@@ -3,6 +3,7 @@
 
 mod demotions;
 mod desk;
+mod exclusions;
 mod policies;
 mod risks;
 pub mod sample;
@@ -21,6 +22,7 @@ pub use demotions::FakeDemotions;
 pub use desk::FakeDesk;
 #[allow(unused_imports, reason = "the preview does not look at what pages say")]
 pub use desk::Said;
+pub use exclusions::FakeExclusions;
 pub use policies::FakePolicies;
 pub use risks::FakeRisks;
 pub use store::FakeStore;
@@ -67,6 +69,7 @@ pub struct World {
     pub store: Arc<FakeStore>,
     pub risks: Arc<FakeRisks>,
     pub demotions: Arc<FakeDemotions>,
+    pub exclusions: Arc<FakeExclusions>,
     pub policies: Arc<FakePolicies>,
     pub clock: Arc<FakeClock>,
     pub ids: Arc<FakeIds>,
@@ -82,6 +85,7 @@ impl World {
             store: Arc::default(),
             risks: Arc::default(),
             demotions: Arc::default(),
+            exclusions: Arc::default(),
             policies: Arc::default(),
             clock: Arc::new(FakeClock(AtomicU64::new(BEGIN))),
             ids: Arc::default(),
@@ -101,6 +105,7 @@ impl World {
             settings: self.store.clone(),
             risks: self.risks.clone(),
             demotions: self.demotions.clone(),
+            exclusions: self.exclusions.clone(),
             policies: self.policies.clone(),
             clock: self.clock.clone(),
             ids: self.ids.clone(),

@@ -1,6 +1,7 @@
 //! Accesses, facts and rulings in the short form in which cases are written.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use rules::action::OUTCOMES;
 use rules::condition::Facts;
@@ -220,7 +221,21 @@ pub fn verdict(ruling: &Ruling) -> String {
 /// Effects in words.
 pub fn effects(ruling: &Ruling) -> Vec<String> {
     let shown = |effect: &Effect| match effect {
-        Effect::RaiseIncident(incident) => format!("{:?} incident: {}", incident.severity, incident.title),
+        Effect::RaiseIncident(incident) => {
+            let mut text = format!("{:?} incident: {}", incident.severity, incident.title);
+            for one in &incident.escalate {
+                let _ = write!(text, "; {:?}", one.severity);
+                for (number, word) in [(one.from_times, "times"), (one.after_seconds, "s")] {
+                    if number > 0 {
+                        let _ = write!(text, " from {number} {word}");
+                    }
+                }
+                if one.unless_taken {
+                    text.push_str(" unless taken");
+                }
+            }
+            text
+        }
         Effect::ResolveIncident => "resolve incident".to_owned(),
         Effect::Demote(Demotion { group, restore_after_seconds, from_times: 0 }) => {
             format!("demote {group}, back after {restore_after_seconds}")
