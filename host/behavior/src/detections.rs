@@ -4,19 +4,23 @@
 //! A detection looks at one access and at what was learned before it. It has no state of its own, waits for nothing and costs
 //! less than a microsecond. Valid users are to be left alone, so thresholds are such that an ordinary day gives none.
 
-use std::net::IpAddr;
-
 use ipnet::IpNet;
+use portcullis_core::Signal;
+use portcullis_core::escalation::{self, Escalation};
 use portcullis_core::gate::Notable;
 use portcullis_core::policy::Severity;
-use portcullis_core::{Signal, dn};
 use serde::Deserialize;
 
 use crate::Settings;
 use crate::profile::{AccountProfile, ApplicationProfile, EndpointProfile};
 use crate::seen::Seen;
 
+mod exclusion;
 pub mod severity;
+
+pub use exclusion::Exclusion;
+use exclusion::is_wanted;
+pub(crate) use exclusion::names_account;
 
 /// What belongs together, for exclusions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,51 +107,6 @@ impl Scene<'_> {
     }
 }
 
-/// Exclusion of accounts and networks from some detections.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Exclusion {
-    /// Names of detections and of groups; `*` for all.
-    pub detections: Vec<String>,
-    /// Logins or DNs; empty for any.
-    #[serde(default)]
-    pub accounts: Vec<String>,
-    /// Networks; empty for any.
-    #[serde(default)]
-    pub networks: Vec<IpNet>,
-    /// Why, for whoever reads it.
-    #[serde(default)]
-    pub reason: String,
-}
-
-impl Exclusion {
-    fn covers(&self, about: &About, seen: &Seen<'_>) -> bool {
-        let is_meant = |name: &String| name == "*" || name == about.name || name == about.group.as_str();
-        self.detections.iter().any(is_meant)
-            && (self.accounts.is_empty() || names_account(&self.accounts, seen))
-            && (self.networks.is_empty() || holds(&self.networks, seen.address))
-    }
-}
-
-/// One of the names is the account's login, DN or id, or what was typed.
-pub(crate) fn names_account(names: &[String], seen: &Seen<'_>) -> bool {
-    let own = seen.account.map(|account| (account.login.as_str(), account.id.as_str(), account.dn.as_deref()));
-    names.iter().any(|name| {
-        if name.contains('=') {
-            own.and_then(|(.., dn)| dn)
-                .into_iter()
-                .chain(seen.entry.filter(|_| seen.is_login()))
-                .any(|dn| dn.eq_ignore_ascii_case(name) || dn::is_same(dn, name))
-        } else {
-            own.is_some_and(|(login, id, _)| login.eq_ignore_ascii_case(name) || id == name)
-        }
-    })
-}
-
-fn holds(networks: &[IpNet], address: Option<IpAddr>) -> bool {
-    address.is_some_and(|address| networks.iter().any(|network| network.contains(&address)))
-}
-
 /// What is common to the settings of all detections.
 pub(crate) trait Common {
     fn enabled(&self) -> bool;
@@ -155,6 +114,7 @@ pub(crate) trait Common {
     fn except_accounts(&self) -> &[String];
     fn except_networks(&self) -> &[IpNet];
     fn incident(&self) -> severity::Incident;
+    fn escalate(&self) -> &[Escalation];
     /// Names of settings that are zero, with which the signal would be given always or never.
     fn zeroes(&self) -> Vec<String>;
 }
@@ -192,6 +152,8 @@ macro_rules! settings {
             pub except_networks: Vec<ipnet::IpNet>,
             /// Whether the signal opens an incident.
             pub incident: $crate::detections::severity::Incident,
+            /// When that becomes more severe by itself.
+            pub escalate: Vec<portcullis_core::escalation::Escalation>,
             $($(#[$doc])* pub $field: $type,)*
         }
 
@@ -203,6 +165,7 @@ macro_rules! settings {
                     except_accounts: Vec::new(),
                     except_networks: Vec::new(),
                     incident: $crate::detections::severity::usual($about.name),
+                    escalate: Vec::new(),
                     $($field: $value,)*
                 }
             }
@@ -223,6 +186,9 @@ macro_rules! settings {
             }
             fn incident(&self) -> $crate::detections::severity::Incident {
                 self.incident
+            }
+            fn escalate(&self) -> &[portcullis_core::escalation::Escalation] {
+                &self.escalate
             }
             fn zeroes(&self) -> Vec<String> {
                 #[allow(unused_mut, reason = "some detections have no settings of their own")]
@@ -257,7 +223,7 @@ macro_rules! catalogue {
         /// Takes out, of what is said of the endpoint, what the administrator does not want to be told.
         pub(crate) fn keep_wanted(seen: &Seen<'_>, settings: &Settings, signals: &mut Vec<Signal>) {
             $(if let Some(place) = signals.iter().position(|signal| signal.name == crate::$given::ABOUT.name)
-                && !is_wanted(&crate::$given::ABOUT, &settings.detections.$given, seen, &settings.exclusions)
+                && !is_wanted(&crate::$given::ABOUT, &settings.detections.$given, seen, settings)
             {
                 signals.remove(place);
             })*
@@ -270,7 +236,7 @@ macro_rules! catalogue {
                 let own = &settings.detections.$found;
                 if own.enabled
                     && let Some(reason) = $found::look(scene, own)
-                    && is_wanted(&$found::ABOUT, own, scene.seen, &settings.exclusions)
+                    && is_wanted(&$found::ABOUT, own, scene.seen, settings)
                 {
                     let name = $found::ABOUT.name.to_owned();
                     signals.push(Signal { name, score: Common::score(own), reason });
@@ -291,11 +257,21 @@ macro_rules! catalogue {
             /// How severe an incident the signal of this name opens; none where it opens none.
             #[must_use]
             pub fn incident(&self, name: &str) -> Option<Severity> {
+                self.common(name)?.incident().severity()
+            }
+
+            /// When that becomes more severe by itself.
+            #[must_use]
+            pub fn escalations(&self, name: &str) -> &[Escalation] {
+                self.common(name).map_or(&[], Common::escalate)
+            }
+
+            fn common(&self, name: &str) -> Option<&dyn Common> {
                 $(if name == crate::$given::ABOUT.name {
-                    return Common::incident(&self.$given).severity();
+                    return Some(&self.$given);
                 })*
                 $(if name == $found::ABOUT.name {
-                    return Common::incident(&self.$found).severity();
+                    return Some(&self.$found);
                 })*
                 None
             }
@@ -315,16 +291,21 @@ catalogue! {
     }
 }
 
-fn is_wanted(about: &About, own: &impl Common, seen: &Seen<'_>, exclusions: &[Exclusion]) -> bool {
-    own.enabled()
-        && !names_account(own.except_accounts(), seen)
-        && !holds(own.except_networks(), seen.address)
-        && !exclusions.iter().any(|exclusion| exclusion.covers(about, seen))
-}
-
 fn complain(name: &'static str, own: &impl Common, problems: &mut Vec<(&'static str, String, String)>) {
     if own.score() == 0 && name != crate::shared_endpoint::NAME {
         problems.push((name, "score".to_owned(), "is 0: set enabled = false to be told nothing".to_owned()));
+    }
+    match own.incident().severity() {
+        Some(severity) => {
+            for (place, problem) in escalation::problems(own.escalate(), severity) {
+                problems.push((name, "escalate".to_owned(), format!("entry {} {problem}", place + 1)));
+            }
+        }
+        None if own.escalate().is_empty() => {}
+        None => {
+            let text = "has no incident that could become more severe: set `incident` as well";
+            problems.push((name, "escalate".to_owned(), text.to_owned()));
+        }
     }
     for zero in own.zeroes() {
         problems.push((name, zero, "is 0: set enabled = false to be told nothing".to_owned()));
@@ -394,6 +375,22 @@ mod tests {
         let problems = read.problems();
         let places: Vec<_> = problems.iter().map(|(name, setting, _)| (*name, setting.as_str())).collect();
         assert_eq!(places, [("brute-force", "guesses"), ("honeytoken", "score")]);
+        let read: Detections = toml::from_str(
+            "unusual-hour.escalate = [{ from-times = 3, severity = \"high\" }]
+             honeytoken.escalate = [{ after-seconds = 60, severity = \"critical\" }]
+             brute-force.escalate = [{ from-times = 3, severity = \"high\" }, { severity = \"critical\" }]",
+        )
+        .unwrap();
+        let problems = read.problems();
+        let places: Vec<_> =
+            problems.iter().map(|(name, setting, text)| (*name, setting.as_str(), text.as_str())).collect();
+        assert_eq!(places.len(), 3, "{places:?}");
+        assert!(places.iter().all(|(_, setting, _)| *setting == "escalate"));
+        let of = |wanted: &str| places.iter().find(|(name, ..)| *name == wanted).unwrap().2;
+        assert!(of("unusual-hour").contains("set `incident` as well"));
+        assert!(of("honeytoken").contains("not more severe"));
+        assert!(of("brute-force").starts_with("entry 2 needs"));
+        assert_eq!((read.escalations("brute-force").len(), read.escalations("password-spray").len()), (2, 0));
         let wrong = toml::from_str::<Detections>("brute-force = { gueses = 3 }").unwrap_err().to_string();
         assert!(wrong.contains("unknown field `gueses`") && wrong.contains("`guesses`"), "{wrong}");
     }

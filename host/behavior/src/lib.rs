@@ -25,6 +25,7 @@ pub mod unusual_endpoint;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use portcullis_core::exclusion::Scope;
 use portcullis_core::learned::{AccountHistory, EndpointHistory};
 use portcullis_core::{Signal, Timestamp};
 
@@ -43,8 +44,10 @@ pub struct Settings {
     pub risk_half_life: Duration,
     /// What is looked for.
     pub detections: detections::Detections,
-    /// For whom it is not.
+    /// For whom it is not, as the configuration has it.
     pub exclusions: Vec<detections::Exclusion>,
+    /// The same, as people have said while it runs.
+    pub made: Vec<Scope>,
 }
 
 impl Default for Settings {
@@ -59,6 +62,7 @@ impl Default for Settings {
             risk_half_life: Duration::from_secs(86_400),
             detections: detections::Detections::default(),
             exclusions: Vec::new(),
+            made: Vec::new(),
         }
     }
 }

@@ -21,6 +21,7 @@ use portcullis_behavior::memory::{Memory, Room, summary_seen};
 use portcullis_behavior::seen::{Place, Seen};
 use portcullis_behavior::{Settings, shared_endpoint};
 use portcullis_core::event::{AccessEvent, Decision, RecordedChallenge};
+use portcullis_core::exclusion::Scope;
 use portcullis_core::gate::{PasswordTag, Tried};
 use portcullis_core::policy::ChallengeOutcome;
 use portcullis_core::summary::{Machine, SessionSummary, Tally};
@@ -43,6 +44,9 @@ struct Case {
     settings: toml::Table,
     #[serde(default)]
     exclusion: Vec<Exclusion>,
+    /// Made by people.
+    #[serde(default)]
+    made: Vec<Scope>,
     /// Days and accesses of learning; a week and twenty where there are none.
     learning: Option<(u64, u64)>,
     step: Vec<Step>,
@@ -262,6 +266,7 @@ fn play(detection: &str, case: &Case) -> Vec<String> {
         learning_accesses: accesses,
         detections,
         exclusions: case.exclusion.clone(),
+        made: case.made.clone(),
         ..Settings::default()
     };
     let memory = Memory::new(Room::default());

@@ -1,9 +1,11 @@
 //! What an analyst has to know.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::escalation::Escalation;
 use crate::policy::Severity;
 use crate::{AccountId, EventId, IncidentId, PolicyName, Timestamp};
 
@@ -95,13 +97,15 @@ pub enum IncidentStep {
     Opened,
     /// More of the same was added to it.
     Raised,
+    /// It has become more severe by itself: it was raised often enough, or nobody has resolved it for long enough.
+    Escalated,
     /// A person took it.
     Taken,
     /// A person gave it back.
     Released,
     /// It was resolved.
     Resolved,
-    /// A person opened it again.
+    /// It was opened again.
     Reopened,
     /// A person wrote something down.
     Noted,
@@ -116,7 +120,7 @@ pub struct IncidentEntry {
     pub step: IncidentStep,
     /// The person who did it; none for a policy or a detection.
     pub person: Option<String>,
-    /// The title that it was raised with, the verdict, or what the person wrote.
+    /// The title that it was raised with, what has made it more severe, the verdict, or what the person wrote.
     pub text: String,
     /// The event behind it.
     pub event: EventId,
@@ -142,7 +146,9 @@ pub struct Incident {
     pub login: String,
     /// What raised it.
     pub source: IncidentSource,
-    /// The highest severity it was raised with.
+    /// From where, by the latest event that told.
+    pub address: Option<IpAddr>,
+    /// The highest severity it was raised with, or has been escalated to.
     pub severity: Severity,
     /// What happened, by the latest event.
     pub title: String,
@@ -164,6 +170,8 @@ pub struct Incident {
     pub verdict: Option<IncidentVerdict>,
     /// The person who works on it.
     pub assignee: Option<String>,
+    /// When it becomes more severe unless it is resolved before.
+    pub escalates_at: Option<Timestamp>,
 }
 
 /// What an event does to incidents; stored together with the event.
@@ -184,6 +192,8 @@ pub enum IncidentChange {
         severity: Severity,
         /// What happened.
         title: String,
+        /// When it becomes more severe by itself; added to what the open one has.
+        escalate: Vec<Escalation>,
     },
     /// Resolve the one that is open, if any.
     Resolve {

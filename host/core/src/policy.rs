@@ -1,7 +1,10 @@
 //! What policies say, and what they are told.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
+use crate::escalation::Escalation;
 use crate::{ConnectorName, OperationKind, Timestamp};
 
 /// Whether a policy's word counts.
@@ -106,6 +109,17 @@ pub enum Severity {
     Critical,
 }
 
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        })
+    }
+}
+
 /// What follows from a ruling besides the verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -116,6 +130,9 @@ pub enum Effect {
         severity: Severity,
         /// What happened, in a few words.
         title: String,
+        /// When it becomes more severe by itself.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        escalate: Vec<Escalation>,
     },
     /// Resolve the open incident of the account and the policy; the access is the proof.
     ResolveIncident,

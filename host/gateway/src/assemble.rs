@@ -94,6 +94,7 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
         profiles: store.clone(),
         challenges: store.clone(),
         demotions: store.clone(),
+        exclusions: store.clone(),
         clock: Arc::new(System),
         ids: Arc::new(System),
     };
@@ -115,6 +116,7 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
         incidents: store.clone(),
         demotions: store.clone(),
         fences: Arc::new(FenceBook::new(store.as_ref().clone(), Arc::clone(&book), config)),
+        exclusions: guard.clone(),
         settings: store,
         risks: guard.clone(),
         policies: book.clone(),
@@ -394,6 +396,7 @@ pub(crate) fn behavior_settings(config: &Config) -> behavior::Settings {
         risk_half_life: Duration::from_secs(u64::from(config.behavior.risk_half_life_hours) * 3_600),
         detections,
         exclusions: config.exclusions.clone(),
+        made: Vec::new(),
     }
 }
 

@@ -10,6 +10,7 @@ mod config;
 mod demotions;
 mod events;
 mod fences;
+mod exclusions;
 mod manager;
 mod metrics;
 mod notify;

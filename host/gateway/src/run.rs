@@ -62,6 +62,7 @@ async fn serve(path: &Path, loaded: Loaded, inherited: Inherited) -> Result<Exit
     gateway.guard.recover_profiles().await?;
     // What takes longer is learned while it serves.
     gateway.guard.learn_imported(Some(LEARN_FIRST)).await?;
+    gateway.guard.load_exclusions().await?;
 
     let shutdown = CancellationToken::new();
     let mut end = EndSignals::new()?;
@@ -80,6 +81,10 @@ async fn serve(path: &Path, loaded: Loaded, inherited: Inherited) -> Result<Exit
     let mut demotions = JoinSet::new();
     let no_more_demotions = CancellationToken::new();
     demotions.spawn(Arc::clone(&gateway.guard).look_after_demotions(gateway.groups.take(), no_more_demotions.clone()));
+    let mut incidents = JoinSet::new();
+    let no_more_incidents = CancellationToken::new();
+    let escalations = Arc::new(store.clone());
+    incidents.spawn(Arc::clone(&gateway.guard).look_after_incidents(escalations, no_more_incidents.clone()));
     let mut clouds = JoinSet::new();
     let no_more_events = CancellationToken::new();
     clouds.spawn(Arc::clone(&gateway.cloud).run(no_more_events.clone()));
@@ -109,12 +114,14 @@ async fn serve(path: &Path, loaded: Loaded, inherited: Inherited) -> Result<Exit
         _ = summaries.join_next() => { error!("summaries are not stored any more"); true }
         _ = profiles.join_next() => { error!("what is learned is not stored any more"); true }
         _ = demotions.join_next() => { error!("demotions are not carried out any more"); true }
+        _ = incidents.join_next() => { error!("incidents are not looked after any more"); true }
         _ = clouds.join_next() => { error!("cloud services, or imports, are not read any more"); true }
     };
     manager::stopping();
     shutdown.cancel();
     no_more_events.cancel();
     no_more_demotions.cancel();
+    no_more_incidents.cancel();
     reloading.abort();
     trying.abort();
     watching.abort();
@@ -130,6 +137,7 @@ async fn serve(path: &Path, loaded: Loaded, inherited: Inherited) -> Result<Exit
     while summaries.join_next().await.is_some() {}
     while clouds.join_next().await.is_some() {}
     while demotions.join_next().await.is_some() {}
+    while incidents.join_next().await.is_some() {}
     nothing_to_learn.cancel();
     while profiles.join_next().await.is_some() {}
     looking_after.abort();

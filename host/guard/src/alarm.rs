@@ -31,6 +31,11 @@ impl Alarms {
         noticed
     }
 
+    /// Everything is to be told again at once.
+    pub(crate) fn forget(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Whether it is time to tell it again.
     fn is_due(&self, whom: &AccountId, name: &str, now: Timestamp) -> bool {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -63,6 +68,8 @@ mod tests {
         assert!(alarms.is_due(&bob, "brute-force", Timestamp(59_999)));
         assert!(alarms.is_due(&alice, "brute-force", Timestamp(60_000)));
         assert!(!alarms.is_due(&alice, "brute-force", Timestamp(60_001)));
+        alarms.forget();
+        assert!(alarms.is_due(&alice, "brute-force", Timestamp(60_002)));
         for number in 0..2 * MOST {
             alarms.is_due(&AccountId::new(number.to_string()), "brute-force", Timestamp(70_000));
         }

@@ -286,13 +286,14 @@ impl<'a> Draft<'a> {
         let (account, login) = whose(event.access.account.as_ref(), address(&event.access));
         for effect in effects {
             match effect {
-                Effect::RaiseIncident { severity, title } => self.incidents.push(IncidentChange::Raise {
+                Effect::RaiseIncident { severity, title, escalate } => self.incidents.push(IncidentChange::Raise {
                     new_id: self.guard.new_incident(),
                     account: account.clone(),
                     login: login.clone(),
                     source: entry.name.clone().into(),
                     severity: *severity,
                     title: title.clone(),
+                    escalate: escalate.clone(),
                 }),
                 Effect::ResolveIncident => self
                     .incidents
@@ -329,6 +330,7 @@ impl<'a> Draft<'a> {
             source: entry.name.clone().into(),
             severity: Severity::High,
             title: format!("Policy {} could not be evaluated: {problem}", entry.name),
+            escalate: Vec::new(),
         });
     }
 

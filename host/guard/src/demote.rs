@@ -318,6 +318,7 @@ impl Worker {
             source: demotion.wanted.policy.clone().into(),
             severity: Severity::High,
             title,
+            escalate: Vec::new(),
         });
         Record { event, learned: None, incidents: incidents.into_iter().collect() }
     }

@@ -12,8 +12,10 @@ mod demote;
 mod desk;
 mod doings;
 mod enrich;
+mod exclusions;
 mod gate;
 mod history;
+mod incidents;
 mod ledger;
 mod mind;
 mod noticed;
@@ -30,6 +32,7 @@ use std::time::Duration;
 use portcullis_behavior as behavior;
 use portcullis_core::demotion::DemotionStore;
 use portcullis_core::directory::Directory;
+use portcullis_core::exclusion::ExclusionStore;
 use portcullis_core::gate::Notable;
 use portcullis_core::plugin::{Authenticator, Policy};
 use portcullis_core::policy::{FailMode, Mode};
@@ -90,6 +93,8 @@ pub struct Rooms {
     pub challenges: Arc<dyn ChallengeStore>,
     /// Keeps demotions.
     pub demotions: Arc<dyn DemotionStore>,
+    /// Keeps exclusions that people make.
+    pub exclusions: Arc<dyn ExclusionStore>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Makes ids.
@@ -142,6 +147,9 @@ pub struct Guard {
     passwords: mind::Passwords,
     notable: Option<Notable>,
     alarms: alarm::Alarms,
+    heeded: exclusions::Heeded,
+    /// Held while exclusions are taken over.
+    exclusions_load: tokio::sync::Mutex<()>,
     /// Told when a demotion is wanted.
     demotions_wanted: Arc<Notify>,
 }
@@ -164,6 +172,8 @@ impl Guard {
             doings: doings::Doings::default(),
             started: rooms.clock.now(),
             rooms,
+            heeded: exclusions::Heeded::new(options.behavior.clone()),
+            exclusions_load: tokio::sync::Mutex::default(),
             options,
             mind: mind::Mind::default(),
             passwords,

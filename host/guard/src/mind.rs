@@ -139,7 +139,7 @@ impl Guard {
     }
 
     pub(crate) async fn look_at(&self, seen: &Seen<'_>, signals: Vec<Signal>) -> Result<Look, StoreError> {
-        let settings = &self.options.behavior;
+        let settings = &*self.heeded.settings();
         let missing = {
             let mut inner = self.mind.inner();
             let missing = inner.memory.missing(seen);

@@ -36,6 +36,7 @@ impl Guard {
                 source: IncidentSource::Detection(signal.name.clone()),
                 severity,
                 title: title.to_owned(),
+                escalate: self.options.behavior.detections.escalations(&signal.name).to_vec(),
             })
         };
         signals.iter().filter_map(raise).collect()
@@ -46,7 +47,16 @@ impl Guard {
 pub(crate) fn whose(account: Option<&Account>, address: Option<IpAddr>) -> (AccountId, String) {
     match (account, address) {
         (Some(account), _) => (account.id.clone(), account.login.clone()),
-        (None, Some(address)) => (AccountId::new(format!("address:{address}")), address.to_string()),
-        (None, None) => (AccountId::new("unknown"), "unknown".to_owned()),
+        (None, Some(address)) => (AccountId::new(format!("{MACHINE}{address}")), address.to_string()),
+        (None, None) => (AccountId::new(NOBODY), NOBODY.to_owned()),
     }
+}
+
+/// What stands in place of an account in incidents that are a machine's, with its address, or nobody's.
+const MACHINE: &str = "address:";
+const NOBODY: &str = "unknown";
+
+/// Whether what an incident is about is an account.
+pub(crate) fn is_account(id: &AccountId) -> bool {
+    !id.as_str().starts_with(MACHINE) && id.as_str() != NOBODY
 }

@@ -333,7 +333,7 @@ async fn incidents_are_raised_and_resolved_for_the_account() {
             }
             _ => {
                 let title = "Push denied".to_owned();
-                (Verdict::Block, Effect::RaiseIncident { severity: Severity::High, title })
+                (Verdict::Block, Effect::RaiseIncident { severity: Severity::High, title, escalate: Vec::new() })
             }
         };
         Ok(Ruling { verdict, reason: "r".to_owned(), effects: vec![effect] })
@@ -369,7 +369,7 @@ async fn a_read_is_an_event_only_where_somebody_has_something_to_say() {
         search.outcome = Outcome::Pending;
         search
     };
-    let incident = Effect::RaiseIncident { severity: Severity::Low, title: "seen".to_owned() };
+    let incident = Effect::RaiseIncident { severity: Severity::Low, title: "seen".to_owned(), escalate: Vec::new() };
     let remark = policy("remark", Mode::Enforce, FailMode::Closed, move |_, _| {
         Ok(Ruling { verdict: Verdict::Abstain, reason: String::new(), effects: vec![incident.clone()] })
     });

@@ -110,7 +110,7 @@ fn demote(group: &str, restore_after_seconds: u32, from_times: u32) -> Effect {
 }
 
 fn incident() -> Effect {
-    Effect::RaiseIncident { severity: Severity::High, title: "Refused".to_owned() }
+    Effect::RaiseIncident { severity: Severity::High, title: "Refused".to_owned(), escalate: Vec::new() }
 }
 
 impl Place {

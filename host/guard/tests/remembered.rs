@@ -196,7 +196,7 @@ async fn it_stays_ended_over_a_restart() {
 async fn an_incident_of_any_policy_ends_it() {
     // A search raises an incident, and an incident that is raised again counts again.
     let alarm = policy("alarm", Mode::Enforce, FailMode::Closed, |access, _| {
-        let effect = Effect::RaiseIncident { severity: Severity::Low, title: "odd".to_owned() };
+        let effect = Effect::RaiseIncident { severity: Severity::Low, title: "odd".to_owned(), escalate: Vec::new() };
         let effects = if matches!(access.operation, Operation::Search(_)) { vec![effect] } else { vec![] };
         Ok(Ruling { verdict: Verdict::Abstain, reason: "because".to_owned(), effects })
     });

@@ -1,6 +1,7 @@
 //! Incidents.
 
 use async_trait::async_trait;
+use portcullis_core::escalation::{DueEscalation, EscalationStore};
 use portcullis_core::event::Event;
 use portcullis_core::incident::{
     Incident, IncidentAction, IncidentChange, IncidentReport, IncidentSource, IncidentState, IncidentStep,
@@ -8,7 +9,7 @@ use portcullis_core::incident::{
 };
 use portcullis_core::policy::Severity;
 use portcullis_core::store::{IncidentStore, StoreError};
-use portcullis_core::{AccountId, EventId, IncidentId};
+use portcullis_core::{AccountId, EventId, IncidentId, Timestamp};
 use sqlx::sqlite::SqliteRow;
 use sqlx::types::Type;
 use sqlx::{Decode, Row as _, Sqlite, SqliteConnection};
@@ -22,13 +23,16 @@ use crate::numbers::{millis, timestamp};
 use crate::work::{Answer, Work};
 
 mod history;
+pub(crate) mod severity;
+
+use severity::Review;
 
 #[async_trait]
 impl IncidentStore for Store {
     async fn incidents(&self, limit: u32) -> Result<Vec<Incident>, StoreError> {
         let rows = sqlx::query(
-            "SELECT id, account, login, policy, severity, title, state, opened_at, changed_at, count, raised_by,
-                    resolved_by, resolved_by_person, verdict, assignee
+            "SELECT id, account, login, policy, address, severity, title, state, opened_at, changed_at, count, raised_by,
+                    resolved_by, resolved_by_person, verdict, assignee, escalates_at
              FROM incidents ORDER BY (state = 'resolved'), changed_at DESC, id DESC LIMIT ?1",
         )
         .bind(limit)
@@ -42,8 +46,8 @@ impl IncidentStore for Store {
         // Both in one transaction, so that they tell of the same moment.
         let mut reader = self.readers().begin().await.map_err(store_error)?;
         let row = sqlx::query(
-            "SELECT id, account, login, policy, severity, title, state, opened_at, changed_at, count, raised_by,
-                    resolved_by, resolved_by_person, verdict, assignee
+            "SELECT id, account, login, policy, address, severity, title, state, opened_at, changed_at, count, raised_by,
+                    resolved_by, resolved_by_person, verdict, assignee, escalates_at
              FROM incidents WHERE id = ?1",
         )
         .bind(id.0.as_bytes().as_slice())
@@ -68,6 +72,34 @@ impl IncidentStore for Store {
     }
 }
 
+#[async_trait]
+impl EscalationStore for Store {
+    async fn due_escalations(&self, now: Timestamp, limit: u32) -> Result<Vec<DueEscalation>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT id, account, login, policy, address, severity, title, state, opened_at, changed_at, count, raised_by,
+                    resolved_by, resolved_by_person, verdict, assignee, escalates_at, since, escalations
+             FROM incidents WHERE escalates_at <= ?1 AND state <> 'resolved' ORDER BY escalates_at LIMIT ?2",
+        )
+        .bind(millis(now))
+        .bind(limit)
+        .fetch_all(self.readers())
+        .await
+        .map_err(store_error)?;
+        let mut due = Vec::with_capacity(rows.len());
+        for row in &rows {
+            if let Some(escalation) = severity::standing(row)?.reached(now) {
+                due.push(DueEscalation { incident: incident(row)?, escalation });
+            }
+        }
+        Ok(due)
+    }
+
+    async fn escalate(&self, due: &DueEscalation, event: Event) -> Result<bool, StoreError> {
+        let (due, event) = (Box::new(due.clone()), Box::new(EventRow::of(&event)?));
+        Ok(self.queue(Work::Escalate { due, event })?.done().await? > 0)
+    }
+}
+
 /// Does what an event asks for. The event itself is `row`.
 pub(crate) async fn change(
     connection: &mut SqliteConnection,
@@ -75,38 +107,7 @@ pub(crate) async fn change(
     change: &IncidentChange,
 ) -> Result<(), Fault> {
     match change {
-        IncidentChange::Raise { new_id, account, login, source, severity, title } => {
-            // The unique index of unresolved incidents decides between a new one and more of the same.
-            let (id, count): (Vec<u8>, i64) = sqlx::query_as(
-                "INSERT INTO incidents (id, account, login, policy, severity, title, state, opened_at, changed_at,
-                                        count, raised_by)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'open', ?7, ?7, 1, ?8)
-                 ON CONFLICT (account, policy) WHERE state <> 'resolved' DO UPDATE SET
-                     severity = MAX(severity, excluded.severity),
-                     title = excluded.title,
-                     changed_at = MAX(changed_at, excluded.changed_at),
-                     count = count + 1,
-                     raised_by = excluded.raised_by
-                 RETURNING id, count",
-            )
-            .bind(new_id.0.as_bytes().as_slice())
-            .bind(account.as_str())
-            .bind(login.as_str())
-            .bind(source.to_string())
-            .bind(severity_number(*severity))
-            .bind(title.as_str())
-            .bind(row.at)
-            .bind(row.id.as_slice())
-            .fetch_one(&mut *connection)
-            .await?;
-            let step = if count == 1 { IncidentStep::Opened } else { IncidentStep::Raised };
-            history::add(connection, row, &id, step, None, title).await?;
-            // Whoever guesses passwords must not be able to make people be asked again: that takes a policy's word, or something
-            // that speaks of the account itself.
-            if matches!(source, IncidentSource::Policy(_)) || *severity >= Severity::High {
-                challenges::forget_for_incident(connection, account, row.at).await?;
-            }
-        }
+        IncidentChange::Raise { .. } => raise(connection, row, change).await?,
         IncidentChange::Resolve { account, source } => {
             let resolved: Option<Vec<u8>> = sqlx::query_scalar(
                 "UPDATE incidents
@@ -126,7 +127,8 @@ pub(crate) async fn change(
         IncidentChange::Distrust { account, since, why } => {
             let again: Vec<Vec<u8>> = sqlx::query_scalar(
                 "UPDATE incidents AS old
-                 SET state = 'open', changed_at = MAX(changed_at, ?3), assignee = NULL, resolved_by = NULL
+                 SET state = 'open', since = MAX(changed_at, ?3), changed_at = MAX(changed_at, ?3), assignee = NULL,
+                     resolved_by = NULL
                  WHERE account = ?1 AND state = 'resolved' AND resolved_by IS NOT NULL
                    AND EXISTS (SELECT 1 FROM incident_history AS entry
                                WHERE entry.incident = old.id AND entry.step = 'resolved' AND entry.at >= ?2)
@@ -142,8 +144,53 @@ pub(crate) async fn change(
             .await?;
             for id in again {
                 history::add(connection, row, &id, IncidentStep::Reopened, None, why).await?;
+                severity::review(connection, row, &id).await?;
             }
         }
+    }
+    Ok(())
+}
+
+/// Opens an incident, or adds to the one that is open.
+async fn raise(connection: &mut SqliteConnection, row: &EventRow, change: &IncidentChange) -> Result<(), Fault> {
+    let IncidentChange::Raise { new_id, account, login, source, severity, title, escalate } = change else {
+        return Ok(());
+    };
+    // The unique index of unresolved incidents decides between a new one and more of the same.
+    let (id, count, stored, waiting): (Vec<u8>, i64, i64, String) = sqlx::query_as(
+        "INSERT INTO incidents (id, account, login, policy, severity, title, state, opened_at, changed_at,
+                                count, raised_by, since, address)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'open', ?7, ?7, 1, ?8, ?9, ?10)
+         ON CONFLICT (account, policy) WHERE state <> 'resolved' DO UPDATE SET
+             title = excluded.title,
+             changed_at = MAX(changed_at, excluded.changed_at),
+             count = count + 1,
+             raised_by = excluded.raised_by,
+             address = COALESCE(excluded.address, address)
+         RETURNING id, count, severity, escalations",
+    )
+    .bind(new_id.0.as_bytes().as_slice())
+    .bind(account.as_str())
+    .bind(login.as_str())
+    .bind(source.to_string())
+    .bind(severity_number(*severity))
+    .bind(title.as_str())
+    .bind(row.at)
+    .bind(row.id.as_slice())
+    .bind(severity::begins_at(*new_id, row.at))
+    .bind(row.endpoint.as_deref())
+    .fetch_one(&mut *connection)
+    .await?;
+    let step = if count == 1 { IncidentStep::Opened } else { IncidentStep::Raised };
+    history::add(connection, row, &id, step, None, title).await?;
+    if severity::speaks_of(source, *severity) {
+        challenges::forget_for_incident(connection, account, row.at).await?;
+    }
+    let may_rise = severity_number(*severity) > stored || !escalate.is_empty() || waiting != "[]";
+    if may_rise && let Some(mut review) = Review::of(connection, &id).await? {
+        review.standing.rise(*severity);
+        review.standing.add(escalate);
+        review.store(connection, row).await?;
     }
     Ok(())
 }
@@ -185,8 +232,8 @@ pub(crate) async fn act(
             IncidentStep::Reopened,
             "",
             "UPDATE incidents AS old
-             SET state = 'open', changed_at = MAX(changed_at, ?2), assignee = NULL, verdict = NULL,
-                 resolved_by = NULL, resolved_by_person = NULL
+             SET state = 'open', since = MAX(changed_at, ?2), changed_at = MAX(changed_at, ?2), assignee = NULL,
+                 verdict = NULL, resolved_by = NULL, resolved_by_person = NULL
              WHERE id = ?1 AND state = 'resolved'
                AND NOT EXISTS (SELECT 1 FROM incidents AS newer WHERE newer.account = old.account
                                AND newer.policy = old.policy AND newer.state <> 'resolved')",
@@ -201,19 +248,37 @@ pub(crate) async fn act(
     let done = sqlx::query(sql).bind(id).bind(row.at).bind(person).bind(verdict).execute(&mut *connection).await?;
     if done.rows_affected() > 0 {
         history::add(connection, row, id, step, Some(person), text).await?;
+        if !matches!(action, IncidentAction::Note(_)) {
+            severity::review(connection, row, id).await?;
+        }
     }
     Ok(Ok(done.rows_affected()))
 }
 
+/// Writes something down that a person has said with what else he did.
+pub(crate) async fn note(
+    connection: &mut SqliteConnection,
+    row: &EventRow,
+    id: IncidentId,
+    person: &str,
+    text: &str,
+) -> Result<(), Fault> {
+    history::add(connection, row, id.0.as_bytes(), IncidentStep::Noted, Some(person), text).await
+}
+
 fn incident(row: &SqliteRow) -> Result<Incident, StoreError> {
+    let state = state(column(row, "state")?)?;
+    let address: Option<&str> = column(row, "address")?;
+    let escalates_at: Option<i64> = column(row, "escalates_at")?;
     Ok(Incident {
         id: IncidentId(uuid(column(row, "id")?)?),
         account: AccountId::new(column::<String>(row, "account")?),
         login: column(row, "login")?,
         source: IncidentSource::from(column::<String>(row, "policy")?),
+        address: address.map(|text| text.parse()).transpose().map_err(|e| damaged("the address of an incident", e))?,
         severity: severity(column(row, "severity")?)?,
         title: column(row, "title")?,
-        state: state(column(row, "state")?)?,
+        state,
         opened_at: timestamp(column(row, "opened_at")?),
         changed_at: timestamp(column(row, "changed_at")?),
         count: u32::try_from(column::<i64>(row, "count")?).unwrap_or(u32::MAX),
@@ -222,6 +287,7 @@ fn incident(row: &SqliteRow) -> Result<Incident, StoreError> {
         resolved_by_person: column(row, "resolved_by_person")?,
         verdict: column::<Option<&str>>(row, "verdict")?.map(verdict).transpose()?,
         assignee: column(row, "assignee")?,
+        escalates_at: escalates_at.filter(|_| state != IncidentState::Resolved).map(timestamp),
     })
 }
 

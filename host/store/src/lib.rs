@@ -38,6 +38,7 @@ mod cloud_accounts;
 mod demotions;
 mod direct;
 mod events;
+mod exclusions;
 mod fault;
 mod history;
 mod incidents;

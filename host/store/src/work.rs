@@ -4,6 +4,8 @@ use portcullis_core::ConnectorName;
 use portcullis_core::challenge::{ChallengeRecord, Forget};
 use portcullis_core::cloud::{CloudOverride, CloudTwin, FollowUp, SourceState};
 use portcullis_core::demotion::WantedDemotion;
+use portcullis_core::escalation::DueEscalation;
+use portcullis_core::exclusion::NewExclusion;
 use portcullis_core::incident::{IncidentAction, IncidentChange};
 use portcullis_core::learned::Observation;
 use portcullis_core::profile::DecidedKind;
@@ -16,7 +18,7 @@ use crate::batch::Batch;
 use crate::events::EventRow;
 use crate::fault::Fault;
 use crate::{
-    challenges, cloud_accounts, demotions, history, incidents, open, plugin_state, policies, profiles, settings,
+    challenges, cloud_accounts, demotions, exclusions, history, incidents, open, plugin_state, policies, profiles, settings,
     sources,
 };
 
@@ -24,6 +26,9 @@ use crate::{
 pub(crate) enum Work {
     Append(Box<Entry>),
     ActOnIncident { id: IncidentId, action: IncidentAction, person: String, event: Box<EventRow> },
+    Escalate { due: Box<DueEscalation>, event: Box<EventRow> },
+    Exclude { incident: IncidentId, new: Box<NewExclusion>, person: String, event: Box<EventRow> },
+    UndoExclusion { number: u64, person: String, event: Box<EventRow> },
     PutChallenge(Box<ChallengeRecord>),
     CancelOpenChallenges(Timestamp),
     Forget(Forget),
@@ -109,6 +114,16 @@ impl Work {
                     batch.append(event);
                 }
                 return Ok(done);
+            }
+            Self::Escalate { due, event } => {
+                told(incidents::severity::escalate(connection, event, due).await?, batch, event)
+            }
+            Self::Exclude { incident, new, person, event } => {
+                let done = exclusions::exclude(connection, event, *incident, new, person).await?;
+                return Ok(done.map(|rows| told(rows, batch, event)));
+            }
+            Self::UndoExclusion { number, person, event } => {
+                told(exclusions::undo(connection, *number, person, event.at).await?, batch, event)
             }
             Self::PutChallenge(challenge) => challenges::put(connection, challenge).await?,
             Self::CancelOpenChallenges(at) => challenges::cancel_open(connection, *at).await?,

@@ -6,6 +6,7 @@ pub(crate) mod connectors;
 pub(crate) mod demotions;
 mod details;
 pub(crate) mod fences;
+pub(crate) mod exclusion;
 pub(crate) mod incident;
 pub(crate) mod policy;
 pub(crate) mod risk;

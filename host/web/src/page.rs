@@ -28,11 +28,12 @@ pub(crate) fn simple(status: StatusCode, title: &str, live: Option<Live>, body: 
 }
 
 /// The pages of the console, by their titles.
-const PAGES: [(&str, &str); 5] = [
+const PAGES: [(&str, &str); 6] = [
     ("Activity", "/activity"),
     ("Policy", "/policy"),
     ("Service accounts", "/service-accounts"),
     ("Demotions", "/demotions"),
+    ("Exclusions", "/exclusions"),
     ("Connectors", "/connectors"),
 ];
 

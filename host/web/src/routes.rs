@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Redirect};
 use axum::routing::{MethodRouter, get, post};
 
 use crate::app::App;
-use crate::console::{activity, api, connectors, demotions, fences, incident, policy, risk};
+use crate::console::{activity, api, connectors, demotions, exclusion, fences, incident, policy, risk};
 use crate::failure::Failure;
 use crate::{assets, challenge, headers, notify, session, sign_in};
 
@@ -97,6 +97,7 @@ fn table() -> Vec<(Route, MethodRouter<App>)> {
         write("/incidents/{id}/take", SessionForm, post(incident::take)),
         write("/incidents/{id}/release", SessionForm, post(incident::release)),
         write("/incidents/{id}/resolve", SessionForm, post(incident::resolve)),
+        write("/incidents/{id}/exclude", SessionForm, post(exclusion::exclude)),
         write("/incidents/{id}/reopen", SessionForm, post(incident::reopen)),
         write("/incidents/{id}/note", SessionForm, post(incident::note)),
         read("/policy", Session, get(policy::page)),
@@ -114,9 +115,14 @@ fn table() -> Vec<(Route, MethodRouter<App>)> {
         read("/service-accounts", Session, get(fences::page)),
         write("/service-accounts/kind", SessionForm, post(fences::kind)),
         write("/service-accounts/fence", SessionForm, post(fences::accept)),
+        read("/exclusions", Session, get(exclusion::page)),
+        write("/exclusions/{number}/undo", SessionForm, post(exclusion::undo)),
         read("/api/v1/events", ClientSession, get(api::events)),
         read("/api/v1/incidents", ClientSession, get(api::incidents)),
         read("/api/v1/incidents/{id}", ClientSession, get(incident::one)),
+        write("/api/v1/incidents/{id}/exclude", SessionForm, post(exclusion::exclude_by_program)),
+        read("/api/v1/exclusions", ClientSession, get(exclusion::all)),
+        write("/api/v1/exclusions/{number}/undo", SessionForm, post(exclusion::undo_by_program)),
         read("/api/v1/connectors", ClientSession, get(api::connectors)),
         read("/api/v1/demotions", ClientSession, get(demotions::all)),
         read("/api/v1/risk/{kind}", ClientSession, get(risk::riskiest)),

@@ -13,6 +13,7 @@ use portcullis_core::challenge::ChallengeDesk;
 use portcullis_core::cloud::SourceStatus;
 use portcullis_core::demotion::DemotionStore;
 use portcullis_core::fence::FenceDesk;
+use portcullis_core::exclusion::ExclusionDesk;
 use portcullis_core::policies::PolicyDesk;
 use portcullis_core::risk::RiskDesk;
 use portcullis_core::status::ConnectorStatus;
@@ -70,6 +71,8 @@ pub struct WebState {
     pub incidents: Arc<dyn IncidentStore>,
     /// Accounts that were taken out of groups.
     pub demotions: Arc<dyn DemotionStore>,
+    /// What people do not want to be told of detections.
+    pub exclusions: Arc<dyn ExclusionDesk>,
     /// Administrators and their sessions.
     pub settings: Arc<dyn SettingsStore>,
     /// Risks, and what accounts are.

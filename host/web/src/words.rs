@@ -156,8 +156,9 @@ pub(crate) fn verdict(verdict: &Verdict) -> String {
 
 pub(crate) fn effect(effect: &Effect) -> String {
     match effect {
-        Effect::RaiseIncident { severity: level, title } => {
-            format!("incident ({}): {title}", severity(*level).word.to_lowercase())
+        Effect::RaiseIncident { severity: level, title, escalate } => {
+            let rises = escalate.iter().map(|one| format!("; {} when it was {one}", one.severity));
+            format!("incident ({level}): {title}{}", rises.collect::<String>())
         }
         Effect::ResolveIncident => "resolves its incident".to_owned(),
         Effect::Demote { group, restore_after_seconds, from_times } => {

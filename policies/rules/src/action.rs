@@ -3,7 +3,7 @@
 use settings::{Node, Problems, Table};
 
 use crate::contract::exports::portcullis::gateway::policy::{
-    Challenge, ChallengeOutcome, Demotion, Effect, Incident, Notification, Severity,
+    Challenge, ChallengeOutcome, Demotion, Effect, Escalation, Incident, Notification, Severity,
 };
 
 /// Keys of an action.
@@ -12,7 +12,9 @@ pub const ACTION_KEYS: [&str; 8] =
 /// Keys of `challenge`.
 pub const CHALLENGE_KEYS: [&str; 4] = ["connector", "remember-seconds", "timeout-seconds", "on"];
 /// Keys of `incident`.
-pub const INCIDENT_KEYS: [&str; 2] = ["severity", "title"];
+pub const INCIDENT_KEYS: [&str; 3] = ["severity", "title", "escalate"];
+/// Keys of one of `escalate`.
+pub const ESCALATION_KEYS: [&str; 4] = ["from-times", "after-seconds", "unless-taken", "severity"];
 /// Keys of `demote`.
 pub const DEMOTE_KEYS: [&str; 3] = ["group", "restore-after-seconds", "from-times"];
 /// Keys of `notify`.
@@ -38,6 +40,8 @@ const SEVERITIES: [(&str, Severity); 4] =
 const DAY: u32 = 24 * 60 * 60;
 /// How often an incident has to be raised at most before something is done.
 const MOST_TIMES: u32 = 1_000;
+/// Escalations of one incident at most, as the contract has it.
+const MOST_ESCALATIONS: usize = 8;
 
 /// A verdict that ends an evaluation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,8 +126,10 @@ impl Action {
     /// What follows from an outcome that the settings do not name: a yes is a yes, and everything else a no. That somebody
     /// else has the password is what a refused or guessed second factor usually means.
     fn by_default(outcome: ChallengeOutcome) -> Self {
-        let incident =
-            |title: &str| vec![Effect::RaiseIncident(Incident { severity: Severity::High, title: title.to_owned() })];
+        let incident = |title: &str| {
+            let (severity, title) = (Severity::High, title.to_owned());
+            vec![Effect::RaiseIncident(Incident { severity, title, escalate: Vec::new() })]
+        };
         let (decision, effects) = match outcome {
             ChallengeOutcome::Approved => (Decision::Allow, vec![Effect::ResolveIncident]),
             ChallengeOutcome::Denied => (Decision::Block, incident("Second factor denied")),
@@ -204,7 +210,40 @@ fn incident(node: &Node<'_>, problems: &mut Problems) -> Option<Effect> {
     let table = node.table(&INCIDENT_KEYS, problems)?;
     let severity = table.require("severity", problems).and_then(|node| node.word(&SEVERITIES, problems));
     let title = table.require("title", problems).and_then(|node| node.text(problems));
-    Some(Effect::RaiseIncident(Incident { severity: severity?, title: title? }))
+    let escalate = match table.get("escalate") {
+        Some(node) => escalations(&node, severity, problems),
+        None => Some(Vec::new()),
+    };
+    Some(Effect::RaiseIncident(Incident { severity: severity?, title: title?, escalate: escalate? }))
+}
+
+/// When the incident, which begins with that severity, becomes more severe.
+fn escalations(node: &Node<'_>, begins: Option<Severity>, problems: &mut Problems) -> Option<Vec<Escalation>> {
+    let list = node.list(problems)?;
+    if list.len() > MOST_ESCALATIONS {
+        problems.add(node, format!("has {} entries, where {MOST_ESCALATIONS} are allowed", list.len()));
+        return None;
+    }
+    let read: Vec<_> = list.iter().map(|node| escalation(node, begins, problems)).collect();
+    read.into_iter().collect()
+}
+
+fn escalation(node: &Node<'_>, begins: Option<Severity>, problems: &mut Problems) -> Option<Escalation> {
+    let table = node.table(&ESCALATION_KEYS, problems)?;
+    let (times, time) = (table.get("from-times"), table.get("after-seconds"));
+    if times.is_none() && time.is_none() {
+        problems.add(node, "needs `from-times` or `after-seconds`; otherwise it would hold at once");
+    }
+    let from_times = times.map_or(Some(0), |node| node.number(&(2..=MOST_TIMES), problems));
+    let after_seconds = time.map_or(Some(0), |node| node.number(&(1..=365 * DAY), problems));
+    let unless_taken = table.get("unless-taken").map_or(Some(false), |node| node.boolean(problems));
+    let place = table.require("severity", problems)?;
+    let severity = place.word(&SEVERITIES, problems)?;
+    // The contract's words are in order, the least severe first.
+    if begins.is_some_and(|begins| severity as u8 <= begins as u8) {
+        problems.add(&place, "is not more severe than the incident, whose severity never goes down");
+    }
+    Some(Escalation { from_times: from_times?, after_seconds: after_seconds?, unless_taken: unless_taken?, severity })
 }
 
 fn demote(node: &Node<'_>, has_incident: bool, problems: &mut Problems) -> Option<Effect> {

@@ -345,16 +345,24 @@ fn the_stored_form_of_this_version_is_what_it_was() {
         }
         return;
     }
-    assert_eq!(hex(profiles.0.encode()), include_str!("stored/account-1.hex").trim());
-    assert_eq!(hex(profiles.1.encode()), include_str!("stored/endpoint-1.hex").trim());
-    assert_eq!(hex(profiles.2.encode()), include_str!("stored/application-1.hex").trim());
+    assert_eq!(hex(profiles.0.encode()), include_str!("stored/account-2.hex").trim());
+    assert_eq!(hex(profiles.1.encode()), include_str!("stored/endpoint-2.hex").trim());
+    assert_eq!(hex(profiles.2.encode()), include_str!("stored/application-2.hex").trim());
     let octets = |text: &str| -> Vec<u8> {
         let digits: Vec<_> = text.trim().bytes().map(|digit| (digit as char).to_digit(16).unwrap()).collect();
         digits.chunks(2).map(|pair| u8::try_from(pair[0] * 16 + pair[1]).unwrap()).collect()
     };
     profiles.0.tried = Default::default();
-    assert_eq!(AccountProfile::decode(&octets(include_str!("stored/account-1.hex"))), Some(profiles.0));
-    let mut later = octets(include_str!("stored/application-1.hex"));
+    for stored in [include_str!("stored/account-1.hex"), include_str!("stored/account-2.hex")] {
+        assert_eq!(AccountProfile::decode(&octets(stored)).as_ref(), Some(&profiles.0));
+    }
+    for stored in [include_str!("stored/endpoint-1.hex"), include_str!("stored/endpoint-2.hex")] {
+        assert_eq!(EndpointProfile::decode(&octets(stored)).as_ref(), Some(&profiles.1));
+    }
+    for stored in [include_str!("stored/application-1.hex"), include_str!("stored/application-2.hex")] {
+        assert_eq!(ApplicationProfile::decode(&octets(stored)).as_ref(), Some(&profiles.2));
+    }
+    let mut later = octets(include_str!("stored/application-2.hex"));
     later[0] = VERSION + 1;
     assert_eq!(ApplicationProfile::decode(&later), None, "of a version that nobody knows yet");
 }

@@ -1,5 +1,6 @@
 //! What policies are told, and what they say.
 
+use portcullis_core::escalation::{Escalation, MOST_ESCALATIONS};
 use portcullis_core::plugin::PluginFault;
 use portcullis_core::policy::{
     ChallengeOutcome, ChallengeRequest, ChallengeResult, Effect, Evidence, Ruling, Severity, Verdict,
@@ -143,15 +144,16 @@ pub(crate) fn ruling(ruling: said::Ruling) -> Result<Ruling, PluginFault> {
             said::Verdict::Block => Verdict::Block,
         },
         reason: printable(&ruling.reason, MAX_SENTENCE),
-        effects: ruling.effects.into_iter().map(effect).collect(),
+        effects: ruling.effects.into_iter().map(effect).collect::<Result<_, _>>()?,
     })
 }
 
-fn effect(effect: said::Effect) -> Effect {
-    match effect {
+fn effect(effect: said::Effect) -> Result<Effect, PluginFault> {
+    Ok(match effect {
         said::Effect::RaiseIncident(incident) => Effect::RaiseIncident {
             severity: severity(incident.severity),
             title: printable(&incident.title, MAX_SENTENCE),
+            escalate: escalations(incident.escalate)?,
         },
         said::Effect::ResolveIncident => Effect::ResolveIncident,
         said::Effect::Demote(demotion) => Effect::Demote {
@@ -163,7 +165,21 @@ fn effect(effect: said::Effect) -> Effect {
             Effect::Notify { channel: note.channel, text: printable(&note.text, MAX_NOTIFICATION) }
         }
         said::Effect::AddRisk(risk) => Effect::AddRisk(risk),
+    })
+}
+
+fn escalations(said: Vec<said::Escalation>) -> Result<Vec<Escalation>, PluginFault> {
+    if said.len() > MOST_ESCALATIONS {
+        let text = format!("{} escalations of an incident, where {MOST_ESCALATIONS} are allowed", said.len());
+        return Err(PluginFault::Limit(text));
     }
+    let escalation = |one: said::Escalation| Escalation {
+        from_times: one.from_times,
+        after_seconds: one.after_seconds,
+        unless_taken: one.unless_taken,
+        severity: severity(one.severity),
+    };
+    Ok(said.into_iter().map(escalation).collect())
 }
 
 fn severity(severity: said::Severity) -> Severity {

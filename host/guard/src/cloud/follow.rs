@@ -249,6 +249,7 @@ impl Cloud {
                 source: policy.clone().into(),
                 severity: Severity::High,
                 title: format!("{} could not be told to act against the account: {why}", open.source),
+                escalate: Vec::new(),
             });
         let record = self.note(action, detail, incidents.into_iter().collect());
         self.store.end_follow_up(open.number, record, None).await.map_err(Again::later)?;

@@ -333,7 +333,7 @@ async fn what_cannot_be_evaluated_is_counted_and_everybody_is_looked_up_once() {
                 verdict: Verdict::Block,
                 reason: "because".to_owned(),
                 effects: vec![
-                    Effect::RaiseIncident { severity: Severity::Low, title: "a".to_owned() },
+                    Effect::RaiseIncident { severity: Severity::Low, title: "a".to_owned(), escalate: Vec::new() },
                     Effect::ResolveIncident,
                 ],
             })

@@ -2,6 +2,7 @@
 
 mod codes;
 mod demotions;
+mod exclusions;
 mod profiles;
 
 use std::collections::{BTreeMap, HashMap};
@@ -44,6 +45,7 @@ pub struct World {
     /// Somebody else has alice's mail address.
     pub two_alices: AtomicBool,
     pub profiles: profiles::Profiles,
+    pub exclusions: Mutex<Vec<exclusion::Exclusion>>,
     ids: AtomicU64,
     epoch: Mutex<Option<tokio::time::Instant>>,
 }
@@ -387,6 +389,7 @@ fn scene_of_world(
         learned: world.clone(),
         challenges: world.clone(),
         demotions: world.clone(),
+        exclusions: world.clone(),
         profiles: world.clone(),
         clock: world.clone(),
         ids: world.clone(),

@@ -16,9 +16,10 @@ const MOST_RAISED: i64 = 200;
 /// Entries of an incident that a note is added to.
 const MOST: i64 = 1_000;
 
-const STEPS: [(IncidentStep, &str); 7] = [
+const STEPS: [(IncidentStep, &str); 8] = [
     (IncidentStep::Opened, "opened"),
     (IncidentStep::Raised, "raised"),
+    (IncidentStep::Escalated, "escalated"),
     (IncidentStep::Taken, "taken"),
     (IncidentStep::Released, "released"),
     (IncidentStep::Resolved, "resolved"),

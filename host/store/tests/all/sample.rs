@@ -86,7 +86,7 @@ pub fn access(number: u128, account: &str) -> Event {
             }),
             reason: "Privileged.".to_owned(),
             effects: vec![
-                Effect::RaiseIncident { severity: Severity::High, title: "Denied".to_owned() },
+                Effect::RaiseIncident { severity: Severity::High, title: "Denied".to_owned(), escalate: Vec::new() },
                 Effect::ResolveIncident,
                 Effect::AddRisk(20),
             ],
@@ -134,6 +134,7 @@ pub fn raise(new_id: u128, account: &str, severity: Severity, title: &str) -> In
         source: PolicyName::new("second-factor").into(),
         severity,
         title: title.to_owned(),
+        escalate: Vec::new(),
     }
 }
 

@@ -11,6 +11,7 @@ use portcullis_core::incident::{
 };
 use serde::Deserialize;
 
+use super::exclusion;
 use super::view::badge;
 use crate::app::App;
 use crate::failure::{ClientFailure, Failure};
@@ -24,7 +25,7 @@ const LONGEST_NOTE: usize = 4_000;
 
 type Id = Result<Path<String>, PathRejection>;
 
-fn read(id: Id) -> Result<IncidentId, Failure> {
+pub(super) fn read(id: Id) -> Result<IncidentId, Failure> {
     let Path(id) = id.map_err(|_| Failure::NotFound)?;
     id.parse().map_err(|_| Failure::NotFound)
 }
@@ -32,7 +33,7 @@ fn read(id: Id) -> Result<IncidentId, Failure> {
 /// `GET /incidents/{id}`.
 pub(crate) async fn page(State(app): State<App>, signed_in: SignedIn, id: Id) -> Result<Response, Failure> {
     let report = app.state.incidents.incident(read(id)?).await?.ok_or(Failure::NotFound)?;
-    Ok(page::console("Incident", &signed_in, &view(&report, &signed_in)))
+    Ok(page::console("Incident", &signed_in, &view(&app, &report, &signed_in, None)))
 }
 
 /// `GET /api/v1/incidents/{id}`: the incident and its history.
@@ -127,7 +128,13 @@ async fn act(app: &App, id: IncidentId, signed_in: &SignedIn, action: IncidentAc
     Ok(Redirect::to(&format!("/incidents/{id}")))
 }
 
-fn view(report: &IncidentReport, signed_in: &SignedIn) -> Markup {
+/// The page; `wrong` is a form for an exclusion that was refused, and why.
+pub(super) fn view(
+    app: &App,
+    report: &IncidentReport,
+    signed_in: &SignedIn,
+    wrong: Option<(&exclusion::Form, &str)>,
+) -> Markup {
     let incident = &report.incident;
     html! {
         div.title {
@@ -143,6 +150,7 @@ fn view(report: &IncidentReport, signed_in: &SignedIn) -> Markup {
             h2 { (incident.title) }
             (facts(incident))
             (actions(incident, signed_in))
+            (exclusion::offer(app, incident, signed_in, wrong))
         }
         section.life aria-labelledby="history-title" {
             h2 id="history-title" { "History" }
@@ -163,8 +171,12 @@ fn facts(incident: &Incident) -> Markup {
         dl.facts {
             div { dt { "Account" } dd { strong { (incident.login) } } }
             div { dt { "Source" } dd { (words::incident_source(&incident.source)) } }
+            @if let Some(address) = incident.address { div { dt { "From" } dd { code { (address) } } } }
             div { dt { "Opened" } dd { (time(incident.opened_at, Show::Full)) } }
             div { dt { "Last change" } dd { (time(incident.changed_at, Show::Full)) } }
+            @if let Some(at) = incident.escalates_at.filter(|_| incident.state != IncidentState::Resolved) {
+                div { dt { "More severe" } dd { (time(at, Show::Full)) ", unless it is resolved" } }
+            }
             div { dt { "Works on it" } dd {
                 @match &incident.assignee { Some(login) => (login), None => span.none { "nobody" } }
             } }
@@ -208,6 +220,7 @@ fn entry(entry: &IncidentEntry) -> Markup {
     let what = match entry.step {
         IncidentStep::Opened => "Opened",
         IncidentStep::Raised => "Raised again",
+        IncidentStep::Escalated => "More severe",
         IncidentStep::Taken => "Taken",
         IncidentStep::Released => "Given back",
         IncidentStep::Resolved => "Resolved",

@@ -9,6 +9,7 @@ mod challenge;
 mod codes;
 mod demotions;
 mod fences;
+mod exclusions;
 mod incidents;
 mod limits;
 mod notify;

@@ -33,6 +33,7 @@ const EXPECTED: [(&str, &str, Authority); 67] = [
     ("POST", "/incidents/{id}/take", Authority::SessionForm),
     ("POST", "/incidents/{id}/release", Authority::SessionForm),
     ("POST", "/incidents/{id}/resolve", Authority::SessionForm),
+    ("POST", "/incidents/{id}/exclude", Authority::SessionForm),
     ("POST", "/incidents/{id}/reopen", Authority::SessionForm),
     ("POST", "/incidents/{id}/note", Authority::SessionForm),
     ("GET", "/policy", Authority::Session),
@@ -50,9 +51,14 @@ const EXPECTED: [(&str, &str, Authority); 67] = [
     ("GET", "/service-accounts", Authority::Session),
     ("POST", "/service-accounts/kind", Authority::SessionForm),
     ("POST", "/service-accounts/fence", Authority::SessionForm),
+    ("GET", "/exclusions", Authority::Session),
+    ("POST", "/exclusions/{number}/undo", Authority::SessionForm),
     ("GET", "/api/v1/events", Authority::ClientSession),
     ("GET", "/api/v1/incidents", Authority::ClientSession),
     ("GET", "/api/v1/incidents/{id}", Authority::ClientSession),
+    ("POST", "/api/v1/incidents/{id}/exclude", Authority::SessionForm),
+    ("GET", "/api/v1/exclusions", Authority::ClientSession),
+    ("POST", "/api/v1/exclusions/{number}/undo", Authority::SessionForm),
     ("GET", "/api/v1/connectors", Authority::ClientSession),
     ("GET", "/api/v1/demotions", Authority::ClientSession),
     ("GET", "/api/v1/risk/{kind}", Authority::ClientSession),
@@ -163,6 +169,7 @@ async fn every_route_refuses_whoever_lacks_its_authority() {
     // Nothing of all this has had an effect.
     assert!(stage.world.risks.changes.lock().unwrap().is_empty());
     assert!(stage.world.demotions.restored.lock().unwrap().is_empty());
+    assert!(stage.world.exclusions.said.lock().unwrap().is_empty());
     assert!(stage.world.policies.said().is_empty());
     assert!(stage.world.fences.accepted.lock().unwrap().is_empty());
     let incidents = signed_in.json("/api/v1/incidents").await;
@@ -213,7 +220,15 @@ async fn pages_have_no_inline_script_or_style_and_nothing_from_elsewhere() {
         portcullis_core::policy::ChallengeOutcome::Denied,
     ))));
     let signed_in = stage.signed_in().await;
-    for path in ["/challenge", "/activity", "/policy", "/policy/edit", "/policy/revisions/2", "/service-accounts"] {
+    for path in [
+        "/challenge",
+        "/activity",
+        "/policy",
+        "/policy/edit",
+        "/policy/revisions/2",
+        "/service-accounts",
+        "/exclusions",
+    ] {
         let page = signed_in.text(path).await;
         for forbidden in ["<style", " style=", "onclick", "onload", "javascript:", "http://", "https://", "//cdn"] {
             assert!(!page.contains(forbidden), "{path} contains {forbidden}");

@@ -4,6 +4,7 @@
 mod demotions;
 mod desk;
 mod fences;
+mod exclusions;
 mod policies;
 mod risks;
 pub mod sample;
@@ -23,6 +24,7 @@ pub use desk::FakeDesk;
 #[allow(unused_imports, reason = "the preview does not look at what pages say")]
 pub use desk::Said;
 pub use fences::FakeFences;
+pub use exclusions::FakeExclusions;
 pub use policies::FakePolicies;
 pub use risks::FakeRisks;
 pub use store::FakeStore;
@@ -69,6 +71,7 @@ pub struct World {
     pub store: Arc<FakeStore>,
     pub risks: Arc<FakeRisks>,
     pub demotions: Arc<FakeDemotions>,
+    pub exclusions: Arc<FakeExclusions>,
     pub policies: Arc<FakePolicies>,
     pub fences: Arc<FakeFences>,
     pub clock: Arc<FakeClock>,
@@ -85,6 +88,7 @@ impl World {
             store: Arc::default(),
             risks: Arc::default(),
             demotions: Arc::default(),
+            exclusions: Arc::default(),
             policies: Arc::default(),
             fences: Arc::default(),
             clock: Arc::new(FakeClock(AtomicU64::new(BEGIN))),
@@ -105,6 +109,7 @@ impl World {
             settings: self.store.clone(),
             risks: self.risks.clone(),
             demotions: self.demotions.clone(),
+            exclusions: self.exclusions.clone(),
             policies: self.policies.clone(),
             fences: self.fences.clone(),
             clock: self.clock.clone(),

@@ -139,7 +139,11 @@ pub fn challenged(number: u64, login: &str, at: Timestamp, outcome: ChallengeOut
     let (verdict, reason, effects) = if approved {
         (Verdict::Allow, "A person on an unusual machine: approved on the phone.", vec![Effect::ResolveIncident])
     } else {
-        let effect = Effect::RaiseIncident { severity: Severity::High, title: "Second factor denied".to_owned() };
+        let effect = Effect::RaiseIncident {
+            severity: Severity::High,
+            title: "Second factor denied".to_owned(),
+            escalate: Vec::new(),
+        };
         (Verdict::Block, "A person on an unusual machine: the second factor was denied.", vec![effect])
     };
     let mut event = allowed(number, login, at);
@@ -222,6 +226,7 @@ pub fn incident(number: u64, login: &str, severity: Severity, title: &str, at: T
         account: AccountId::new(format!("id-{login}")),
         login: login.to_owned(),
         source: PolicyName::new("unusual-endpoint").into(),
+        address: Some("10.1.9.3".parse().unwrap()),
         severity,
         title: title.to_owned(),
         state: IncidentState::Open,
@@ -233,5 +238,6 @@ pub fn incident(number: u64, login: &str, severity: Severity, title: &str, at: T
         resolved_by_person: None,
         verdict: None,
         assignee: None,
+        escalates_at: None,
     }
 }

@@ -48,6 +48,11 @@ fn every_mistake_is_told_with_its_place() {
     assert_eq!(places, expected, "{found:#?}");
 }
 
+/// A medium incident with these escalations.
+fn incident(escalate: &str) -> String {
+    format!(r#""then":{{"verdict":"block","incident":{{"severity":"medium","title":"t","escalate":[{escalate}]}}}}"#)
+}
+
 #[test]
 fn advice_says_what_would_be_right() {
     for (members, advice) in [
@@ -68,6 +73,14 @@ fn advice_says_what_would_be_right() {
         (r#""then":{"verdict":"allow","notify":{"channel":"soc"}}"#, "`text` is missing"),
         (r#""then":{"verdict":"allow","demote":{"restore-after-seconds":5}}"#, "`group` is missing"),
         (r#""then":{"verdict":"block","demote":{"group":"g","from-times":2}}"#, "there is no `incident`"),
+        (incident(r#"{"severity":"high"}"#).as_str(), "needs `from-times` or `after-seconds`"),
+        (incident(r#"{"from-times":3,"severity":"medium"}"#).as_str(), "not more severe than the incident"),
+        (incident(r#"{"from-times":1,"severity":"high"}"#).as_str(), "from 2 to 1000"),
+        (incident(r#"{"after-seconds":0,"severity":"high"}"#).as_str(), "from 1 to 31536000"),
+        (incident(r#"{"after-seconds":60,"unless-taken":"yes","severity":"high"}"#).as_str(), "true or false"),
+        (incident(r#"{"after-second":60,"from-times":2,"severity":"high"}"#).as_str(), "did you mean `after-seconds`"),
+        (incident(r#"{"from-times":3}"#).as_str(), "`severity` is missing"),
+        (incident(&[r#"{"from-times":3,"severity":"high"}"#; 9].join(",")).as_str(), "9 entries, where 8 are allowed"),
         (r#""then":{"verdict":"allow","resolve-incident":"yes"}"#, "true or false"),
         (r#""then":{"verdict":"allow","add-risk":101}"#, "from 1 to 100"),
         (r#""then":{"verdict":"allow","reason":""}"#, "must not be empty"),

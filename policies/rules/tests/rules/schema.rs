@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rules::action::{ACTION_KEYS, CHALLENGE_KEYS, DEMOTE_KEYS, INCIDENT_KEYS, NOTIFY_KEYS, OUTCOMES};
+use rules::action::{ACTION_KEYS, CHALLENGE_KEYS, DEMOTE_KEYS, ESCALATION_KEYS, INCIDENT_KEYS, NOTIFY_KEYS, OUTCOMES};
 use rules::condition::{ATTRIBUTE_KEYS, keys};
 use rules::hours;
 use rules::settings::{OPERATIONS, RULE_KEYS, SCHEMA, SETTINGS_KEYS, Settings};
@@ -28,6 +28,7 @@ fn tables() -> Vec<(&'static str, BTreeSet<String>, &'static str)> {
         ("challenge", set(CHALLENGE_KEYS), "/rules/0/then/challenge"),
         ("outcomes", set(OUTCOMES.map(|(name, _)| name)), "/rules/0/then/challenge/on"),
         ("incident", set(INCIDENT_KEYS), "/rules/0/then/incident"),
+        ("escalation", set(ESCALATION_KEYS), "/rules/0/then/incident/escalate/0"),
         ("demote", set(DEMOTE_KEYS), "/rules/0/then/demote"),
         ("notify", set(NOTIFY_KEYS), "/rules/0/then/notify"),
     ]
@@ -89,6 +90,7 @@ fn words_are_the_same() {
         "/$defs/action/anyOf/0/enum",
         "/$defs/action-table/properties/verdict/enum",
         "/$defs/incident/properties/severity/enum",
+        "/$defs/escalation/properties/severity/enum",
     ] {
         for word in words(place) {
             let read = |word: &str| {
@@ -97,6 +99,11 @@ fn words_are_the_same() {
                     _ if place.contains("/kind/") => (json!({ "kind": word }), json!("allow")),
                     _ if place.contains("/outcome/") => (json!({ "outcome": word }), json!("allow")),
                     _ if place.contains("/days/") => (json!({ "time": { "days": word } }), json!("allow")),
+                    _ if place.contains("/escalation/") => {
+                        let escalate = json!([{ "from-times": 2, "severity": word }]);
+                        let incident = json!({ "severity": "low", "title": "t", "escalate": escalate });
+                        (json!({}), json!({ "verdict": "allow", "incident": incident }))
+                    }
                     _ if place.contains("/severity/") => {
                         let incident = json!({ "severity": word, "title": "t" });
                         (json!({}), json!({ "verdict": "allow", "incident": incident }))

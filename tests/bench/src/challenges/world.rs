@@ -38,6 +38,7 @@ pub(super) fn guard(store: &Arc<Store>, phone: &Arc<Phone>, world: Arc<World>) -
         profiles: store.clone(),
         challenges: store.clone(),
         demotions: store.clone(),
+        exclusions: store.clone(),
         clock: world.clone(),
         ids: world,
     };

@@ -23,6 +23,7 @@ mod differential;
 mod directory_log;
 mod drain;
 mod durability;
+mod escalation;
 mod facts;
 mod faults;
 mod history;

@@ -60,6 +60,7 @@ impl Theatre {
             profiles: store.clone(),
             challenges: store.clone(),
             demotions: store.clone(),
+            exclusions: store.clone(),
             clock: world.clone(),
             ids: world.clone(),
         };

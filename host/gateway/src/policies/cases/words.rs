@@ -1,5 +1,6 @@
 //! Rulings in the words in which cases expect them.
 
+use portcullis_core::escalation::Escalation;
 use portcullis_core::policy::{Effect, Severity, Verdict};
 
 pub(super) fn verdict(verdict: &Verdict) -> String {
@@ -28,7 +29,10 @@ pub(super) fn are_same(found: &[String], expected: &[String]) -> bool {
 
 fn effect(effect: &Effect) -> String {
     match effect {
-        Effect::RaiseIncident { severity, title, .. } => format!("{} incident: {title}", word(*severity)),
+        Effect::RaiseIncident { severity, title, escalate } => {
+            let later: String = escalate.iter().map(escalation).collect();
+            format!("{} incident: {title}{later}", word(*severity))
+        }
         Effect::ResolveIncident => "resolve incident".to_owned(),
         Effect::Demote { group, restore_after_seconds, from_times: 0 } => {
             format!("demote {group}, back after {restore_after_seconds}")
@@ -39,6 +43,19 @@ fn effect(effect: &Effect) -> String {
         Effect::Notify { channel, text } => format!("notify {channel}: {text}"),
         Effect::AddRisk(risk) => format!("add risk {risk}"),
     }
+}
+
+fn escalation(one: &Escalation) -> String {
+    let mut text = format!("; {}", word(one.severity));
+    for (number, unit) in [(one.from_times, "times"), (one.after_seconds, "s")] {
+        if number > 0 {
+            text.push_str(&format!(" from {number} {unit}"));
+        }
+    }
+    if one.unless_taken {
+        text.push_str(" unless taken");
+    }
+    text
 }
 
 fn word(severity: Severity) -> &'static str {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::Place;
 use crate::sample::address;
 
-fn challenge(number: u128, state: ChallengeState, ended_at: Option<u64>) -> ChallengeRecord {
+pub(super) fn challenge(number: u128, state: ChallengeState, ended_at: Option<u64>) -> ChallengeRecord {
     ChallengeRecord {
         id: ChallengeId(Uuid::from_u128(number)),
         account: AccountId::new("a"),
@@ -24,7 +24,7 @@ fn challenge(number: u128, state: ChallengeState, ended_at: Option<u64>) -> Chal
     }
 }
 
-fn key() -> RememberKey {
+pub(super) fn key() -> RememberKey {
     RememberKey {
         account: AccountId::new("a"),
         address: Some(address(1)),

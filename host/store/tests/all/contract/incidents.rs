@@ -18,6 +18,7 @@ pub async fn raising_again_adds_to_the_open_one<P: Place>(place: &P) {
         account: AccountId::new("a"),
         login: "login of a".to_owned(),
         source: PolicyName::new("second-factor").into(),
+        address: None,
         severity: Severity::High,
         title: "second".to_owned(),
         state: IncidentState::Open,
@@ -29,6 +30,7 @@ pub async fn raising_again_adds_to_the_open_one<P: Place>(place: &P) {
         resolved_by_person: None,
         verdict: None,
         assignee: None,
+        escalates_at: None,
     };
     assert_eq!(store.incidents(10).await.unwrap(), [expected]);
     store.append(with_incidents(3, vec![raise(103, "a", Severity::Critical, "third")])).await.unwrap();

@@ -4,8 +4,10 @@
 mod challenges;
 mod cloud_accounts;
 mod demotions;
+mod escalations;
 mod events;
 pub mod history;
+mod exclusions;
 mod incidents;
 mod learned;
 mod plugin_state;
@@ -18,6 +20,8 @@ use async_trait::async_trait;
 use portcullis_core::cloud::{CloudAccountStore, SourceStore};
 use portcullis_core::demotion::DemotionStore;
 use portcullis_core::history::HistoryStore;
+use portcullis_core::escalation::EscalationStore;
+use portcullis_core::exclusion::ExclusionStore;
 use portcullis_core::profile::ProfileStore;
 use portcullis_core::revision::PolicyStore;
 use portcullis_core::store::{
@@ -40,6 +44,8 @@ pub trait Place: Sized + Send + Sync {
         + HistoryStore
         + DemotionStore
         + PolicyStore
+        + EscalationStore
+        + ExclusionStore
         + Clone
         + 'static;
 
@@ -80,6 +86,16 @@ contract! { sqlite: crate::sqlite::Folder =>
     history {
         what_was_imported_is_stored_once_and_read_apart, what_was_imported_teaches_by_its_own_time,
         a_mark_says_how_far_imports_have_taught, a_part_that_is_too_large_is_refused,
+    }
+    escalations {
+        raised_often_enough_it_is_more_severe_with_that_event, time_does_it_once_with_an_event_and_across_a_restart,
+        what_is_resolved_rests_and_begins_anew_when_reopened, who_works_on_it_holds_up_what_says_so,
+        a_note_and_more_of_the_same_do_not_move_its_time, rising_ends_remembered_approvals_as_raising_does,
+        an_incident_knows_from_where_and_when_its_time_began,
+    }
+    exclusions {
+        resolving_and_excluding_are_one, an_incident_of_a_policy_makes_none,
+        what_is_undone_or_over_is_in_force_no_more, there_is_a_bound,
     }
     learned {
         associations_are_counted, endpoints_count_accounts, what_is_learned_survives_reopening,

@@ -1,0 +1,85 @@
+//! `portcullis exclusions`: what people do not want to be told of detections, and taking that back.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use clap::Subcommand;
+use portcullis_core::event::{AdministrationEvent, Event};
+use portcullis_core::exclusion::{Exclusion, ExclusionState, ExclusionStore as _};
+use portcullis_core::{Clock as _, Ids as _, Timestamp};
+
+use crate::accounts::{Where, person};
+use crate::events;
+use crate::out::say;
+use crate::system::System;
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Print the exclusions that people have made, the newest first.
+    List {
+        #[command(flatten)]
+        place: Where,
+        /// How many.
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        limit: u32,
+    },
+    /// Undo an exclusion. The running gateway tells of it again within some seconds.
+    Remove {
+        #[command(flatten)]
+        place: Where,
+        /// The number that `list` prints.
+        number: u64,
+    },
+}
+
+pub(crate) fn run(command: Command) -> Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    runtime.block_on(async {
+        match command {
+            Command::List { place, limit } => {
+                let store = events::open(&place.config).await?;
+                let found = store.exclusions(None, limit).await?;
+                store.close().await;
+                let now = System.now();
+                for exclusion in &found {
+                    say(line(exclusion, now))?;
+                }
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::Remove { place, number } => {
+                let (at, person) = (System.now(), person());
+                let event = Event::Administration(AdministrationEvent {
+                    id: System.event_id(at),
+                    at,
+                    actor: person.clone(),
+                    action: "exclusion-undone".to_owned(),
+                    detail: format!("Exclusion {number} was undone."),
+                });
+                let store = events::open(&place.config).await?;
+                let done = store.undo_exclusion(number, &person, event).await;
+                store.close().await;
+                if !done? {
+                    bail!(
+                        "exclusion {number} is none that could be undone; `portcullis exclusions list` prints them all"
+                    );
+                }
+                say(format_args!("exclusion {number} is undone"))?;
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    })
+}
+
+fn line(exclusion: &Exclusion, now: Timestamp) -> String {
+    let Exclusion { number, scope, reason, person, undone, .. } = exclusion;
+    let state = match (exclusion.state(now), scope.until, undone) {
+        (ExclusionState::Undone, _, Some((_, who))) => format!("undone by {who}"),
+        (ExclusionState::Undone, ..) => "undone".to_owned(),
+        (ExclusionState::Expired, ..) => "expired".to_owned(),
+        (ExclusionState::InForce, Some(until), _) => format!("in force for {} s", until.since(now).as_secs()),
+        (ExclusionState::InForce, None, _) => "in force".to_owned(),
+    };
+    // One line each, whatever somebody has written.
+    let reason: Vec<_> = reason.split_whitespace().collect();
+    format!("{number} {scope}: {state}; by {person}: {}", reason.join(" "))
+}
