@@ -6,6 +6,7 @@
 pub mod access;
 pub mod backtest;
 pub mod challenge;
+pub mod channel;
 pub mod cloud;
 pub mod demotion;
 pub mod directory;
@@ -33,7 +34,7 @@ pub use access::{
     Access, Account, AccountFacts, AccountKind, BindMethod, Endpoint, Group, Operation, OperationKind, Outcome, Search,
     SearchScope, Signal, Target,
 };
-pub use name::{AccountId, ChallengeId, ConnectorName, EventId, IncidentId, ListenerName, PolicyName};
+pub use name::{AccountId, ChallengeId, ChannelName, ConnectorName, EventId, IncidentId, ListenerName, PolicyName};
 pub use protection::{ClientCertificate, Protection, Tls};
 pub use secret::Secret;
 pub use time::{Clock, Ids, Timestamp};

@@ -4,6 +4,7 @@ mod accounts;
 mod assemble;
 mod broken;
 mod certificates;
+mod channels;
 mod check;
 mod cli;
 mod config;

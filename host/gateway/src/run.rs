@@ -74,6 +74,10 @@ async fn serve(path: &Path, loaded: Loaded, inherited: Inherited) -> Result<Exit
     let mut demotions = JoinSet::new();
     let no_more_demotions = CancellationToken::new();
     demotions.spawn(Arc::clone(&gateway.guard).look_after_demotions(gateway.groups.take(), no_more_demotions.clone()));
+    let mut messages = JoinSet::new();
+    let no_more_messages = CancellationToken::new();
+    messages.spawn(Arc::clone(&gateway.dispatcher).run(no_more_messages.clone()));
+    let dispatcher = Arc::clone(&gateway.dispatcher);
     let mut clouds = JoinSet::new();
     let no_more_events = CancellationToken::new();
     clouds.spawn(Arc::clone(&gateway.cloud).run(no_more_events.clone()));
@@ -89,7 +93,9 @@ async fn serve(path: &Path, loaded: Loaded, inherited: Inherited) -> Result<Exit
     let trying = tokio::spawn(statuses::look_after(Arc::clone(&statuses)));
     let mut tasks = start(gateway, sockets, store.clone(), &shutdown);
     let (path, reader) = (path.to_owned(), Arc::clone(&book));
-    let reload = Reload { path, loaded, certificates, guard, book: reader, cloud, statuses, store: store.clone() };
+    let store_for_reload = store.clone();
+    let reload =
+        Reload { path, loaded, certificates, guard, book: reader, cloud, statuses, dispatcher, store: store_for_reload };
     let reloading = tokio::spawn(reload.at_each(hang_ups));
     say("portcullis is ready")?;
     manager::ready();
@@ -99,12 +105,14 @@ async fn serve(path: &Path, loaded: Loaded, inherited: Inherited) -> Result<Exit
         _ = summaries.join_next() => { error!("summaries are not stored any more"); true }
         _ = profiles.join_next() => { error!("what is learned is not stored any more"); true }
         _ = demotions.join_next() => { error!("demotions are not carried out any more"); true }
+        _ = messages.join_next() => { error!("people are not told any more"); true }
         _ = clouds.join_next() => { error!("cloud services are not read any more"); true }
     };
     manager::stopping();
     shutdown.cancel();
     no_more_events.cancel();
     no_more_demotions.cancel();
+    no_more_messages.cancel();
     reloading.abort();
     trying.abort();
     watching.abort();
@@ -120,6 +128,7 @@ async fn serve(path: &Path, loaded: Loaded, inherited: Inherited) -> Result<Exit
     while summaries.join_next().await.is_some() {}
     while clouds.join_next().await.is_some() {}
     while demotions.join_next().await.is_some() {}
+    while messages.join_next().await.is_some() {}
     nothing_to_learn.cancel();
     while profiles.join_next().await.is_some() {}
     looking_after.abort();
@@ -143,7 +152,7 @@ fn start(gateway: Gateway, sockets: Sockets, store: Store, shutdown: &Cancellati
     }
     if let Some(socket) = sockets.metrics {
         let (page, shutdown) = (
-            metrics::page(listeners, gateway.upstreams, Arc::clone(&gateway.guard), gateway.cloud, store),
+            metrics::page(listeners, gateway.upstreams, Arc::clone(&gateway.guard), gateway.cloud, gateway.dispatcher, store),
             shutdown.clone(),
         );
         tasks.spawn(async move {

@@ -10,6 +10,7 @@ mod counts;
 mod decide;
 mod demote;
 mod desk;
+mod dispatch;
 mod doings;
 mod enrich;
 mod gate;
@@ -44,6 +45,7 @@ use tokio::sync::Notify;
 pub use backtest::{BacktestOptions, BacktestProgress, backtest};
 pub use counts::Counts;
 pub use desk::{ChallengeBudget, Desk};
+pub use dispatch::{ChannelCounts, ChannelEntry, Dispatcher, test_notice};
 pub use permitted::Permitted;
 pub use surroundings::{ApplicationRule, NamedNetwork, Surroundings};
 

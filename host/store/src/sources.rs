@@ -52,9 +52,13 @@ impl SourceStore for Store {
         let SourcePage { source, state, records } = page;
         let mut entries = Vec::with_capacity(records.len());
         for foreign in records {
+            let mut entry = Entry::of(foreign.record)?;
+            if foreign.is_old {
+                entry.notices.clear();
+            }
             entries.push(ForeignEntry {
                 id: foreign.id,
-                entry: Entry::of(foreign.record)?,
+                entry,
                 follow_up: foreign.follow_up,
                 forget: foreign.forget,
             });

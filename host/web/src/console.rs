@@ -2,6 +2,7 @@
 
 pub(crate) mod activity;
 pub(crate) mod api;
+pub(crate) mod channels;
 pub(crate) mod connectors;
 pub(crate) mod demotions;
 mod details;

@@ -28,8 +28,13 @@ pub(crate) fn simple(status: StatusCode, title: &str, live: Option<Live>, body: 
 }
 
 /// The pages of the console, by their titles.
-const PAGES: [(&str, &str); 4] =
-    [("Activity", "/activity"), ("Policy", "/policy"), ("Demotions", "/demotions"), ("Connectors", "/connectors")];
+const PAGES: [(&str, &str); 5] = [
+    ("Activity", "/activity"),
+    ("Policy", "/policy"),
+    ("Demotions", "/demotions"),
+    ("Connectors", "/connectors"),
+    ("Notifications", "/notifications"),
+];
 
 /// A page of the console.
 pub(crate) fn console(title: &str, signed_in: &SignedIn, body: &Markup) -> Response {

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Redirect};
 use axum::routing::{MethodRouter, get, post};
 
 use crate::app::App;
-use crate::console::{activity, api, connectors, demotions, incident, policy, risk};
+use crate::console::{activity, api, channels, connectors, demotions, incident, policy, risk};
 use crate::failure::Failure;
 use crate::{assets, challenge, headers, notify, session, sign_in};
 
@@ -110,12 +110,15 @@ fn table() -> Vec<(Route, MethodRouter<App>)> {
         write("/policy/backtest/cancel", SessionForm, post(policy::cancel)),
         read("/connectors", Session, get(connectors::page)),
         read("/demotions", Session, get(demotions::page)),
+        read("/notifications", Session, get(channels::page)),
+        write("/notifications/{name}/test", SessionForm, post(channels::test)),
         write("/demotions/{number}/restore", SessionForm, post(demotions::restore)),
         read("/api/v1/events", ClientSession, get(api::events)),
         read("/api/v1/incidents", ClientSession, get(api::incidents)),
         read("/api/v1/incidents/{id}", ClientSession, get(incident::one)),
         read("/api/v1/connectors", ClientSession, get(api::connectors)),
         read("/api/v1/demotions", ClientSession, get(demotions::all)),
+        read("/api/v1/channels", ClientSession, get(channels::all)),
         read("/api/v1/risk/{kind}", ClientSession, get(risk::riskiest)),
         read("/api/v1/risk/{kind}/{key}", ClientSession, get(risk::one)),
         write("/api/v1/risk/{kind}/{key}/add", SessionForm, post(risk::add)),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use axum_server::{Handle, Server};
 use portcullis_core::challenge::ChallengeDesk;
+use portcullis_core::channel::ChannelDesk;
 use portcullis_core::cloud::SourceStatus;
 use portcullis_core::demotion::DemotionStore;
 use portcullis_core::policies::PolicyDesk;
@@ -69,6 +70,8 @@ pub struct WebState {
     pub incidents: Arc<dyn IncidentStore>,
     /// Accounts that were taken out of groups.
     pub demotions: Arc<dyn DemotionStore>,
+    /// Channels by which people are told.
+    pub channels: Arc<dyn ChannelDesk>,
     /// Administrators and their sessions.
     pub settings: Arc<dyn SettingsStore>,
     /// Risks, and what accounts are.

@@ -6,6 +6,7 @@ mod support;
 
 mod activity;
 mod challenge;
+mod channels;
 mod codes;
 mod demotions;
 mod incidents;

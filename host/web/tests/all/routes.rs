@@ -47,11 +47,14 @@ const EXPECTED: [(&str, &str, Authority); 61] = [
     ("GET", "/connectors", Authority::Session),
     ("GET", "/demotions", Authority::Session),
     ("POST", "/demotions/{number}/restore", Authority::SessionForm),
+    ("GET", "/notifications", Authority::Session),
+    ("POST", "/notifications/{name}/test", Authority::SessionForm),
     ("GET", "/api/v1/events", Authority::ClientSession),
     ("GET", "/api/v1/incidents", Authority::ClientSession),
     ("GET", "/api/v1/incidents/{id}", Authority::ClientSession),
     ("GET", "/api/v1/connectors", Authority::ClientSession),
     ("GET", "/api/v1/demotions", Authority::ClientSession),
+    ("GET", "/api/v1/channels", Authority::ClientSession),
     ("GET", "/api/v1/risk/{kind}", Authority::ClientSession),
     ("GET", "/api/v1/risk/{kind}/{key}", Authority::ClientSession),
     ("POST", "/api/v1/risk/{kind}/{key}/add", Authority::SessionForm),
@@ -82,7 +85,7 @@ fn every_route_has_the_authority_that_was_decided_on() {
 fn real(route: Route) -> String {
     let incident = sample::incident(1, "bob", Severity::Low, "title", Timestamp(BEGIN)).id;
     let path = route.path.replace("{token}", sample::link(1).reveal()).replace("{id}", &incident.to_string());
-    path.replace("{kind}", "accounts").replace("{key}", "bob-id").replace("{number}", "2")
+    path.replace("{kind}", "accounts").replace("{key}", "bob-id").replace("{number}", "2").replace("{name}", "soc")
 }
 
 /// A stage on which every route has something to show.
@@ -157,6 +160,7 @@ async fn every_route_refuses_whoever_lacks_its_authority() {
     // Nothing of all this has had an effect.
     assert!(stage.world.risks.changes.lock().unwrap().is_empty());
     assert!(stage.world.demotions.restored.lock().unwrap().is_empty());
+    assert!(stage.world.channels.tested.lock().unwrap().is_empty());
     assert!(stage.world.policies.said().is_empty());
     let incidents = signed_in.json("/api/v1/incidents").await;
     assert_eq!(incidents["incidents"][0]["state"], "open");

@@ -1,6 +1,7 @@
 //! In-memory fakes of the core's traits, and a server that shows what is in them.
 #![allow(dead_code, missing_docs, reason = "shared by the tests and the preview, each of which uses a part of it")]
 
+mod channels;
 mod demotions;
 mod desk;
 mod policies;
@@ -17,6 +18,7 @@ use portcullis_core::status::ConnectorStatus;
 use portcullis_core::{Clock, EventId, Ids, Timestamp};
 use portcullis_web::WebState;
 
+pub use channels::FakeChannels;
 pub use demotions::FakeDemotions;
 pub use desk::FakeDesk;
 #[allow(unused_imports, reason = "the preview does not look at what pages say")]
@@ -67,6 +69,7 @@ pub struct World {
     pub store: Arc<FakeStore>,
     pub risks: Arc<FakeRisks>,
     pub demotions: Arc<FakeDemotions>,
+    pub channels: Arc<FakeChannels>,
     pub policies: Arc<FakePolicies>,
     pub clock: Arc<FakeClock>,
     pub ids: Arc<FakeIds>,
@@ -82,6 +85,7 @@ impl World {
             store: Arc::default(),
             risks: Arc::default(),
             demotions: Arc::default(),
+            channels: Arc::default(),
             policies: Arc::default(),
             clock: Arc::new(FakeClock(AtomicU64::new(BEGIN))),
             ids: Arc::default(),
@@ -101,6 +105,7 @@ impl World {
             settings: self.store.clone(),
             risks: self.risks.clone(),
             demotions: self.demotions.clone(),
+            channels: self.channels.clone(),
             policies: self.policies.clone(),
             clock: self.clock.clone(),
             ids: self.ids.clone(),
