@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MessageBuilder};
+use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
-use lettre::transport::smtp::Error;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use portcullis_core::Secret;
 use portcullis_core::channel::{Channel, ChannelError, Notice};
@@ -148,7 +148,8 @@ fn parameters(options: &SmtpOptions) -> Result<TlsParameters, ChannelSetupError>
     let of = |error: Error| ChannelSetupError::of("ca-file", chain(&error));
     let mut builder = TlsParameters::builder(options.host.clone());
     if let Some(path) = &options.ca_file {
-        let unreadable = |error| ChannelSetupError::of("ca-file", format!("{} cannot be read: {error}", path.display()));
+        let unreadable =
+            |error| ChannelSetupError::of("ca-file", format!("{} cannot be read: {error}", path.display()));
         let pem = std::fs::read(path).map_err(unreadable)?;
         builder = builder.add_root_certificate(Certificate::from_pem(&pem).map_err(of)?);
     }

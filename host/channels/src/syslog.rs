@@ -137,7 +137,7 @@ impl Syslog {
     async fn reach(&self) -> Result<String, std::io::Error> {
         let place = (self.options.host.as_str(), self.options.port);
         if self.options.transport == Transport::Udp {
-            lookup_host(place).await?;
+            drop(lookup_host(place).await?);
             return Ok(format!("{} is known; whether datagrams arrive, its log shows", self.options.host));
         }
         let stream = TcpStream::connect(place).await?;
@@ -154,7 +154,9 @@ impl Channel for Syslog {
         let message = message(notice, self.options.facility, &self.origin);
         match tokio::time::timeout(PATIENCE, self.deliver(&message)).await {
             Ok(sent) => sent.map_err(|error| ChannelError::later(format!("{}: {}", self.server(), chain(&error)))),
-            Err(_) => Err(ChannelError::later(format!("{} was not done within {} s", self.server(), PATIENCE.as_secs()))),
+            Err(_) => {
+                Err(ChannelError::later(format!("{} was not done within {} s", self.server(), PATIENCE.as_secs())))
+            }
         }
     }
 

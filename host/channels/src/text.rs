@@ -22,7 +22,9 @@ pub(crate) fn line(text: &str, most: usize) -> String {
     let mut was_space = true;
     for c in text.chars() {
         let c = match c {
-            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{ad}' => continue,
+            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{ad}' => {
+                continue;
+            }
             '\u{2028}' | '\u{2029}' => ' ',
             c if c.is_control() || c.is_whitespace() => ' ',
             c => c,
@@ -115,7 +117,11 @@ pub(crate) fn body(notice: &Notice) -> String {
     }
     if let Some(until) = notice.silent_until {
         // Writing to a string cannot fail.
-        let _ = write!(out, "\nThis channel has got as many messages as it takes in an hour. What comes before {} ", time(until));
+        let _ = write!(
+            out,
+            "\nThis channel has got as many messages as it takes in an hour. What comes before {} ",
+            time(until)
+        );
         out.push_str("is summed up then.\n");
     }
     out.push_str("\nSent by Portcullis. Names and titles can have been chosen by an attacker.\n");
@@ -218,7 +224,10 @@ pub(crate) mod tests {
                 "Event:     00000000-0000-0000-0000-000000000007",
             ]
         );
-        assert!(body.contains("https://portcullis.example.com/incidents/9"), "the console's own address is one: {body}");
+        assert!(
+            body.contains("https://portcullis.example.com/incidents/9"),
+            "the console's own address is one: {body}"
+        );
     }
 
     #[test]

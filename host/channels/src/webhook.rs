@@ -127,9 +127,11 @@ fn url(text: &str, allow_http: bool) -> Result<Url, String> {
     match url.scheme() {
         "https" => Ok(url),
         "http" if is_near || allow_http => Ok(url),
-        "http" => Err("names and incidents would travel in clear text: use https://, or, if the way there is protected \
+        "http" => {
+            Err("names and incidents would travel in clear text: use https://, or, if the way there is protected \
                        otherwise, set allow-http = true"
-            .to_owned()),
+                .to_owned())
+        }
         other => Err(format!("begins with {other}://; use https://")),
     }
 }

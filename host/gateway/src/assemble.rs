@@ -14,7 +14,9 @@ use portcullis_core::policies::PolicyProblem;
 use portcullis_core::store::PluginStateStore;
 use portcullis_core::{ListenerName, Secret};
 use portcullis_guard::cloud::Cloud;
-use portcullis_guard::{ApplicationRule, ChallengeBudget, ChannelEntry, Dispatcher, Guard, NamedNetwork, Options, Rooms, Surroundings};
+use portcullis_guard::{
+    ApplicationRule, ChallengeBudget, ChannelEntry, Dispatcher, Guard, NamedNetwork, Options, Rooms, Surroundings,
+};
 use portcullis_ldap::{
     Balance, BindRules, DomainNames, Limits, Listener, Lookup, LookupOptions, Members, Mode, OpaqueSasl, Referrals,
     Schema, Security, Upstream, UpstreamOptions, Upstreams,
@@ -26,10 +28,10 @@ use tracing::{error, info};
 
 use crate::certificates::Certificates;
 use crate::config::{self, Config, ListenerTls, Loaded, Problem, TlsMin};
-use crate::{channels, plugins};
 use crate::policies::{self, Book, Chosen, LoadedList};
 use crate::statuses::Statuses;
 use crate::system::System;
+use crate::{channels, plugins};
 use crate::{config as configuration, events};
 
 /// Everything that serves.

@@ -34,7 +34,8 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
     let all = &loaded.config.channels;
     let Some((place, channel)) = all.iter().enumerate().find(|(_, channel)| channel.name == name) else {
         let names: Vec<_> = all.iter().map(|channel| channel.name.as_str()).collect();
-        let advice = if names.is_empty() { "none is configured".to_owned() } else { format!("there are: {}", names.join(", ")) };
+        let advice =
+            if names.is_empty() { "none is configured".to_owned() } else { format!("there are: {}", names.join(", ")) };
         bail!("there is no channel `{name}`; {advice}");
     };
     let entry = entry(place, channel).map_err(|problem| loaded.problems(vec![problem]))?;

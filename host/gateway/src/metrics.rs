@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use portcullis_core::cloud::SourceStatus;
 use portcullis_core::{Clock as _, Timestamp};
-use portcullis_guard::{ChannelCounts, Dispatcher, Guard};
 use portcullis_guard::cloud::Cloud;
+use portcullis_guard::{ChannelCounts, Dispatcher, Guard};
 use portcullis_ldap::metrics::{BindResult, Count, Handling, Limit, Metrics, Request};
 use portcullis_ldap::{ServerStatus, Shared, Upstreams};
 use portcullis_store::Store;
@@ -256,7 +256,9 @@ impl Page {
         ];
         for (name, help, kind, value) in simple {
             out.family(&format!("portcullis_channel_{name}"), help, kind, |family| {
-                channels.iter().try_for_each(|(name, counts)| family.value(&[("channel", name.as_str())], value(counts)))
+                channels
+                    .iter()
+                    .try_for_each(|(name, counts)| family.value(&[("channel", name.as_str())], value(counts)))
             })?;
         }
         Ok(())

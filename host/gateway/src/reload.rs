@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use portcullis_core::policies::PolicyError;
-use portcullis_guard::{Dispatcher, Guard};
 use portcullis_guard::cloud::Cloud;
+use portcullis_guard::{Dispatcher, Guard};
 use portcullis_store::Store;
 use tokio::signal::unix::Signal;
 use tracing::{error, info, warn};

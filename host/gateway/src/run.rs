@@ -94,8 +94,17 @@ async fn serve(path: &Path, loaded: Loaded, inherited: Inherited) -> Result<Exit
     let mut tasks = start(gateway, sockets, store.clone(), &shutdown);
     let (path, reader) = (path.to_owned(), Arc::clone(&book));
     let store_for_reload = store.clone();
-    let reload =
-        Reload { path, loaded, certificates, guard, book: reader, cloud, statuses, dispatcher, store: store_for_reload };
+    let reload = Reload {
+        path,
+        loaded,
+        certificates,
+        guard,
+        book: reader,
+        cloud,
+        statuses,
+        dispatcher,
+        store: store_for_reload,
+    };
     let reloading = tokio::spawn(reload.at_each(hang_ups));
     say("portcullis is ready")?;
     manager::ready();
@@ -152,7 +161,14 @@ fn start(gateway: Gateway, sockets: Sockets, store: Store, shutdown: &Cancellati
     }
     if let Some(socket) = sockets.metrics {
         let (page, shutdown) = (
-            metrics::page(listeners, gateway.upstreams, Arc::clone(&gateway.guard), gateway.cloud, gateway.dispatcher, store),
+            metrics::page(
+                listeners,
+                gateway.upstreams,
+                Arc::clone(&gateway.guard),
+                gateway.cloud,
+                gateway.dispatcher,
+                store,
+            ),
             shutdown.clone(),
         );
         tasks.spawn(async move {

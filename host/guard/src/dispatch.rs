@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use portcullis_core::channel::{
-    Channel, ChannelDesk, ChannelError, ChannelStatus, Notice, NoticeKind, OutboxStore, Settled,
-    Subscription, SummedUp, Told, Waiting,
+    Channel, ChannelDesk, ChannelError, ChannelStatus, Notice, NoticeKind, OutboxStore, Settled, Subscription,
+    SummedUp, Told, Waiting,
 };
 use portcullis_core::event::{AdministrationEvent, Event, Record};
 use portcullis_core::store::StoreError;

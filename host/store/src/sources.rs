@@ -56,12 +56,7 @@ impl SourceStore for Store {
             if foreign.is_old {
                 entry.notices.clear();
             }
-            entries.push(ForeignEntry {
-                id: foreign.id,
-                entry,
-                follow_up: foreign.follow_up,
-                forget: foreign.forget,
-            });
+            entries.push(ForeignEntry { id: foreign.id, entry, follow_up: foreign.follow_up, forget: foreign.forget });
         }
         if entries.len() > MOST_EVENTS {
             let text = format!("a page of {} events; {MOST_EVENTS} can be stored at once", entries.len());

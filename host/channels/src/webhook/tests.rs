@@ -16,12 +16,8 @@ fn secret() -> Secret {
 /// (<https://github.com/standard-webhooks/standard-webhooks/blob/main/libraries/python/tests/test_webhooks.py>).
 #[test]
 fn signatures_are_those_of_the_specification() {
-    let of = signature(
-        &key(&secret()).unwrap(),
-        "msg_p5jXN8AQM9LWM0D4loKWxJek",
-        "1614265330",
-        "{\"test\": 2432232314}",
-    );
+    let of =
+        signature(&key(&secret()).unwrap(), "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", "{\"test\": 2432232314}");
     assert_eq!(of, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
 }
 

@@ -40,7 +40,10 @@ impl ChannelDesk for FakeChannels {
             last_error: Some((at(60), "mail.example.com:587: <b>connection refused".to_owned())),
             ..ChannelLog::default()
         };
-        let unused = ChannelStatus { incidents: None, ..channel("spare", "syslog", "log.example.com:514 by UDP", ChannelLog::default()) };
+        let unused = ChannelStatus {
+            incidents: None,
+            ..channel("spare", "syslog", "log.example.com:514 by UDP", ChannelLog::default())
+        };
         Ok(vec![
             channel("it", "smtp", "it@example.com by mail.example.com:587", fails.clone()),
             ChannelStatus { stopped: true, ..channel("old", "webhook", "https://old.example.com", fails) },

@@ -12,6 +12,7 @@ mod appended;
 mod applications;
 mod binds;
 mod browser;
+mod channels;
 mod client_certificates;
 mod clients;
 mod cloud_events;
