@@ -156,6 +156,7 @@ fn client(ca_file: Option<&Path>) -> Result<Client, ChannelSetupError> {
         .http1_only()
         // What is signed for this receiver is for nobody else.
         .redirect(redirect::Policy::none())
+        .no_proxy()
         .connect_timeout(CONNECT)
         .timeout(PATIENCE)
         .user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION")))
@@ -222,7 +223,7 @@ fn payload(notice: &Notice) -> Value {
             fields.insert("link".to_owned(), link.as_str().into());
         }
         if let Some(until) = notice.silent_until {
-            fields.insert("silent-until".to_owned(), text::time(until).into());
+            fields.insert("silent_until".to_owned(), text::time(until).into());
         }
         if let Some(sum) = &notice.summed_up {
             fields.insert("count".to_owned(), sum.count.into());

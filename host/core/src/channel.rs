@@ -87,7 +87,7 @@ pub struct SummedUp {
 pub struct Notice {
     /// The same for each attempt to send it, and for no other message.
     pub id: String,
-    /// What it says; of a sum-up the latest thing, with the highest severity.
+    /// What it says; of a sum-up the latest event and the highest severity.
     pub told: Told,
     /// What a sum-up tells of.
     pub summed_up: Option<SummedUp>,

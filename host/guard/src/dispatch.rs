@@ -3,30 +3,31 @@
 //! One task looks at the store; each channel is served by one task of its own at a time, so that a receiver that is slow or away
 //! holds up no other. What cannot be sent stays and is tried again, in pauses that grow, for a day.
 
+mod notice;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use portcullis_core::channel::{
-    Channel, ChannelDesk, ChannelError, ChannelStatus, Notice, NoticeKind, OutboxStore, Settled, Subscription,
-    SummedUp, Told, Waiting,
+    Channel, ChannelDesk, ChannelError, ChannelStatus, Notice, OutboxStore, Settled, Subscription, Waiting,
 };
 use portcullis_core::event::{AdministrationEvent, Event, Record};
 use portcullis_core::store::StoreError;
-use portcullis_core::{AccountId, ChannelName, Clock, EventId, Ids, Timestamp};
+use portcullis_core::{ChannelName, Clock, Ids};
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+
+pub use notice::test_notice;
 
 /// The store is looked at this often.
 const LOOK: Duration = Duration::from_secs(1);
 /// Rows that are read at once. The outbox keeps no more for a channel.
 const MOST: u32 = 1_000;
-/// Things of a sum-up that are told one by one.
-const FIRST: usize = 20;
 /// First and longest pause before something is tried again.
 const PAUSE_MIN: Duration = Duration::from_secs(2);
 const PAUSE_MAX: Duration = Duration::from_secs(300);
@@ -134,7 +135,7 @@ impl Dispatcher {
             entries.into_iter().map(|entry| (entry.subscription.name.clone(), entry)).collect();
         {
             let mut standing = self.standing();
-            standing.retain(|name, _| channels.contains_key(name));
+            standing.retain(|name, one| one.is_busy || channels.contains_key(name));
             // Whoever was gone or away may be somewhere else now.
             for one in standing.values_mut() {
                 *one = Standing { is_busy: one.is_busy, ..Standing::default() };
@@ -158,27 +159,35 @@ impl Dispatcher {
 
     /// Sends until the end.
     pub async fn run(self: Arc<Self>, end: CancellationToken) {
-        let mut tasks = JoinSet::new();
+        let (mut tasks, mut whose) = (JoinSet::new(), HashMap::new());
         loop {
-            if let Err(error) = self.begin(&mut tasks, &end).await {
+            if let Err(error) = self.begin(&mut tasks, &mut whose, &end).await {
                 warn!(%error, "what is to be told cannot be read");
             }
             tokio::select! {
                 () = end.cancelled() => break,
                 () = self.wake.notified() => {}
                 () = tokio::time::sleep(LOOK) => {}
-                Some(ended) = tasks.join_next() => {
-                    if let Err(error) = ended {
+                Some(ended) = tasks.join_next_with_id() => match ended {
+                    Ok((id, ())) => drop(whose.remove(&id)),
+                    Err(error) => {
                         warn!(%error, "a channel's task has failed");
-                        self.standing().values_mut().for_each(|one| one.is_busy = false);
+                        if let Some(name) = whose.remove(&error.id()) {
+                            self.note(&name, Ok(Pass::Later(PAUSE_MAX)));
+                        }
                     }
-                }
+                },
             }
         }
         while tasks.join_next().await.is_some() {}
     }
 
-    async fn begin(self: &Arc<Self>, tasks: &mut JoinSet<()>, end: &CancellationToken) -> Result<(), StoreError> {
+    async fn begin(
+        self: &Arc<Self>,
+        tasks: &mut JoinSet<()>,
+        whose: &mut HashMap<Id, ChannelName>,
+        end: &CancellationToken,
+    ) -> Result<(), StoreError> {
         for (name, log) in self.outbox.channel_logs().await? {
             self.count(&name, |counts| counts.waiting = log.waiting);
         }
@@ -195,11 +204,12 @@ impl Dispatcher {
                 }
                 one.is_busy = true;
             }
-            let (dispatcher, end) = (Arc::clone(self), end.clone());
-            tasks.spawn(async move {
-                let pass = dispatcher.pass(&name, &entry, &end).await;
-                dispatcher.note(&name, pass);
+            let (dispatcher, end, of) = (Arc::clone(self), end.clone(), name.clone());
+            let task = tasks.spawn(async move {
+                let pass = dispatcher.pass(&of, &entry, &end).await;
+                dispatcher.note(&of, pass);
             });
+            whose.insert(task.id(), name);
         }
         Ok(())
     }
@@ -248,20 +258,22 @@ impl Dispatcher {
             Vec::new()
         };
         let singles = due.len();
-        for (place, waiting) in due.into_iter().enumerate() {
+        for (place, waiting) in due.iter().enumerate() {
             if end.is_cancelled() {
                 return Ok(Pass::Done);
             }
             let is_last = rest.is_empty() && place + 1 == singles && singles == room;
-            let notice = self.single(&waiting.told, waiting.number, is_last.then_some(until));
-            if let Some(pass) = self.send(name, entry, &notice, &[waiting], 0, end).await? {
+            let notice = notice::single(waiting, self.console.as_deref(), is_last.then_some(until));
+            if let Some(pass) = self.send(name, entry, &notice, std::slice::from_ref(waiting), 0, end).await? {
                 return Ok(pass);
             }
         }
         if rest.is_empty() {
             return Ok(Pass::Done);
         }
-        let Some(notice) = self.sum_up(&rest, log.left_out, until) else { return Ok(Pass::Done) };
+        let Some(notice) = notice::sum_up(&rest, log.left_out, (singles + 1 >= room).then_some(until)) else {
+            return Ok(Pass::Done);
+        };
         Ok(self.send(name, entry, &notice, &rest, log.left_out, end).await?.unwrap_or(Pass::Done))
     }
 
@@ -344,42 +356,6 @@ impl Dispatcher {
         self.outbox.settle(name, rows, Settled::GivenUp { why: why.to_owned(), record }, now).await
     }
 
-    fn single(&self, told: &Told, number: u64, silent_until: Option<Timestamp>) -> Notice {
-        Notice {
-            id: format!("msg_{}_{number}", told.event.0.simple()),
-            link: self.link(told),
-            told: told.clone(),
-            summed_up: None,
-            silent_until,
-        }
-    }
-
-    fn sum_up(&self, rows: &[Waiting], left_out: u64, until: Timestamp) -> Option<Notice> {
-        let last = rows.last()?;
-        let kinds = NoticeKind::ALL.iter().filter_map(|(kind, _)| {
-            let count = rows.iter().filter(|row| row.told.kind == *kind).count() as u64;
-            (count > 0).then_some((*kind, count))
-        });
-        let summed_up = SummedUp {
-            count: (rows.len() as u64).saturating_add(left_out),
-            kinds: kinds.collect(),
-            first: rows.iter().take(FIRST).map(|row| row.told.clone()).collect(),
-        };
-        let severity = rows.iter().filter_map(|row| row.told.severity).max();
-        let told = Told { kind: NoticeKind::SumUp, incident: None, severity, ..last.told.clone() };
-        Some(Notice {
-            id: format!("msg_{}_{}_all", told.event.0.simple(), last.number),
-            told,
-            summed_up: Some(summed_up),
-            link: None,
-            silent_until: Some(until),
-        })
-    }
-
-    fn link(&self, told: &Told) -> Option<String> {
-        Some(format!("{}/incidents/{}", self.console.as_ref()?, told.incident?))
-    }
-
     fn entries(&self) -> Arc<BTreeMap<ChannelName, ChannelEntry>> {
         Arc::clone(&self.channels.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -387,23 +363,6 @@ impl Dispatcher {
     fn standing(&self) -> std::sync::MutexGuard<'_, HashMap<ChannelName, Standing>> {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The message by which a person sees whether a channel works.
-#[must_use]
-pub fn test_notice(person: &str, at: Timestamp, event: EventId) -> Notice {
-    let told = Told {
-        kind: NoticeKind::Test,
-        at,
-        event,
-        incident: None,
-        severity: None,
-        account: AccountId::new("gateway"),
-        login: person.to_owned(),
-        source: "portcullis".to_owned(),
-        text: format!("{person} wants to see whether this channel works. It does."),
-    };
-    Notice { id: format!("msg_{}_test", event.0.simple()), told, summed_up: None, link: None, silent_until: None }
 }
 
 #[async_trait]

@@ -30,7 +30,7 @@ fn channel(name: &str, kind: &str, target: &str, log: ChannelLog) -> ChannelStat
 #[async_trait]
 impl ChannelDesk for FakeChannels {
     async fn channels(&self) -> Result<Vec<ChannelStatus>, StoreError> {
-        let at = |seconds| Timestamp(super::BEGIN + seconds * 1_000);
+        let at = |seconds: u64| Timestamp(super::BEGIN + seconds * 1_000);
         let works = ChannelLog { delivered: 1_204, last_success: Some(at(9)), ..ChannelLog::default() };
         let fails = ChannelLog {
             waiting: 12,

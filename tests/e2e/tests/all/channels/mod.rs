@@ -119,6 +119,10 @@ async fn a_ruling_and_its_incident_are_told_by_every_channel_once() -> Result<()
     assert_eq!(code, 0, "{err}");
     assert!(["channel soc: ", "channel it: ", "channel log: "].iter().all(|part| out.contains(part)), "{out}");
     assert!(!out.contains("as-good-as-a-password"), "{out}");
+    let changed = stage.folder.path().join("changed.toml");
+    std::fs::write(&changed, std::fs::read_to_string(stage.config_file())?.replace("mail-secret", "mail-wrong"))?;
+    let (code, _, err) = run(vec!["check".to_owned(), changed.display().to_string()]).await?;
+    assert!(code == 1 && err.contains("channel.1: ") && err.contains("535") && !err.contains("mail-wrong"), "{err}");
 
     stage.start().await?;
     refused(&stage).await?;

@@ -140,7 +140,7 @@ impl Mails {
     pub(super) async fn start(certificate: &ServerCert) -> Result<Self> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/all/channels/smtpd.py");
         let port = free_port(Ipv4Addr::LOCALHOST.into())?;
-        let mut command = Command::new("python3");
+        let mut command = Command::new("/usr/bin/python3");
         command.arg(script).args(["127.0.0.1", &port.to_string()]);
         command.arg(certificate.cert_path()).arg(certificate.key_path());
         let mut child = Child::spawn("aiosmtpd", command)?;

@@ -31,7 +31,8 @@ class Mailbox:
 
 def authenticate(server, session, envelope, mechanism, data):
     right = data.login == b"portcullis" and data.password == b"mail-secret"
-    return AuthResult(success=right, auth_data=data.login.decode())
+    # What is not handled is answered with 535.
+    return AuthResult(success=right, handled=False, auth_data=data.login.decode())
 
 
 async def main():
