@@ -8,7 +8,7 @@ use portcullis_core::Timestamp;
 use portcullis_core::policy::Severity;
 
 /// What was decided on by hand.
-const EXPECTED: [(&str, &str, Authority); 61] = [
+const EXPECTED: [(&str, &str, Authority); 64] = [
     ("GET", "/", Authority::Anybody),
     ("GET", "/healthz", Authority::Anybody),
     ("GET", "/static/console.css", Authority::Anybody),
