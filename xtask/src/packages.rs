@@ -12,7 +12,7 @@ struct Package {
     programs: &'static [&'static str],
 }
 
-const FOR_TESTS: [Package; 23] = [
+const FOR_TESTS: [Package; 26] = [
     Package { name: "slapd", programs: &["slapd"] },
     // PLAIN, SCRAM and CRAM-MD5 for slapd.
     Package { name: "libsasl2-modules", programs: &["/usr/share/doc/libsasl2-modules/copyright"] },
@@ -43,6 +43,10 @@ const FOR_TESTS: [Package; 23] = [
         programs: &["/usr/share/doc/libsasl2-modules-gssapi-mit/copyright"],
     },
     Package { name: "gss-ntlmssp", programs: &["/usr/share/doc/gss-ntlmssp/copyright"] },
+    // Those who are told by notification channels.
+    Package { name: "python3-aiosmtpd", programs: &["aiosmtpd"] },
+    Package { name: "rsyslog", programs: &["rsyslogd"] },
+    Package { name: "rsyslog-gnutls", programs: &["/usr/share/doc/rsyslog-gnutls/copyright"] },
 ];
 
 const FOR_BENCH: [Package; 2] =
@@ -60,7 +64,7 @@ const FOR_EXAMPLES: [Package; 6] = [
 
 /// Debian starts a server once it is installed; these are what the packages above and those that they need would start.
 /// Tests and bench start servers of their own, and the machine has asked for none.
-const SERVICES: &str = "haproxy|nmbd|nslcd|samba-ad-dc|slapd|smbd|winbind";
+const SERVICES: &str = "haproxy|nmbd|nslcd|rsyslog|samba-ad-dc|slapd|smbd|winbind";
 
 /// Runs a program while Debian's own switch keeps the services named in `$1` from being started. A switch that the
 /// machine has already says what its owner wants and stays as it is.

@@ -8,9 +8,9 @@ mod account;
 mod application;
 pub(crate) mod decayed;
 mod endpoint;
-pub(crate) mod searches;
 #[cfg(test)]
 mod properties;
+pub(crate) mod searches;
 #[cfg(test)]
 mod tests;
 pub(crate) mod window;

@@ -88,6 +88,8 @@ pub struct ForeignRecord {
     pub follow_up: Option<FollowUp>,
     /// What it makes worthless of what the account has approved.
     pub forget: Option<Forget>,
+    /// It happened too long ago for anybody to be told what policies say of it.
+    pub is_old: bool,
 }
 
 /// What is stored of one answer of a source, in one transaction or not at all.

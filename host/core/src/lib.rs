@@ -6,14 +6,15 @@
 pub mod access;
 pub mod backtest;
 pub mod challenge;
+pub mod channel;
 pub mod cloud;
 pub mod demotion;
 pub mod directory;
 pub mod dn;
 pub mod escalation;
 pub mod event;
-pub mod fence;
 pub mod exclusion;
+pub mod fence;
 pub mod gate;
 pub mod history;
 pub mod incident;
@@ -37,7 +38,7 @@ pub use access::{
     Access, Account, AccountFacts, AccountKind, BindMethod, Endpoint, Group, Operation, OperationKind, Outcome, Search,
     SearchScope, Signal, Target,
 };
-pub use name::{AccountId, ChallengeId, ConnectorName, EventId, IncidentId, ListenerName, PolicyName};
+pub use name::{AccountId, ChallengeId, ChannelName, ConnectorName, EventId, IncidentId, ListenerName, PolicyName};
 pub use protection::{ClientCertificate, Protection, Tls};
 pub use secret::Secret;
 pub use time::{Clock, Ids, Timestamp};

@@ -65,6 +65,10 @@ text_name! {
     ConnectorName
 }
 text_name! {
+    /// A notification channel of the configuration, e.g. `soc`.
+    ChannelName
+}
+text_name! {
     /// A policy of the configuration: one component with one set of settings.
     PolicyName
 }

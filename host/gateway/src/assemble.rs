@@ -14,7 +14,9 @@ use portcullis_core::policies::PolicyProblem;
 use portcullis_core::store::PluginStateStore;
 use portcullis_core::{ListenerName, Secret};
 use portcullis_guard::cloud::Cloud;
-use portcullis_guard::{ApplicationRule, ChallengeBudget, Guard, NamedNetwork, Options, Rooms, Surroundings};
+use portcullis_guard::{
+    ApplicationRule, ChallengeBudget, ChannelEntry, Dispatcher, Guard, NamedNetwork, Options, Rooms, Surroundings,
+};
 use portcullis_ldap::{
     Balance, BindRules, DomainNames, Limits, Listener, Lookup, LookupOptions, Members, Mode, OpaqueSasl, Referrals,
     Schema, Security, Upstream, UpstreamOptions, Upstreams,
@@ -27,10 +29,10 @@ use tracing::{error, info};
 use crate::certificates::Certificates;
 use crate::config::{self, Config, ListenerTls, Loaded, Problem, TlsMin};
 use crate::fences::FenceBook;
-use crate::plugins;
 use crate::policies::{self, Book, Chosen, LoadedList};
 use crate::statuses::Statuses;
 use crate::system::System;
+use crate::{channels, plugins};
 use crate::{config as configuration, events};
 
 /// Everything that serves.
@@ -46,6 +48,7 @@ pub(crate) struct Gateway {
     pub(crate) statuses: Arc<Statuses>,
     /// What takes accounts out of groups; none where nothing may.
     pub(crate) groups: Option<Arc<dyn Groups>>,
+    pub(crate) dispatcher: Arc<Dispatcher>,
 }
 
 /// Makes the data folder, for the gateway alone, and opens the store in it.
@@ -66,6 +69,7 @@ pub(crate) async fn open_store(config: &Config) -> Result<Store> {
 pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
     let config = &loaded.config;
     let chosen = Chosen::between(config, store).await?;
+    let channels = channels(loaded).await?;
     let (plugins, policies) = load_plugins(loaded, store, &chosen).await?;
     for problem in loaded.problems(plugins.broken).lines() {
         error!("{problem}");
@@ -98,6 +102,9 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
         clock: Arc::new(System),
         ids: Arc::new(System),
     };
+    let dispatcher = Dispatcher::new(store.clone(), Arc::new(System), Arc::new(System), config.web.public_url.clone());
+    let dispatcher = Arc::new(dispatcher);
+    dispatcher.set_channels(channels).await?;
     let statuses = Arc::new(Statuses::default());
     statuses.replace(&plugins.connectors, &plugins.sources, &plugins.about);
     let guard = Arc::new(Guard::new(rooms, options(config), plugins.connectors));
@@ -117,6 +124,7 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
         demotions: store.clone(),
         fences: Arc::new(FenceBook::new(store.as_ref().clone(), Arc::clone(&book), config)),
         exclusions: guard.clone(),
+        channels: dispatcher.clone(),
         settings: store,
         risks: guard.clone(),
         policies: book.clone(),
@@ -152,7 +160,14 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
             error!("demotion: {error}");
         }
     });
-    Ok(Gateway { listeners, upstreams, guard, book, cloud, web, web_state, certificates, statuses, groups })
+    Ok(Gateway { listeners, upstreams, guard, book, cloud, web, web_state, certificates, statuses, groups, dispatcher })
+}
+
+/// What sends messages to people.
+pub(crate) async fn channels(loaded: &Loaded) -> Result<Vec<ChannelEntry>> {
+    let config = loaded.config.clone();
+    let made = tokio::task::spawn_blocking(move || channels::entries(&config)).await;
+    made.context("making the channels panicked")?.map_err(|problems| loaded.problems(problems).into())
 }
 
 /// Loads the connectors that the configuration names and the policies that were chosen. Fails where the configuration has to be

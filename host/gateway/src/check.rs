@@ -6,12 +6,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Result;
+use portcullis_guard::ChannelEntry;
 use portcullis_ldap::Lookup;
 
 use crate::certificates::Certificates;
 use crate::config::{Config, Loaded, Problem};
 use crate::out::say;
-use crate::{assemble, plugins, policies};
+use crate::{assemble, channels, plugins, policies};
 
 pub(crate) fn check(file: &Path, offline: bool) -> Result<ExitCode> {
     let loaded = Loaded::read(file)?;
@@ -32,6 +33,10 @@ pub(crate) fn check(file: &Path, offline: bool) -> Result<ExitCode> {
     problems.append(&mut plugins.problems);
     problems.append(&mut plugins.broken);
     problems.extend(assemble::listeners(config, &mut Certificates::default()).err());
+    let channels = channels::entries(config).unwrap_or_else(|found| {
+        problems.extend(found);
+        Vec::new()
+    });
     let lookups = lookups(config);
     if offline {
         problems.extend(lookups.err());
@@ -45,6 +50,7 @@ pub(crate) fn check(file: &Path, offline: bool) -> Result<ExitCode> {
                     ask_servers(lookups, &mut problems).await?;
                 }
             }
+            ask_channels(&channels, &mut problems).await?;
             ask_connectors(config, &plugins, &mut problems).await
         })?;
     }
@@ -83,6 +89,18 @@ async fn ask_servers(lookups: Vec<(String, Lookup)>, problems: &mut Vec<Problem>
         match lookup.check().await {
             Ok(()) => say(format_args!("directory {server}: the service account can read it"))?,
             Err(error) => problems.push(Problem::new(["directory"], format!("{server}: {error}"))),
+        }
+    }
+    Ok(())
+}
+
+/// Channels are looked at without sending a message.
+async fn ask_channels(channels: &[ChannelEntry], problems: &mut Vec<Problem>) -> io::Result<()> {
+    for (index, entry) in channels.iter().enumerate() {
+        let name = &entry.subscription.name;
+        match entry.channel.check().await {
+            Ok(found) => say(format_args!("channel {name}: {found}"))?,
+            Err(why) => problems.push(Problem::new(["channel", &index.to_string()], why)),
         }
     }
     Ok(())

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::out::say;
-use crate::{accounts, check, demotions, events, exclusions, notify, plugin, policies, run};
+use crate::{accounts, channels, check, demotions, events, exclusions, notify, plugin, policies, run};
 
 #[derive(Parser)]
 #[command(name = "portcullis", version, about = "A security gateway for LDAP directories")]
@@ -52,6 +52,9 @@ enum Command {
     /// Look at what people do not want to be told of detections, and undo that.
     #[command(subcommand)]
     Exclusions(exclusions::Command),
+    /// Try notification channels.
+    #[command(subcommand)]
+    Channel(channels::Command),
     /// Look at the list of policies, draft another one, try it on what was recorded, put it into force, take it back.
     #[command(subcommand)]
     Policy(policies::Command),
@@ -70,6 +73,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Accounts(command) => accounts::run(command),
         Command::Demotions(command) => demotions::run(command),
         Command::Exclusions(command) => exclusions::run(command),
+        Command::Channel(command) => channels::run(command),
         Command::Policy(command) => policies::run(command),
     };
     done.unwrap_or_else(|error| {

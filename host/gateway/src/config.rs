@@ -1,6 +1,7 @@
 //! The configuration file: read, checked, and complained about with file, line and advice.
 
 mod address;
+mod channels;
 mod model;
 mod problem;
 mod validate;
@@ -8,6 +9,7 @@ mod validate;
 use std::path::{Path, PathBuf};
 
 pub(crate) use address::{DirectoryAddress, ListenAddress, ServiceAddress};
+pub(crate) use channels::{Channel, ChannelKind, MailTls, SyslogTransport};
 pub(crate) use model::{
     Backtest, Balance, ClientCertificates, Cloud, Config, Connector, Directory, Limits, Listener, ListenerTls,
     LogFormat, LogLevel, OnBlock, Policy, Schema, SitePosition, TlsMin,
@@ -40,12 +42,13 @@ impl Loaded {
         if problems.is_empty() { Ok(Self { config, source }) } else { Err(source.problems(problems)) }
     }
 
-    /// Takes connectors and policies over from a later reading of the file. The rest stays as it is in force.
+    /// Takes connectors, policies and channels over from a later reading of the file. The rest stays as it is in force.
     pub(crate) fn replace_plugins(&mut self, later: Self) {
         self.config.plugins = later.config.plugins;
         self.config.connectors = later.config.connectors;
         self.config.policies = later.config.policies;
         self.config.backtest = later.config.backtest;
+        self.config.channels = later.config.channels;
         // Problems are looked for in the file as it now is.
         self.source = later.source;
     }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use portcullis_core::cloud::SourceStatus;
 use portcullis_core::{Clock as _, Timestamp};
-use portcullis_guard::Guard;
 use portcullis_guard::cloud::Cloud;
+use portcullis_guard::{ChannelCounts, Dispatcher, Guard};
 use portcullis_ldap::metrics::{BindResult, Count, Handling, Limit, Metrics, Request};
 use portcullis_ldap::{ServerStatus, Shared, Upstreams};
 use portcullis_store::Store;
@@ -23,6 +23,8 @@ use crate::system::System;
 type Pick = fn(&Metrics) -> &Count;
 /// One number of a source's.
 type PickSource = fn(&SourceStatus) -> u64;
+/// One number of a channel's.
+type PickChannel = fn(&ChannelCounts) -> u64;
 /// One number of a server's.
 type PickStatus = fn(&ServerStatus) -> u64;
 type Labels<'a> = &'a [(&'a str, &'a str)];
@@ -33,6 +35,7 @@ pub(crate) struct Page {
     upstreams: Upstreams,
     guard: Arc<Guard>,
     cloud: Arc<Cloud>,
+    dispatcher: Arc<Dispatcher>,
     store: Store,
     started: Timestamp,
 }
@@ -49,10 +52,12 @@ pub(crate) fn page(
     upstreams: Upstreams,
     guard: Arc<Guard>,
     cloud: Arc<Cloud>,
+    dispatcher: Arc<Dispatcher>,
     store: Store,
 ) -> portcullis_web::MetricsPage {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Page { listeners, upstreams, guard, cloud, store, started: System.now() }));
+    let started = System.now();
+    registry.register_collector(Box::new(Page { listeners, upstreams, guard, cloud, dispatcher, store, started }));
     Arc::new(move || {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).map(|()| text)
@@ -69,6 +74,7 @@ impl Collector for Page {
         self.opaque(&mut out)?;
         self.decisions(&mut out)?;
         self.sources(&mut out)?;
+        self.channels(&mut out)?;
         self.store(&mut out)?;
         self.process(&mut out)
     }
@@ -238,6 +244,24 @@ impl Page {
             let all = self.cloud.follow_ups().all();
             all.iter().try_for_each(|(what, count)| family.value(&[("what", what)], *count))
         })
+    }
+
+    fn channels(&self, out: &mut Out<'_>) -> fmt::Result {
+        let channels = self.dispatcher.counts();
+        let simple: [(&str, &str, Kind, PickChannel); 4] = [
+            ("delivered", "Messages that went out.", Kind::Counter, |c| c.delivered),
+            ("failures", "Attempts to send a message that failed.", Kind::Counter, |c| c.failed),
+            ("given_up", "Things to tell that were given up.", Kind::Counter, |c| c.given_up),
+            ("waiting", "Things to tell that wait.", Kind::Gauge, |c| c.waiting),
+        ];
+        for (name, help, kind, value) in simple {
+            out.family(&format!("portcullis_channel_{name}"), help, kind, |family| {
+                channels
+                    .iter()
+                    .try_for_each(|(name, counts)| family.value(&[("channel", name.as_str())], value(counts)))
+            })?;
+        }
+        Ok(())
     }
 
     fn store(&self, out: &mut Out<'_>) -> fmt::Result {

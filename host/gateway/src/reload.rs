@@ -1,12 +1,12 @@
-//! What SIGHUP reads again: certificates, and the connectors and policies of the configuration. Each of the two is put into
+//! What SIGHUP reads again: certificates, and the connectors, policies and channels of the configuration. Each of the two is put into
 //! force as a whole or not at all. Connections that are there stay.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use portcullis_core::policies::PolicyError;
-use portcullis_guard::Guard;
 use portcullis_guard::cloud::Cloud;
+use portcullis_guard::{Dispatcher, Guard};
 use portcullis_store::Store;
 use tokio::signal::unix::Signal;
 use tracing::{error, info, warn};
@@ -27,6 +27,7 @@ pub(crate) struct Reload {
     pub(crate) book: Arc<Book>,
     pub(crate) cloud: Arc<Cloud>,
     pub(crate) statuses: Arc<Statuses>,
+    pub(crate) dispatcher: Arc<Dispatcher>,
     pub(crate) store: Store,
 }
 
@@ -55,7 +56,7 @@ impl Reload {
         }
     }
 
-    /// Loads every connector and policy of the configuration as it now is, and puts them into force together.
+    /// Loads every connector, policy and channel of the configuration as it now is, and puts them into force together.
     async fn plugins(&mut self) -> Result<String, String> {
         let mut loaded = Loaded::read(&self.path).map_err(|problems| problems.to_string())?;
         let now = &self.loaded.config;
@@ -64,6 +65,7 @@ impl Reload {
         let mut state = self.book.lock().await;
         let chosen = Chosen::between(&loaded.config, &self.store).await.map_err(|error| format!("{error:#}"))?;
         let is_file = matches!(chosen, Chosen::File { .. });
+        let channels = assemble::channels(&loaded).await.map_err(|error| format!("{error:#}"))?;
         let (plugins, list) =
             assemble::load_plugins(&loaded, &self.store, &chosen).await.map_err(|error| format!("{error:#}"))?;
         // At the start something stands in for a plugin that is broken; here the one that is in force is better.
@@ -83,6 +85,7 @@ impl Reload {
             warn!("the configuration has other changes too: those take a start of the gateway");
         }
         let revision = chosen.settle(&list, &self.store).await.map_err(|error| format!("{error:#}"))?;
+        self.dispatcher.set_channels(channels).await.map_err(|error| error.to_string())?;
         self.statuses.replace(&plugins.connectors, &plugins.sources, &plugins.about);
         self.guard.replace(plugins.connectors, list.entries);
         self.cloud.set_sources(plugins.sources);
@@ -123,9 +126,11 @@ impl Change {
         let connectors =
             |config: &Config| -> Vec<String> { config.connectors.iter().map(|it| it.name.clone()).collect() };
         let policies = |config: &Config| -> Vec<String> { config.policies.iter().map(|it| it.name.clone()).collect() };
+        let channels = |config: &Config| -> Vec<String> { config.channels.iter().map(|it| it.name.clone()).collect() };
         let text = [
             names("connector", &connectors(before), &connectors(after)),
             names("policy", &policies(before), &policies(after)),
+            names("channel", &channels(before), &channels(after)),
         ]
         .concat();
         let text = if text.is_empty() { "the same names as before".to_owned() } else { text.join(", ") };
@@ -145,6 +150,7 @@ fn rest(config: &Config) -> String {
     let mut rest = config.clone();
     rest.connectors.clear();
     rest.policies.clear();
+    rest.channels.clear();
     rest.backtest = config::Backtest::default();
     rest.plugins.folder.clear();
     rest.plugins.trusted_keys.clear();

@@ -85,6 +85,10 @@ async fn serve(path: &Path, loaded: Loaded, inherited: Inherited) -> Result<Exit
     let no_more_incidents = CancellationToken::new();
     let escalations = Arc::new(store.clone());
     incidents.spawn(Arc::clone(&gateway.guard).look_after_incidents(escalations, no_more_incidents.clone()));
+    let mut messages = JoinSet::new();
+    let no_more_messages = CancellationToken::new();
+    messages.spawn(Arc::clone(&gateway.dispatcher).run(no_more_messages.clone()));
+    let dispatcher = Arc::clone(&gateway.dispatcher);
     let mut clouds = JoinSet::new();
     let no_more_events = CancellationToken::new();
     clouds.spawn(Arc::clone(&gateway.cloud).run(no_more_events.clone()));
@@ -104,7 +108,18 @@ async fn serve(path: &Path, loaded: Loaded, inherited: Inherited) -> Result<Exit
     let trying = tokio::spawn(statuses::look_after(Arc::clone(&statuses)));
     let mut tasks = start(gateway, sockets, store.clone(), &shutdown);
     let (path, reader) = (path.to_owned(), Arc::clone(&book));
-    let reload = Reload { path, loaded, certificates, guard, book: reader, cloud, statuses, store: store.clone() };
+    let store_for_reload = store.clone();
+    let reload = Reload {
+        path,
+        loaded,
+        certificates,
+        guard,
+        book: reader,
+        cloud,
+        statuses,
+        dispatcher,
+        store: store_for_reload,
+    };
     let reloading = tokio::spawn(reload.at_each(hang_ups));
     say("portcullis is ready")?;
     manager::ready();
@@ -115,6 +130,7 @@ async fn serve(path: &Path, loaded: Loaded, inherited: Inherited) -> Result<Exit
         _ = profiles.join_next() => { error!("what is learned is not stored any more"); true }
         _ = demotions.join_next() => { error!("demotions are not carried out any more"); true }
         _ = incidents.join_next() => { error!("incidents are not looked after any more"); true }
+        _ = messages.join_next() => { error!("people are not told any more"); true }
         _ = clouds.join_next() => { error!("cloud services, or imports, are not read any more"); true }
     };
     manager::stopping();
@@ -122,6 +138,7 @@ async fn serve(path: &Path, loaded: Loaded, inherited: Inherited) -> Result<Exit
     no_more_events.cancel();
     no_more_demotions.cancel();
     no_more_incidents.cancel();
+    no_more_messages.cancel();
     reloading.abort();
     trying.abort();
     watching.abort();
@@ -138,6 +155,7 @@ async fn serve(path: &Path, loaded: Loaded, inherited: Inherited) -> Result<Exit
     while clouds.join_next().await.is_some() {}
     while demotions.join_next().await.is_some() {}
     while incidents.join_next().await.is_some() {}
+    while messages.join_next().await.is_some() {}
     nothing_to_learn.cancel();
     while profiles.join_next().await.is_some() {}
     looking_after.abort();
@@ -161,7 +179,14 @@ fn start(gateway: Gateway, sockets: Sockets, store: Store, shutdown: &Cancellati
     }
     if let Some(socket) = sockets.metrics {
         let (page, shutdown) = (
-            metrics::page(listeners, gateway.upstreams, Arc::clone(&gateway.guard), gateway.cloud, store),
+            metrics::page(
+                listeners,
+                gateway.upstreams,
+                Arc::clone(&gateway.guard),
+                gateway.cloud,
+                gateway.dispatcher,
+                store,
+            ),
             shutdown.clone(),
         );
         tasks.spawn(async move {

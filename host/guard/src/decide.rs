@@ -298,8 +298,8 @@ impl<'a> Draft<'a> {
                 Effect::ResolveIncident => self
                     .incidents
                     .push(IncidentChange::Resolve { account: account.clone(), source: entry.name.clone().into() }),
-                // Carried out when the event is learned from, so that the event alone tells of it.
-                Effect::AddRisk(_) => {}
+                // Carried out when the event is learned from, and when it is stored: the event alone tells of it.
+                Effect::AddRisk(_) | Effect::Notify { .. } => {}
                 Effect::Demote { group, restore_after_seconds, from_times } => match &event.access.account {
                     Some(known) if !is_nameless(known) => self.demotions.push(WantedDemotion {
                         event: event.access.id,
@@ -313,9 +313,6 @@ impl<'a> Draft<'a> {
                     }),
                     _ => warn!(policy = %entry.name, group, "nobody is taken out of a group: the account is not known"),
                 },
-                Effect::Notify { .. } => {
-                    warn!(policy = %entry.name, ?effect, "this effect is recorded but not carried out by this version");
-                }
             }
         }
     }

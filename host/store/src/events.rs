@@ -12,6 +12,7 @@ use sqlx::sqlite::SqliteRow;
 use crate::Store;
 use crate::fault::{damaged, store_error};
 use crate::numbers::{millis, signed, unsigned};
+use crate::outbox::NewRow;
 use crate::work::{Entry, Work};
 
 #[async_trait]
@@ -65,7 +66,8 @@ pub(crate) fn stored_event(row: &SqliteRow) -> Result<StoredEvent, StoreError> {
 
 impl Entry {
     pub(crate) fn of(record: Record) -> Result<Self, StoreError> {
-        Ok(Self { row: EventRow::of(&record.event)?, learned: record.learned, incidents: record.incidents })
+        let notices = NewRow::all_of(&record.event);
+        Ok(Self { row: EventRow::of(&record.event)?, learned: record.learned, incidents: record.incidents, notices })
     }
 }
 

@@ -299,7 +299,7 @@ fn uuid(bytes: &[u8]) -> Result<Uuid, StoreError> {
     Uuid::from_slice(bytes).map_err(|error| damaged("an identifier of an incident", error))
 }
 
-fn severity_number(severity: Severity) -> i64 {
+pub(crate) fn severity_number(severity: Severity) -> i64 {
     match severity {
         Severity::Low => 1,
         Severity::Medium => 2,
@@ -308,7 +308,7 @@ fn severity_number(severity: Severity) -> i64 {
     }
 }
 
-fn severity(number: i64) -> Result<Severity, StoreError> {
+pub(crate) fn severity(number: i64) -> Result<Severity, StoreError> {
     match number {
         1 => Ok(Severity::Low),
         2 => Ok(Severity::Medium),

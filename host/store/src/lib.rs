@@ -46,6 +46,7 @@ mod learned;
 mod memory;
 mod numbers;
 mod open;
+mod outbox;
 mod plugin_state;
 mod policies;
 mod profiles;

@@ -52,12 +52,11 @@ impl SourceStore for Store {
         let SourcePage { source, state, records } = page;
         let mut entries = Vec::with_capacity(records.len());
         for foreign in records {
-            entries.push(ForeignEntry {
-                id: foreign.id,
-                entry: Entry::of(foreign.record)?,
-                follow_up: foreign.follow_up,
-                forget: foreign.forget,
-            });
+            let mut entry = Entry::of(foreign.record)?;
+            if foreign.is_old {
+                entry.notices.clear();
+            }
+            entries.push(ForeignEntry { id: foreign.id, entry, follow_up: foreign.follow_up, forget: foreign.forget });
         }
         if entries.len() > MOST_EVENTS {
             let text = format!("a page of {} events; {MOST_EVENTS} can be stored at once", entries.len());

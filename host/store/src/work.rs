@@ -2,6 +2,7 @@
 
 use portcullis_core::ConnectorName;
 use portcullis_core::challenge::{ChallengeRecord, Forget};
+use portcullis_core::channel::Subscription;
 use portcullis_core::cloud::{CloudOverride, CloudTwin, FollowUp, SourceState};
 use portcullis_core::demotion::WantedDemotion;
 use portcullis_core::escalation::DueEscalation;
@@ -18,8 +19,8 @@ use crate::batch::Batch;
 use crate::events::EventRow;
 use crate::fault::Fault;
 use crate::{
-    challenges, cloud_accounts, demotions, exclusions, history, incidents, open, plugin_state, policies, profiles, settings,
-    sources,
+    challenges, cloud_accounts, demotions, exclusions, history, incidents, open, outbox, plugin_state, policies,
+    profiles, settings, sources,
 };
 
 /// A write.
@@ -54,6 +55,8 @@ pub(crate) enum Work {
     PutRevision { new: Box<NewRevision>, json: String, event: Box<EventRow> },
     PutDraft { version: u64, json: String, event: Box<EventRow> },
     DropDraft { version: u64, event: Box<EventRow> },
+    SetChannels(Vec<Subscription>),
+    Settle(Box<outbox::Settlement>),
 }
 
 /// What a source told, ready to be written.
@@ -76,6 +79,8 @@ pub(crate) struct Entry {
     pub(crate) row: EventRow,
     pub(crate) learned: Option<Observation>,
     pub(crate) incidents: Vec<IncidentChange>,
+    /// What people are told.
+    pub(crate) notices: Vec<outbox::NewRow>,
 }
 
 /// What the writer answers: how many rows it was about, or why it did nothing.
@@ -91,10 +96,10 @@ impl Work {
         }
     }
 
-    /// The record, where this is nothing but one and has no incidents: all there is to do can be said beforehand.
+    /// The record, where this is nothing but one, has no incidents and tells nobody: all there is to do can be said beforehand.
     pub(crate) fn as_plain_entry(&self) -> Option<&Entry> {
         match self {
-            Self::Append(entry) if entry.incidents.is_empty() => Some(entry),
+            Self::Append(entry) if entry.incidents.is_empty() && entry.notices.is_empty() => Some(entry),
             _ => None,
         }
     }
@@ -183,6 +188,13 @@ impl Work {
                 told(policies::put_draft(connection, *version, json).await?, batch, event)
             }
             Self::DropDraft { version, event } => told(policies::drop_draft(connection, *version).await?, batch, event),
+            Self::SetChannels(channels) => outbox::set_channels(connection, channels).await?,
+            Self::Settle(settlement) => {
+                if let outbox::Outcome::GivenUp { entry, .. } = &settlement.what {
+                    append(connection, batch, entry).await?;
+                }
+                outbox::settle(connection, settlement).await?
+            }
         };
         Ok(Ok(rows))
     }
@@ -204,6 +216,9 @@ pub(crate) async fn append<'a>(
     batch.append_entry(entry);
     for change in &entry.incidents {
         incidents::change(connection, &entry.row, change).await?;
+    }
+    for notice in &entry.notices {
+        outbox::add(connection, &entry.row, notice).await?;
     }
     Ok(1)
 }

@@ -28,13 +28,14 @@ pub(crate) fn simple(status: StatusCode, title: &str, live: Option<Live>, body: 
 }
 
 /// The pages of the console, by their titles.
-const PAGES: [(&str, &str); 6] = [
+const PAGES: [(&str, &str); 7] = [
     ("Activity", "/activity"),
     ("Policy", "/policy"),
     ("Service accounts", "/service-accounts"),
     ("Demotions", "/demotions"),
     ("Exclusions", "/exclusions"),
     ("Connectors", "/connectors"),
+    ("Notifications", "/notifications"),
 ];
 
 /// A page of the console.

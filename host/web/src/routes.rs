@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Redirect};
 use axum::routing::{MethodRouter, get, post};
 
 use crate::app::App;
-use crate::console::{activity, api, connectors, demotions, exclusion, fences, incident, policy, risk};
+use crate::console::{activity, api, channels, connectors, demotions, exclusion, fences, incident, policy, risk};
 use crate::failure::Failure;
 use crate::{assets, challenge, headers, notify, session, sign_in};
 
@@ -111,6 +111,8 @@ fn table() -> Vec<(Route, MethodRouter<App>)> {
         write("/policy/backtest/cancel", SessionForm, post(policy::cancel)),
         read("/connectors", Session, get(connectors::page)),
         read("/demotions", Session, get(demotions::page)),
+        read("/notifications", Session, get(channels::page)),
+        write("/notifications/{name}/test", SessionForm, post(channels::test)),
         write("/demotions/{number}/restore", SessionForm, post(demotions::restore)),
         read("/service-accounts", Session, get(fences::page)),
         write("/service-accounts/kind", SessionForm, post(fences::kind)),
@@ -125,6 +127,7 @@ fn table() -> Vec<(Route, MethodRouter<App>)> {
         write("/api/v1/exclusions/{number}/undo", SessionForm, post(exclusion::undo_by_program)),
         read("/api/v1/connectors", ClientSession, get(api::connectors)),
         read("/api/v1/demotions", ClientSession, get(demotions::all)),
+        read("/api/v1/channels", ClientSession, get(channels::all)),
         read("/api/v1/risk/{kind}", ClientSession, get(risk::riskiest)),
         read("/api/v1/risk/{kind}/{key}", ClientSession, get(risk::one)),
         write("/api/v1/risk/{kind}/{key}/add", SessionForm, post(risk::add)),

@@ -10,10 +10,11 @@ use std::time::Duration;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use axum_server::{Handle, Server};
 use portcullis_core::challenge::ChallengeDesk;
+use portcullis_core::channel::ChannelDesk;
 use portcullis_core::cloud::SourceStatus;
 use portcullis_core::demotion::DemotionStore;
-use portcullis_core::fence::FenceDesk;
 use portcullis_core::exclusion::ExclusionDesk;
+use portcullis_core::fence::FenceDesk;
 use portcullis_core::policies::PolicyDesk;
 use portcullis_core::risk::RiskDesk;
 use portcullis_core::status::ConnectorStatus;
@@ -73,6 +74,8 @@ pub struct WebState {
     pub demotions: Arc<dyn DemotionStore>,
     /// What people do not want to be told of detections.
     pub exclusions: Arc<dyn ExclusionDesk>,
+    /// Channels by which people are told.
+    pub channels: Arc<dyn ChannelDesk>,
     /// Administrators and their sessions.
     pub settings: Arc<dyn SettingsStore>,
     /// Risks, and what accounts are.

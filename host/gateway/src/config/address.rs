@@ -162,7 +162,7 @@ fn api_host(host: &str) -> Option<String> {
     })
 }
 
-fn host_and_port(text: &str) -> Result<(String, Option<u16>), String> {
+pub(super) fn host_and_port(text: &str) -> Result<(String, Option<u16>), String> {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
             let port: u16 = port.parse().map_err(|_| format!("`{port}` is no port number"))?;

@@ -15,6 +15,7 @@ use portcullis_core::policy::{FailMode, Mode};
 use portcullis_core::summary::Audit;
 
 use super::address::ListenAddress;
+use super::channels::Channel;
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -35,6 +36,8 @@ pub(crate) struct Config {
     pub(crate) policies: Vec<Policy>,
     #[serde(default)]
     pub(crate) backtest: Backtest,
+    #[serde(default, rename = "channel")]
+    pub(crate) channels: Vec<Channel>,
     #[serde(default)]
     pub(crate) behavior: Behavior,
     #[serde(default)]
@@ -605,6 +608,11 @@ impl Config {
                 Credential::Oauth(client) => secret(&mut client.key),
                 Credential::Environment(_) | Credential::PlainText(_) => {}
             }
+        }
+        for channel in &mut self.channels {
+            channel.ca_file.as_mut().map(resolve);
+            channel.secret.as_mut().map(secret);
+            channel.password.as_mut().map(secret);
         }
     }
 }

@@ -21,6 +21,7 @@ pub(super) fn validate(config: &Config) -> Vec<Problem> {
     }
     names(&mut problems, "listener", config.listeners.iter().map(|l| l.name.as_str()));
     names(&mut problems, "connector", config.connectors.iter().map(|c| c.name.as_str()));
+    names(&mut problems, "channel", config.channels.iter().map(|c| c.name.as_str()));
     match policies::listed(&config.policies) {
         Ok(list) => problems.extend(
             list_problems(&list)
@@ -40,6 +41,9 @@ pub(super) fn validate(config: &Config) -> Vec<Problem> {
     web(&mut problems, &config.web);
     for (index, item) in config.connectors.iter().enumerate() {
         connector(&mut problems, &index.to_string(), item);
+    }
+    for (index, item) in config.channels.iter().enumerate() {
+        super::channels::validate(&mut problems, &index.to_string(), item);
     }
     if !config.plugins.folder.is_dir() {
         let text = format!("the folder {} does not exist", config.plugins.folder.display());
@@ -171,7 +175,7 @@ fn names<'a>(problems: &mut Vec<Problem>, section: &str, names: impl Iterator<It
     }
 }
 
-fn file(problems: &mut Vec<Problem>, path: &[&str], file: &Path) {
+pub(super) fn file(problems: &mut Vec<Problem>, path: &[&str], file: &Path) {
     if let Err(error) = std::fs::File::open(file) {
         problems.push(Problem {
             path: path.iter().map(|part| (*part).to_owned()).collect(),
@@ -180,7 +184,7 @@ fn file(problems: &mut Vec<Problem>, path: &[&str], file: &Path) {
     }
 }
 
-fn secret_source(problems: &mut Vec<Problem>, path: &[&str], source: &SecretSource) {
+pub(super) fn secret_source(problems: &mut Vec<Problem>, path: &[&str], source: &SecretSource) {
     if let Err(message) = secret(source) {
         problems.push(Problem { path: path.iter().map(|part| (*part).to_owned()).collect(), message });
     }

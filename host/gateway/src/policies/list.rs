@@ -129,10 +129,12 @@ fn unmet_needs(config: &Config, needs: &Needs) -> impl Iterator<Item = String> {
             if known.is_empty() { "none is configured".to_owned() } else { format!("there are: {}", known.join(", ")) };
         format!("challenges through the connector `{name}`, which does not exist; {advice}")
     });
-    let channels = needs
-        .channels
-        .iter()
-        .map(|name| format!("notifies the channel `{name}`; notification channels are not there in this version"));
+    let told: Vec<&str> = config.channels.iter().map(|channel| channel.name.as_str()).collect();
+    let channels = needs.channels.iter().filter(|name| !told.contains(&name.as_str())).map(|name| {
+        let advice =
+            if told.is_empty() { "add [[channel]]".to_owned() } else { format!("there are: {}", told.join(", ")) };
+        format!("notifies the channel `{name}`, which does not exist; {advice}")
+    });
     let groups = needs.groups.iter().filter(|_| config.demotion.is_none()).map(|name| {
         format!("takes accounts out of the group `{name}`, for which there has to be an account: add [demotion]")
     });

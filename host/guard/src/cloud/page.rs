@@ -157,7 +157,7 @@ impl Reader {
         let forget = trust::against(&event, now);
         guard.learn(&event, Tried::Nothing);
         let record = Record { event: Event::Access(Box::new(event)), learned, incidents };
-        Ok(ForeignRecord { id, record, follow_up, forget })
+        Ok(ForeignRecord { id, record, follow_up, forget, is_old: !is_recent })
     }
 
     /// What a block leads to. Not one that a fail mode has put in place of a ruling: a plugin that is broken would suspend

@@ -10,6 +10,7 @@ use super::{column, uuid};
 use crate::events::EventRow;
 use crate::fault::{Fault, damaged, store_error};
 use crate::numbers::timestamp;
+use crate::outbox;
 
 /// Entries of an incident that more of the same is added to. How often it was raised is counted all the same.
 const MOST_RAISED: i64 = 200;
@@ -27,7 +28,7 @@ const STEPS: [(IncidentStep, &str); 8] = [
     (IncidentStep::Noted, "noted"),
 ];
 
-/// Adds an entry for the event. A history that is long already is not made longer by more of the same.
+/// Adds an entry for the event, and sees to it that those are told who are to know. A history that is long already is not made longer by more of the same.
 pub(super) async fn add(
     connection: &mut SqliteConnection,
     row: &EventRow,
@@ -36,6 +37,7 @@ pub(super) async fn add(
     person: Option<&str>,
     text: &str,
 ) -> Result<(), Fault> {
+    outbox::incident_changed(connection, row, incident).await?;
     let most = if step == IncidentStep::Raised { MOST_RAISED } else { i64::MAX };
     let word = STEPS.iter().find(|(known, _)| *known == step).map_or("", |(_, word)| word);
     sqlx::query(

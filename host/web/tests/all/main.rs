@@ -6,10 +6,11 @@ mod support;
 
 mod activity;
 mod challenge;
+mod channels;
 mod codes;
 mod demotions;
-mod fences;
 mod exclusions;
+mod fences;
 mod incidents;
 mod limits;
 mod notify;

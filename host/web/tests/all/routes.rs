@@ -8,7 +8,7 @@ use portcullis_core::Timestamp;
 use portcullis_core::policy::Severity;
 
 /// What was decided on by hand.
-const EXPECTED: [(&str, &str, Authority); 67] = [
+const EXPECTED: [(&str, &str, Authority); 76] = [
     ("GET", "/", Authority::Anybody),
     ("GET", "/healthz", Authority::Anybody),
     ("GET", "/static/console.css", Authority::Anybody),
@@ -53,6 +53,8 @@ const EXPECTED: [(&str, &str, Authority); 67] = [
     ("POST", "/service-accounts/fence", Authority::SessionForm),
     ("GET", "/exclusions", Authority::Session),
     ("POST", "/exclusions/{number}/undo", Authority::SessionForm),
+    ("GET", "/notifications", Authority::Session),
+    ("POST", "/notifications/{name}/test", Authority::SessionForm),
     ("GET", "/api/v1/events", Authority::ClientSession),
     ("GET", "/api/v1/incidents", Authority::ClientSession),
     ("GET", "/api/v1/incidents/{id}", Authority::ClientSession),
@@ -61,6 +63,7 @@ const EXPECTED: [(&str, &str, Authority); 67] = [
     ("POST", "/api/v1/exclusions/{number}/undo", Authority::SessionForm),
     ("GET", "/api/v1/connectors", Authority::ClientSession),
     ("GET", "/api/v1/demotions", Authority::ClientSession),
+    ("GET", "/api/v1/channels", Authority::ClientSession),
     ("GET", "/api/v1/risk/{kind}", Authority::ClientSession),
     ("GET", "/api/v1/risk/{kind}/{key}", Authority::ClientSession),
     ("POST", "/api/v1/risk/{kind}/{key}/add", Authority::SessionForm),
@@ -94,7 +97,7 @@ fn every_route_has_the_authority_that_was_decided_on() {
 fn real(route: Route) -> String {
     let incident = sample::incident(1, "bob", Severity::Low, "title", Timestamp(BEGIN)).id;
     let path = route.path.replace("{token}", sample::link(1).reveal()).replace("{id}", &incident.to_string());
-    path.replace("{kind}", "accounts").replace("{key}", "bob-id").replace("{number}", "2")
+    path.replace("{kind}", "accounts").replace("{key}", "bob-id").replace("{number}", "2").replace("{name}", "soc")
 }
 
 /// A stage on which every route has something to show.
@@ -170,6 +173,7 @@ async fn every_route_refuses_whoever_lacks_its_authority() {
     assert!(stage.world.risks.changes.lock().unwrap().is_empty());
     assert!(stage.world.demotions.restored.lock().unwrap().is_empty());
     assert!(stage.world.exclusions.said.lock().unwrap().is_empty());
+    assert!(stage.world.channels.tested.lock().unwrap().is_empty());
     assert!(stage.world.policies.said().is_empty());
     assert!(stage.world.fences.accepted.lock().unwrap().is_empty());
     let incidents = signed_in.json("/api/v1/incidents").await;

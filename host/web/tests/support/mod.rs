@@ -1,10 +1,11 @@
 //! In-memory fakes of the core's traits, and a server that shows what is in them.
 #![allow(dead_code, missing_docs, reason = "shared by the tests and the preview, each of which uses a part of it")]
 
+mod channels;
 mod demotions;
 mod desk;
-mod fences;
 mod exclusions;
+mod fences;
 mod policies;
 mod risks;
 pub mod sample;
@@ -19,12 +20,13 @@ use portcullis_core::status::ConnectorStatus;
 use portcullis_core::{Clock, EventId, Ids, Timestamp};
 use portcullis_web::WebState;
 
+pub use channels::FakeChannels;
 pub use demotions::FakeDemotions;
 pub use desk::FakeDesk;
 #[allow(unused_imports, reason = "the preview does not look at what pages say")]
 pub use desk::Said;
-pub use fences::FakeFences;
 pub use exclusions::FakeExclusions;
+pub use fences::FakeFences;
 pub use policies::FakePolicies;
 pub use risks::FakeRisks;
 pub use store::FakeStore;
@@ -72,6 +74,7 @@ pub struct World {
     pub risks: Arc<FakeRisks>,
     pub demotions: Arc<FakeDemotions>,
     pub exclusions: Arc<FakeExclusions>,
+    pub channels: Arc<FakeChannels>,
     pub policies: Arc<FakePolicies>,
     pub fences: Arc<FakeFences>,
     pub clock: Arc<FakeClock>,
@@ -89,6 +92,7 @@ impl World {
             risks: Arc::default(),
             demotions: Arc::default(),
             exclusions: Arc::default(),
+            channels: Arc::default(),
             policies: Arc::default(),
             fences: Arc::default(),
             clock: Arc::new(FakeClock(AtomicU64::new(BEGIN))),
@@ -110,6 +114,7 @@ impl World {
             risks: self.risks.clone(),
             demotions: self.demotions.clone(),
             exclusions: self.exclusions.clone(),
+            channels: self.channels.clone(),
             policies: self.policies.clone(),
             fences: self.fences.clone(),
             clock: self.clock.clone(),

@@ -6,10 +6,11 @@ mod cloud_accounts;
 mod demotions;
 mod escalations;
 mod events;
-pub mod history;
 mod exclusions;
+pub mod history;
 mod incidents;
 mod learned;
+mod outbox;
 mod plugin_state;
 mod policies;
 mod profiles;
@@ -17,11 +18,12 @@ mod settings;
 mod sources;
 
 use async_trait::async_trait;
+use portcullis_core::channel::OutboxStore;
 use portcullis_core::cloud::{CloudAccountStore, SourceStore};
 use portcullis_core::demotion::DemotionStore;
-use portcullis_core::history::HistoryStore;
 use portcullis_core::escalation::EscalationStore;
 use portcullis_core::exclusion::ExclusionStore;
+use portcullis_core::history::HistoryStore;
 use portcullis_core::profile::ProfileStore;
 use portcullis_core::revision::PolicyStore;
 use portcullis_core::store::{
@@ -46,6 +48,7 @@ pub trait Place: Sized + Send + Sync {
         + PolicyStore
         + EscalationStore
         + ExclusionStore
+        + OutboxStore
         + Clone
         + 'static;
 
@@ -120,6 +123,12 @@ contract! { sqlite: crate::sqlite::Folder =>
     demotions {
         a_wish_waits_for_its_event_and_counts_its_incident, each_step_is_taken_once_and_survives_reopening,
         a_person_puts_back_what_stands_and_nothing_else, a_step_and_its_incident_are_one,
+    }
+    outbox {
+        what_enforced_policies_say_waits_with_its_event,
+        incidents_are_told_when_opened_raised_resolved_and_reopened,
+        what_is_settled_is_counted_and_survives_reopening, messages_are_counted_by_the_hour,
+        a_flood_is_counted_and_not_kept, channels_come_and_go,
     }
     profiles {
         profiles_are_replaced_and_survive_reopening, the_riskiest_come_first,

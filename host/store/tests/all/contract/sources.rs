@@ -15,7 +15,7 @@ fn state(cursor: &str) -> SourceState {
 }
 
 fn foreign(id: &str, record: portcullis_core::event::Record) -> ForeignRecord {
-    ForeignRecord { id: id.to_owned(), record, follow_up: None, forget: None }
+    ForeignRecord { id: id.to_owned(), record, follow_up: None, forget: None, is_old: false }
 }
 
 fn page(cursor: &str, records: Vec<ForeignRecord>) -> SourcePage {
