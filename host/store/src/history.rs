@@ -45,7 +45,7 @@ impl HistoryStore for Store {
         }
         let mut entries = Vec::with_capacity(records.len());
         for PastRecord { event, learned } in records {
-            entries.push(Entry { row: row(event)?, learned, incidents: Vec::new() });
+            entries.push(Entry { row: row(event)?, learned, incidents: Vec::new(), notices: Vec::new() });
         }
         self.queue(Work::PutHistory(entries))?.done().await
     }
