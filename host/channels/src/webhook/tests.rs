@@ -66,8 +66,7 @@ async fn receiver(answers: Vec<String>) -> (Webhook, Arc<Mutex<Vec<String>>>) {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let mut request = vec![0; 16 * 1024];
                 let mut length = 0;
-                // The body ends with the object that it is.
-                while !request[..length].ends_with(b"}}") {
+                while !request[..length].ends_with(b"\"type\":\"incident.opened\"}") {
                     length += stream.read(&mut request[length..]).await.unwrap();
                 }
                 heard.lock().unwrap().push(String::from_utf8_lossy(&request[..length]).into_owned());

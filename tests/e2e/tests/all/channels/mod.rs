@@ -233,7 +233,7 @@ async fn mistakes_are_named_before_anything_starts() -> Result<()> {
             "channel = \"sock\"",
             "notifies the channel `sock`, which does not exist; there are: soc, it, log",
         ),
-        ("url = \"https://", "url = \"http://soc.example.com@", "is no URL"),
+        ("url = \"https://", "url = \"http://soc.example.com@", "holds a name or password"),
         ("secret = { file = \"soc-secret\" }", "secret = { plain-text = \"s3cr3t\" }", "whsec_"),
         ("kind = \"webhook\"", "kind = \"syslog\"", "url: is none of kind = \"syslog\""),
         ("incidents = \"low\"", "resolved = true", "goes with `incidents`"),

@@ -22,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::stage::PATIENCE;
 
-const KEY: [u8; 32] = *b"a key that both sides know of :-)";
+const KEY: [u8; 32] = *b"a key that both sides know of :)";
 
 /// A receiver of webhooks that takes nothing whose signature is not right.
 pub(super) struct Hooks {
