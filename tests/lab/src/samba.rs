@@ -99,8 +99,7 @@ impl Samba {
         first.child.stop(START)?;
         let copies = || -> anyhow::Result<Vec<TempDir>> { (0..count).map(|_| copied(first.folder.path())).collect() };
         std::thread::scope(|scope| {
-            let launches: Vec<_> =
-                copies()?.into_iter().map(|folder| scope.spawn(|| Self::launched(folder))).collect();
+            let launches: Vec<_> = copies()?.into_iter().map(|folder| scope.spawn(|| Self::launched(folder))).collect();
             let ended = |_| anyhow::anyhow!("a thread that started Samba has panicked");
             launches.into_iter().map(|launch| launch.join().map_err(ended)?).collect()
         })

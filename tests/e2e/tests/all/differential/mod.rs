@@ -10,6 +10,7 @@ mod case;
 mod cases;
 mod differ;
 mod domain;
+mod hmac;
 mod large;
 mod normal;
 mod request;
@@ -74,9 +75,11 @@ async fn compare(cases: &[Case]) -> Result<()> {
 /// Runs them one after the other; after three that break off, something is so wrong that the rest says nothing more.
 async fn run_all(cases: &[Case], server: impl Into<Server>) -> Vec<Result<Vec<Transcript>>> {
     let mut transcripts: Vec<Result<_>> = Vec::with_capacity(cases.len());
-    let (server, mut broken) = (server.into(), 0);
+    let server: Server = server.into();
+    let mut broken = 0;
     for case in cases {
-        let transcript = if broken < 3 { script::run(case, server.clone()).await } else { Err(anyhow!("not tried any more")) };
+        let transcript =
+            if broken < 3 { script::run(case, server.clone()).await } else { Err(anyhow!("not tried any more")) };
         broken += usize::from(transcript.is_err());
         transcripts.push(transcript);
     }

@@ -13,8 +13,8 @@ use super::case::Case;
 use super::differ;
 use super::normal::normalised;
 use super::request::{
-    ALICE, BASE, EXTENDED_RESPONSE, Op, START_TLS, answer, bind, extended, nobody, notice, password_modify, read, sasl, search,
-    somebody, unbind, who_am_i,
+    ALICE, BASE, EXTENDED_RESPONSE, Op, START_TLS, answer, bind, extended, nobody, notice, password_modify, read, sasl,
+    search, somebody, unbind, who_am_i,
 };
 use super::script;
 use super::world::{World, gateway};

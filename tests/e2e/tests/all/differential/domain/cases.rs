@@ -3,8 +3,8 @@
 use super::super::case::Case;
 use super::super::cases;
 use super::words::translated;
-use super::{changes, names, searches};
 use super::world::Protection;
+use super::{changes, names, searches};
 
 /// What a domain controller has nothing like, so that a script would wait for something that never comes.
 const NOTHING_LIKE_IT: [(&str, &str); 2] = [

@@ -5,8 +5,8 @@ use portcullis_lab::samba::{BASE_DN, encoded};
 use super::super::ber::Octets;
 use super::super::case::Case;
 use super::super::request::{
-    ADD, ALICE, BASE, DELETE, LAB, Op, REPLACE, add, add_person, bind, delete, lab, modify, read, rename, search,
-    equal, who_am_i,
+    ADD, ALICE, BASE, DELETE, LAB, Op, REPLACE, add, add_person, bind, delete, equal, lab, modify, read, rename,
+    search, who_am_i,
 };
 
 pub(super) fn cases() -> Vec<Case> {
@@ -28,7 +28,13 @@ fn secret(password: &str) -> Octets {
 }
 
 fn user(name: &str, more: &[(&str, &[&[u8]])]) -> Op {
-    let attributes = [&[("objectClass", &[&b"user"[..]][..]), ("sAMAccountName", &[name.as_bytes()])], more].concat();
+    let account = [name.as_bytes()];
+    let mut attributes: Vec<(&str, &[&[u8]])> = vec![("objectClass", &[b"user"])];
+    // An account's name that the case gives itself comes instead.
+    if !more.iter().any(|(attribute, _)| *attribute == "sAMAccountName") {
+        attributes.push(("sAMAccountName", &account));
+    }
+    attributes.extend_from_slice(more);
     add(lab(&format!("CN={name}")), &attributes)
 }
 
@@ -46,7 +52,10 @@ fn entries() -> Vec<Case> {
         everywhere("contact", "CN=fresh"),
         everywhere("group", "CN=fresh"),
         everywhere("computer", "CN=fresh"),
-        begin("a user, read by every attribute").ask(user("fresh", &[])).ask(all("fresh")).ask(delete(&lab("CN=fresh"))),
+        begin("a user, read by every attribute")
+            .ask(user("fresh", &[]))
+            .ask(all("fresh"))
+            .ask(delete(&lab("CN=fresh"))),
         begin("a user with a password, who binds")
             .ask(user("fresh", &[("unicodePwd", &[&secret("Fresh-1")]), ("userAccountControl", &[b"512"])]))
             .ask(bind("EXAMPLE\\fresh", "Fresh-1"))
@@ -69,10 +78,17 @@ fn entries() -> Vec<Case> {
             .manager_again()
             .ask(delete(&lab("CN=fresh"))),
         begin("a user under a name beyond ASCII")
-            .ask(add(lab("CN=Ünï \\, \u{1f333}"), &[("objectClass", &[b"user"]), ("sAMAccountName", &["ünï".as_bytes()])]))
+            .ask(add(
+                lab("CN=Ünï \\, \u{1f333}"),
+                &[("objectClass", &[b"user"]), ("sAMAccountName", &["ünï".as_bytes()])],
+            ))
             .ask(search(LAB).filter(equal("sAMAccountName", "ünï")).attributes(&["cn", "sAMAccountName"]))
             .ask(delete(&lab("CN=Ünï \\, \u{1f333}"))),
-        begin("a photograph of 5 MB, there and back").ask(user("fresh", &[])).ask(large()).ask(read(lab("CN=fresh")).attributes(&["thumbnailPhoto"])).ask(delete(&lab("CN=fresh"))),
+        begin("a photograph of 5 MB, there and back")
+            .ask(user("fresh", &[]))
+            .ask(large())
+            .ask(read(lab("CN=fresh")).attributes(&["thumbnailPhoto"]))
+            .ask(delete(&lab("CN=fresh"))),
     ]
 }
 
@@ -92,7 +108,12 @@ fn passwords() -> Vec<Case> {
         modify(&lab("CN=fresh"), &[(DELETE, "unicodePwd", &[&secret(old)]), (ADD, "unicodePwd", &[&secret(new)])])
     };
     vec![
-        swept(fresh("a password, set by an administrator").ask(set("Other-2")).ask(bind("EXAMPLE\\fresh", "Other-2")).ask(who_am_i())),
+        swept(
+            fresh("a password, set by an administrator")
+                .ask(set("Other-2"))
+                .ask(bind("EXAMPLE\\fresh", "Other-2"))
+                .ask(who_am_i()),
+        ),
         swept(
             fresh("a password, changed by its owner")
                 .ask(bind("EXAMPLE\\fresh", "Fresh-1"))
@@ -107,13 +128,26 @@ fn passwords() -> Vec<Case> {
                 .ask(bind("EXAMPLE\\fresh", "Fresh-1")),
         ),
         swept(fresh("a password, set without the right").ask(bind("EXAMPLE\\fresh", "Fresh-1")).ask(set("Other-2"))),
-        swept(fresh("a password without its quotes").ask(modify(&lab("CN=fresh"), &[(REPLACE, "unicodePwd", &[b"bare"])]))),
+        swept(
+            fresh("a password without its quotes")
+                .ask(modify(&lab("CN=fresh"), &[(REPLACE, "unicodePwd", &[b"bare"])])),
+        ),
         swept(fresh("a password, added").ask(modify(&lab("CN=fresh"), &[(ADD, "unicodePwd", &[&secret("x")])]))),
         swept(fresh("a password, deleted").ask(modify(&lab("CN=fresh"), &[(DELETE, "unicodePwd", &[])]))),
         swept(fresh("an empty password").ask(set(""))),
-        swept(fresh("two passwords at once").ask(modify(&lab("CN=fresh"), &[(REPLACE, "unicodePwd", &[&secret("a"), &secret("b")])]))),
-        swept(fresh("a password by clearTextPassword").ask(modify(&lab("CN=fresh"), &[(REPLACE, "clearTextPassword", &[b"C\0l\0"])]))),
-        swept(fresh("a password by userPassword").ask(modify(&lab("CN=fresh"), &[(REPLACE, "userPassword", &[b"Other-3"])])).ask(bind("EXAMPLE\\fresh", "Other-3"))),
+        swept(
+            fresh("two passwords at once")
+                .ask(modify(&lab("CN=fresh"), &[(REPLACE, "unicodePwd", &[&secret("a"), &secret("b")])])),
+        ),
+        swept(
+            fresh("a password by clearTextPassword")
+                .ask(modify(&lab("CN=fresh"), &[(REPLACE, "clearTextPassword", &[b"C\0l\0"])])),
+        ),
+        swept(
+            fresh("a password by userPassword")
+                .ask(modify(&lab("CN=fresh"), &[(REPLACE, "userPassword", &[b"Other-3"])]))
+                .ask(bind("EXAMPLE\\fresh", "Other-3")),
+        ),
         swept(
             fresh("a password that has to be changed at once")
                 .ask(modify(&lab("CN=fresh"), &[(REPLACE, "pwdLastSet", &[b"0"])]))
@@ -121,7 +155,10 @@ fn passwords() -> Vec<Case> {
         ),
         swept(
             fresh("a name and a password at once")
-                .ask(modify(&lab("CN=fresh"), &[(REPLACE, "title", &[b"x"]), (REPLACE, "unicodePwd", &[&secret("Other-2")])]))
+                .ask(modify(
+                    &lab("CN=fresh"),
+                    &[(REPLACE, "title", &[b"x"]), (REPLACE, "unicodePwd", &[&secret("Other-2")])],
+                ))
                 .ask(read(lab("CN=fresh")).attributes(&["title", "pwdLastSet"])),
         ),
     ]
@@ -141,7 +178,9 @@ fn groups() -> Vec<Case> {
         begin("a member that there is not").ask(member(ADD, "CN=nothing")),
         begin("the members, all at once").ask(modify(&team, &[(REPLACE, "member", &[])])).ask(member(ADD, "CN=binary")),
         begin("the back link of a member").ask(modify(&lab("CN=counter"), &[(ADD, "memberOf", &[team.as_bytes()])])),
-        begin("a kind of group").ask(modify(&team, &[(REPLACE, "groupType", &[b"-2147483640"])])).ask(modify(&team, &[(REPLACE, "groupType", &[b"-2147483646"])])),
+        begin("a kind of group")
+            .ask(modify(&team, &[(REPLACE, "groupType", &[b"-2147483640"])]))
+            .ask(modify(&team, &[(REPLACE, "groupType", &[b"-2147483646"])])),
         begin("a kind of group that there is not").ask(modify(&team, &[(REPLACE, "groupType", &[b"7"])])),
     ]
 }
@@ -161,9 +200,9 @@ fn refused() -> Vec<Case> {
         one("a principal name without a domain", &[(REPLACE, "userPrincipalName", &[b"counter"])]),
         one("rights that are none", &[(REPLACE, "nTSecurityDescriptor", &[b"nonsense"])]),
         one("two values of what has one", &[(REPLACE, "title", &[b"a", b"b"])]),
-        begin("a user of the wrong name").ask(add(lab("uid=x"), &[("objectClass", &[b"user"]), ("sAMAccountName", &[b"x"])])),
+        begin("a user of the wrong name")
+            .ask(add(lab("uid=x"), &[("objectClass", &[b"user"]), ("sAMAccountName", &[b"x"])])),
         begin("a user under a taken name").ask(user("fresh", &[("sAMAccountName", &[b"lab-alice"])])),
-        begin("a user with a taken account").ask(add(lab("CN=fresh"), &[("objectClass", &[b"user"]), ("sAMAccountName", &[b"lab-bob"])])),
         begin("an abstract class").ask(add(lab("CN=fresh"), &[("objectClass", &[b"top"])])),
         begin("a class of the system").ask(add(lab("CN=fresh"), &[("objectClass", &[b"secret"])])),
         begin("below a user").ask(add(lab("CN=x,CN=counter"), &[("objectClass", &[b"container"])])),
@@ -174,10 +213,20 @@ fn refused() -> Vec<Case> {
             .ask(add_person("mover"))
             .ask(rename(&lab("uid=mover"), "uid=mover", true, Some(&format!("CN=Configuration,{BASE_DN}"))))
             .ask(delete(&lab("uid=mover"))),
-        begin("the schema").ask(modify(&format!("CN=User,CN=Schema,CN=Configuration,{BASE_DN}"), &[(REPLACE, "adminDescription", &[b"x"])])),
+        begin("the schema").ask(modify(
+            &format!("CN=User,CN=Schema,CN=Configuration,{BASE_DN}"),
+            &[(REPLACE, "adminDescription", &[b"x"])],
+        )),
         begin("the root, which then does something").ask(modify("", &[(REPLACE, "schemaUpdateNow", &[b"1"])])),
-        Case::new("domain change: without the right").ask(bind(ALICE, "alice-secret")).ask(modify(&counter, &[(REPLACE, "title", &[b"x"])])).ask(user("fresh", &[])).ask(delete(&counter)),
-        Case::new("domain change: one's own telephone").ask(bind(ALICE, "alice-secret")).ask(modify(ALICE, &[(REPLACE, "telephoneNumber", &[b"1"])])).ask(modify(ALICE, &[(DELETE, "telephoneNumber", &[])])),
+        Case::new("domain change: without the right")
+            .ask(bind(ALICE, "alice-secret"))
+            .ask(modify(&counter, &[(REPLACE, "title", &[b"x"])]))
+            .ask(user("fresh", &[]))
+            .ask(delete(&counter)),
+        Case::new("domain change: one's own telephone")
+            .ask(bind(ALICE, "alice-secret"))
+            .ask(modify(ALICE, &[(REPLACE, "telephoneNumber", &[b"1"])]))
+            .ask(modify(ALICE, &[(DELETE, "telephoneNumber", &[])])),
     ]
 }
 

@@ -49,7 +49,9 @@ impl Before {
         let (mut time, mut change) = (None, None);
         for frame in &heard.frames {
             for_each_value(frame, |name, value| match name {
-                "objectguid" => drop(identifiers.insert(value.to_vec())),
+                "objectguid" => {
+                    identifiers.insert(value.to_vec());
+                }
                 "currenttime" => time = Some(value.to_vec()),
                 "highestcommittedusn" => change = number(value),
                 _ => {}
@@ -96,7 +98,8 @@ impl Before {
     }
 
     fn attribute(&self, octets: &[u8], found: &Found) -> Octets {
-        let name = elements(octets, found.value.clone()).first().map(|name| octets[name.value.clone()].to_ascii_lowercase());
+        let name =
+            elements(octets, found.value.clone()).first().map(|name| octets[name.value.clone()].to_ascii_lowercase());
         let name = String::from_utf8(name.unwrap_or_default()).unwrap_or_default();
         inside(octets, found, |octets, part| {
             if part.tag != 0x31 {
@@ -115,8 +118,12 @@ impl Before {
 
     fn is_chosen(&self, name: &str, value: &[u8]) -> bool {
         match name {
-            name if TIMES.contains(&name) => value.len() == self.time.len() && value >= &self.time[..] && ticks(value).is_some(),
-            name if TICKS.contains(&name) => number(value).is_some_and(|value| value >= self.ticks && value < u64::MAX / 4),
+            name if TIMES.contains(&name) => {
+                value.len() == self.time.len() && value >= &self.time[..] && ticks(value).is_some()
+            }
+            name if TICKS.contains(&name) => {
+                number(value).is_some_and(|value| value >= self.ticks && value < u64::MAX / 4)
+            }
             name if CHANGES.contains(&name) => number(value).is_some_and(|value| value > self.change),
             "objectguid" => value.len() == 16 && !self.identifiers.contains(value),
             // Samba makes one up where a new account has none.
@@ -168,14 +175,16 @@ fn controls(octets: &[u8], found: &Found) -> Octets {
             _ => return octets[control.start..control.value.end].to_vec(),
         };
         inside(octets, control, |octets, part| {
-            let Some(inner) = element(octets, part.value.start).filter(|inner| part.tag == 0x04 && inner.tag == 0x30) else {
+            let Some(inner) = element(octets, part.value.start).filter(|inner| part.tag == 0x04 && inner.tag == 0x30)
+            else {
                 return octets[part.start..part.value.end].to_vec();
             };
             let mut nth = 0;
             let value = inside(octets, &inner, |octets, field| {
                 nth += 1;
                 // An empty one says that there is no more, and is compared.
-                let filler: &[u8] = if nth == place + 1 && !field.value.is_empty() { FILLER } else { &octets[field.value.clone()] };
+                let filler: &[u8] =
+                    if nth == place + 1 && !field.value.is_empty() { FILLER } else { &octets[field.value.clone()] };
                 with_value(octets, field, filler)
             });
             with_value(octets, part, &value)
@@ -218,14 +227,14 @@ fn number(value: &[u8]) -> Option<u64> {
 
 /// `20261130163407.0Z` in units of 100 ns since 1601.
 fn ticks(time: &[u8]) -> Option<u64> {
+    /// Days until 1 January 1601, counted as below.
+    const BEGIN: u64 = 1600 * 365 + 1600 / 4 - 1600 / 100 + 1600 / 400 + (10 * 153 + 2) / 5 + 1;
     let text = std::str::from_utf8(time).ok()?.strip_suffix(".0Z").filter(|digits| digits.len() == 14)?;
     let field = |from: usize, to: usize| text.get(from..to)?.parse::<u64>().ok();
     let (year, month, day) = (field(0, 4)?, field(4, 6)?, field(6, 8)?);
     // Days of the Gregorian calendar, from years that begin in March.
     let (years, months) = if month > 2 { (year, month - 3) } else { (year.checked_sub(1)?, month + 9) };
     let days = years * 365 + years / 4 - years / 100 + years / 400 + (months * 153 + 2) / 5 + day;
-    // 1 January 1601 in the same count.
-    const BEGIN: u64 = 1600 * 365 + 1600 / 4 - 1600 / 100 + 1600 / 400 + (10 * 153 + 2) / 5 + 1;
     let seconds = days.checked_sub(BEGIN)? * 86_400 + field(8, 10)? * 3600 + field(10, 12)? * 60 + field(12, 14)?;
     Some(seconds * 10_000_000)
 }

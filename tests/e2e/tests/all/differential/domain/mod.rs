@@ -6,6 +6,7 @@
 mod cases;
 mod changes;
 mod chosen;
+mod designs;
 mod names;
 mod ntlm;
 mod searches;
@@ -17,8 +18,9 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use serde_json::Value;
 
-use super::case::{Case, Compare};
+use super::case::Compare;
 use super::{differ, run_all};
+use designs::Identities;
 use world::{Domain, Protection};
 
 #[tokio::test]
@@ -35,14 +37,12 @@ async fn what_comes_back_of_a_domain_is_octet_for_octet_what_its_controller_said
 /// What differs, for people.
 async fn compare(domain: &Domain, protection: Protection) -> Result<String> {
     let cases = cases::all(protection);
-    let (open, held) =
-        tokio::join!(world::open(&domain.open, protection), world::held(&domain.held, protection));
+    let (open, held) = tokio::join!(world::open(&domain.open, protection), world::held(&domain.held, protection));
     let (open, held) = (open?, held?);
-    let (direct, at, there) = tokio::join!(
-        run_all(&cases, protection.direct(&domain.direct)?),
-        run_all(&cases, protection.through(&open)?),
-        run_all(&cases, protection.through(&held)?)
-    );
+    let sides = (protection.direct(&domain.direct)?, protection.through(&open)?, protection.through(&held)?);
+    let (direct, at, there) =
+        tokio::join!(run_all(&cases, sides.0), run_all(&cases, sides.1), run_all(&cases, sides.2));
+    let identities = Identities::of(&protection.direct(&domain.direct)?).await?;
     let mut wrong = String::new();
     for (((case, direct), at), there) in cases.iter().zip(direct).zip(at).zip(there) {
         match &case.compare {
@@ -50,6 +50,7 @@ async fn compare(domain: &Domain, protection: Protection) -> Result<String> {
             _ => println!("{protection:?}: {}", case.name),
         }
         let direct = direct.map(|heard| domain.before.without_chosen(heard));
+        let case = &identities.adapted(case, direct.as_deref().unwrap_or_default());
         for (name, side) in [("gateway", at), ("gateway with a policy on everything", there)] {
             let side = side.map(|heard| domain.before.without_chosen(heard));
             let said = match (&direct, &side) {
@@ -66,6 +67,11 @@ async fn compare(domain: &Domain, protection: Protection) -> Result<String> {
     // The third side really took another way: a policy allowed there what passes on the second side.
     let (held, open) = (held.accesses().await?, open.accesses().await?);
     let decided = |events: &[Value]| events.iter().filter(|event| event["decided_by"] == "everything").count();
-    assert!(decided(&held) > cases.len() / 2 && decided(&open) == 0, "who decided: {} of {}", decided(&held), cases.len());
+    assert!(
+        decided(&held) > cases.len() / 2 && decided(&open) == 0,
+        "who decided: {} of {}",
+        decided(&held),
+        cases.len()
+    );
     Ok(wrong)
 }

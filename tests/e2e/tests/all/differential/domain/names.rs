@@ -48,7 +48,7 @@ fn forms() -> Vec<Case> {
         ("a GUID that there is not", "{00000000-0000-0000-0000-000000000001}"),
         ("a service principal name", "ldap/dc1.example.test"),
         ("a name beyond ASCII", "EXAMPLE\\älice"),
-        ("10 000 letters", &"a".repeat(10_000)),
+        ("10 000 letters", "a".repeat(10_000).as_str()),
     ]
     .map(|(kind, name)| (kind.to_owned(), name.to_owned()));
     let mut cases = Vec::new();
@@ -57,10 +57,9 @@ fn forms() -> Vec<Case> {
             cases.push(Case::new(format!("domain bind: {kind}{which}")).ask(bind(&name, password)).ask(who_am_i()));
         }
     }
-    for (kind, attribute, form) in [
-        ("its GUID", "objectGUID", guid as fn(&[u8]) -> String),
-        ("its SID", "objectSid", sid),
-    ] {
+    for (kind, attribute, form) in
+        [("its GUID", "objectGUID", guid as fn(&[u8]) -> String), ("its SID", "objectSid", sid)]
+    {
         cases.push(
             Case::new(format!("domain bind: {kind}"))
                 .ask(bind(ALICE_DN, password(ALICE)))
@@ -71,7 +70,9 @@ fn forms() -> Vec<Case> {
         );
     }
     cases.push(
-        Case::new("domain bind: a machine").ask(bind(format!("EXAMPLE\\{COMPUTER}"), password(COMPUTER))).ask(who_am_i()),
+        Case::new("domain bind: a machine")
+            .ask(bind(format!("EXAMPLE\\{COMPUTER}"), password(COMPUTER)))
+            .ask(who_am_i()),
     );
     cases.push(
         Case::new("domain bind: one of two with the same name")
@@ -156,13 +157,16 @@ fn several() -> Vec<Case> {
     ]
 }
 
+fn challenge(frames: &[Octets]) -> Result<Octets> {
+    last_part(frames, 0x87).context("no challenge")
+}
+
 fn ntlm_binds() -> Vec<Case> {
     let begun = |name: &str, mechanism: &str| Case::new(name).ask(sasl(mechanism, Some(&ntlm::negotiate())));
-    let credentials = |frames: &[Octets]| -> Result<Octets> { last_part(frames, 0x87).context("no challenge") };
     let whole = |name: &str, mechanism: &'static str, hash: [u8; 16]| {
         begun(name, mechanism)
             .reply(move |frames| {
-                let proof = ntlm::authenticate("lab-alice", "EXAMPLE", &hash, &credentials(frames)?)?;
+                let proof = ntlm::authenticate("lab-alice", "EXAMPLE", &hash, &challenge(frames)?)?;
                 Ok(sasl(mechanism, Some(&proof)))
             })
             .ask(who_am_i())
@@ -183,9 +187,9 @@ fn ntlm_binds() -> Vec<Case> {
         cases.push(Case::new(name).ask(sasl(mechanism, Some(b"nonsense"))).ask(bind("", "")).ask(who_am_i()));
     }
     // Sicily (MS-ADTS, section 5.1.1.1.3), which Samba does not have.
-    cases.push(Case::new("domain bind: Sicily's question").ask(Op::raw(tlv(
-        0x60,
-        [super::super::ber::int(3), super::super::ber::text(""), tlv(0x89, "")].concat(),
-    ))));
+    cases.push(
+        Case::new("domain bind: Sicily's question")
+            .ask(Op::raw(tlv(0x60, [super::super::ber::int(3), super::super::ber::text(""), tlv(0x89, "")].concat()))),
+    );
     cases
 }

@@ -1,7 +1,9 @@
 //! The client's side of NTLM, version 2 (MS-NLMP, section 3.3.2), without a security layer, as far as a script needs it.
 
 use anyhow::{Context as _, Result};
-use md5::{Digest as _, Md5};
+use md5::Md5;
+
+use super::super::hmac::hmac;
 
 const SIGNATURE: &[u8] = b"NTLMSSP\0";
 /// Names in UTF-16, a challenge with the server's particulars, NTLM, extended session security (MS-NLMP, section 2.2.2.5).
@@ -24,15 +26,16 @@ pub(super) fn authenticate(user: &str, domain: &str, hash: &[u8; 16], said: &[u8
     let (length, from) = (u16::from_le_bytes([field[0], field[1]]), u32::from_le_bytes(field[4..8].try_into()?));
     let from = usize::try_from(from)?;
     let particulars = message.get(from..from + usize::from(length)).context("particulars cut short")?;
-    let key = hmac(hash, &[wide(&user.to_uppercase()), wide(domain)].concat());
+    let key = hmac::<Md5>(hash, &[wide(&user.to_uppercase()), wide(domain)].concat());
     let blob = [&[1, 1, 0, 0, 0, 0, 0, 0][..], &time(particulars), &[0xaa; 8], &[0; 4], particulars, &[0; 4]].concat();
-    let response = [&hmac(&key, &[challenge, &blob].concat())[..], &blob].concat();
+    let response = [hmac::<Md5>(&key, &[challenge, &blob].concat()), blob].concat();
     // Domain, user, machine, the answer of version 1, that of version 2, and no key of a session (section 2.2.1.3).
     let (domain, user) = (wide(domain), wide(user));
     let mut offset = 64;
     let mut header = [SIGNATURE, &3_u32.to_le_bytes()].concat();
     let mut payload = Vec::new();
-    for part in [&[][..], &response, &domain, &user, &[], &[]] {
+    let none: &[u8] = &[];
+    for part in [none, &response, &domain, &user, none, none] {
         let length = u16::try_from(part.len())?.to_le_bytes();
         header.extend([&length[..], &length, &u32::try_from(offset)?.to_le_bytes()].concat());
         payload.extend_from_slice(part);
@@ -52,30 +55,12 @@ fn time(mut particulars: &[u8]) -> [u8; 8] {
     while let [a, b, c, d, rest @ ..] = particulars {
         let (number, length) = (u16::from_le_bytes([*a, *b]), usize::from(u16::from_le_bytes([*c, *d])));
         let Some(value) = rest.get(..length) else { break };
-        if number == TIMESTAMP && let Ok(value) = value.try_into() {
+        if number == TIMESTAMP
+            && let Ok(value) = value.try_into()
+        {
             return value;
         }
         particulars = &rest[length..];
     }
     [0; 8]
-}
-
-/// RFC 2104, for keys of at most one block.
-fn hmac(key: &[u8; 16], message: &[u8]) -> [u8; 16] {
-    let padded = |filler: u8| {
-        let mut block = [filler; 64];
-        for (octet, key) in block.iter_mut().zip(key) {
-            *octet ^= key;
-        }
-        block
-    };
-    let inner = Md5::new().chain_update(padded(0x36)).chain_update(message).finalize();
-    Md5::new().chain_update(padded(0x5c)).chain_update(inner).finalize().into()
-}
-
-/// The first test case of RFC 2202.
-#[test]
-fn a_hash_with_a_key_is_that_of_rfc_2202() {
-    let hex: String = hmac(&[0x0b; 16], b"Hi There").iter().map(|octet| format!("{octet:02x}")).collect();
-    assert_eq!(hex, "9294727a3638bb1c13f48ef8158bfc9d");
 }

@@ -44,15 +44,18 @@ fn one(name: &str, op: impl Into<Op>) -> Case {
     Case::new(format!("domain search: {name}")).manager().ask(op)
 }
 
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
 fn names() -> Vec<Case> {
     let by = |name: &str, attribute: &'static str, form: fn(&[u8]) -> String| {
         one(name, read(lab("CN=counter")).attributes(&[attribute]))
             .reply(move |frames| Ok(read(form(&last_value(frames, attribute)?)).attributes(&["cn"]).into()))
     };
-    let hex = |octets: &[u8]| octets.iter().map(|octet| format!("{octet:02x}")).collect::<String>();
     vec![
-        by("base by GUID", "objectGUID", move |value| format!("<GUID={}>", hex(value))),
-        by("base by SID", "objectSid", move |value| format!("<SID={}>", hex(value))),
+        by("base by GUID", "objectGUID", |value| format!("<GUID={}>", hex(value))),
+        by("base by SID", "objectSid", |value| format!("<SID={}>", hex(value))),
         one("base by a well-known GUID", search(format!("<WKGUID=a9d1ca15768811d1aded00c04fd8d5cd,{ROOT}>")).scope(1)),
         one("base by a GUID that there is not", read("<GUID=00000000-0000-0000-0000-000000000001>")),
         one("base by nonsense in angle brackets", read("<WHAT=x>")),
@@ -66,9 +69,13 @@ fn names() -> Vec<Case> {
         one("the configuration, one level", search(CONFIGURATION).scope(1).attributes(&["cn"])),
         one("sites and servers", search(format!("CN=Sites,{CONFIGURATION}")).attributes(&["*"])),
         one("a class of the schema", read(format!("CN=User,CN=Schema,{CONFIGURATION}"))),
-        one("the schema as one entry", read(format!("CN=Aggregate,CN=Schema,{CONFIGURATION}")).attributes(&["attributeTypes"])),
+        one(
+            "the schema as one entry",
+            read(format!("CN=Aggregate,CN=Schema,{CONFIGURATION}")).attributes(&["attributeTypes"]),
+        ),
         one("classes of the schema, by name", {
-            let filter = and(&[equal("objectClass", "classSchema"), extensible(None, Some("lDAPDisplayName"), "user", false)]);
+            let filter =
+                and(&[equal("objectClass", "classSchema"), extensible(None, Some("lDAPDisplayName"), "user", false)]);
             search(format!("CN=Schema,{CONFIGURATION}")).filter(filter)
         }),
     ]
@@ -78,13 +85,20 @@ fn filters() -> Vec<Case> {
     const AND: &str = "1.2.840.113556.1.4.803";
     const OR: &str = "1.2.840.113556.1.4.804";
     const CHAIN: &str = "1.2.840.113556.1.4.1941";
-    let find = |name: &str, filter: Octets| one(&format!("filter, {name}"), search(ROOT).filter(filter).attributes(&["cn"]));
+    let find =
+        |name: &str, filter: Octets| one(&format!("filter, {name}"), search(ROOT).filter(filter).attributes(&["cn"]));
     vec![
         find("people", and(&[equal("objectCategory", "person"), equal("objectClass", "user")])),
         find("disabled accounts", extensible(Some(AND), Some("userAccountControl"), "2", false)),
         find("some of several bits", extensible(Some(OR), Some("userAccountControl"), "514", false)),
-        find("not disabled", and(&[present("uid"), not(extensible(Some(AND), Some("userAccountControl"), "2", false))])),
-        find("members at any depth", extensible(Some(CHAIN), Some("memberOf"), "CN=staff,CN=Users,DC=example,DC=test", false)),
+        find(
+            "not disabled",
+            and(&[present("uid"), not(extensible(Some(AND), Some("userAccountControl"), "2", false))]),
+        ),
+        find(
+            "members at any depth",
+            extensible(Some(CHAIN), Some("memberOf"), "CN=staff,CN=Users,DC=example,DC=test", false),
+        ),
         find("members at any depth of nothing", extensible(Some(CHAIN), Some("memberOf"), "CN=x,DC=nowhere", false)),
         find("an ambiguous name", equal("anr", "Alice")),
         find("an ambiguous name of two words", equal("anr", "Bob Brown")),
@@ -105,9 +119,17 @@ fn attributes() -> Vec<Case> {
         of("all", alice, &["*"]),
         of("all and operational", alice, &["*", "+"]),
         of("none", alice, &["1.1"]),
-        of("constructed", alice, &["canonicalName", "tokenGroups", "allowedAttributesEffective", "createTimeStamp", "modifyTimeStamp"]),
+        of(
+            "constructed",
+            alice,
+            &["canonicalName", "tokenGroups", "allowedAttributesEffective", "createTimeStamp", "modifyTimeStamp"],
+        ),
         of("of the password", alice, &["unicodePwd", "dBCSPwd", "supplementalCredentials", "ntPwdHistory"]),
-        of("computed of the account", alice, &["msDS-User-Account-Control-Computed", "msDS-UserPasswordExpiryTimeComputed"]),
+        of(
+            "computed of the account",
+            alice,
+            &["msDS-User-Account-Control-Computed", "msDS-UserPasswordExpiryTimeComputed"],
+        ),
         of("of the security", alice, &["nTSecurityDescriptor"]),
         of("a range of values", GROUP, &["member;range=0-9"]),
         of("the rest of the values", GROUP, &["member;range=100-*"]),
@@ -118,7 +140,9 @@ fn attributes() -> Vec<Case> {
         of("of the root", "", &["tokenGroups", "dsSchemaAttrCount", "netlogon"]),
         Case::new("domain search: root DSE, anonymous, everything").ask(read("").attributes(&["*", "+"])),
         Case::new("domain search: root DSE, a ping of a client (CLDAP's filter)").ask(
-            read("").filter(and(&[equal("DnsDomain", "example.test"), equal("NtVer", [6, 0, 0, 0])])).attributes(&["netlogon"]),
+            read("")
+                .filter(and(&[equal("DnsDomain", "example.test"), equal("NtVer", [6, 0, 0, 0])]))
+                .attributes(&["netlogon"]),
         ),
         Case::new("domain search: anonymous, below the root").ask(search(ROOT)),
     ]
@@ -145,18 +169,38 @@ fn controls() -> Vec<Case> {
     };
     vec![
         pages,
-        control("deleted ones", search(ROOT).filter(equal("isDeleted", "TRUE")).attributes(&["cn"]), SHOW_DELETED, None),
-        control("recycled ones", search(ROOT).filter(equal("isDeleted", "TRUE")).attributes(&["cn"]), SHOW_RECYCLED, None),
+        control(
+            "deleted ones",
+            search(ROOT).filter(equal("isDeleted", "TRUE")).attributes(&["cn"]),
+            SHOW_DELETED,
+            None,
+        ),
+        control(
+            "recycled ones",
+            search(ROOT).filter(equal("isDeleted", "TRUE")).attributes(&["cn"]),
+            SHOW_RECYCLED,
+            None,
+        ),
         control("extended names", counter(), EXTENDED_DN, None),
         control("extended names as text", read(GROUP).attributes(&["member"]), EXTENDED_DN, flags(1)),
         control("extended names, nonsense", counter(), EXTENDED_DN, Some(b"x".to_vec())),
         control("the owner of an entry", counter().attributes(&["nTSecurityDescriptor"]), SD_FLAGS, flags(1)),
         control("the rights to an entry", counter().attributes(&["nTSecurityDescriptor"]), SD_FLAGS, flags(4)),
         control("the rights, nonsense", counter().attributes(&["nTSecurityDescriptor"]), SD_FLAGS, Some(b"x".to_vec())),
-        control("the members' entries", read(lab("CN=team")).attributes(&["cn"]), ATTRIBUTE_SCOPED, Some(seq(&[text("member")]))),
+        control(
+            "the members' entries",
+            read(lab("CN=team")).attributes(&["cn"]),
+            ATTRIBUTE_SCOPED,
+            Some(seq(&[text("member")])),
+        ),
         control("the entries of what is no name", read(lab("CN=team")), ATTRIBUTE_SCOPED, Some(seq(&[text("cn")]))),
         control("no references", search(ROOT).filter(equal("cn", "counter")), DOMAIN_SCOPE, None),
-        control("no references, with a value", search(ROOT).filter(equal("cn", "counter")), DOMAIN_SCOPE, Some(b"x".to_vec())),
+        control(
+            "no references, with a value",
+            search(ROOT).filter(equal("cn", "counter")),
+            DOMAIN_SCOPE,
+            Some(b"x".to_vec()),
+        ),
         control("everything below everything", search("").filter(equal("cn", "counter")), SEARCH_OPTIONS, flags(2)),
         control("everything in the domain", search(ROOT).filter(equal("cn", "counter")), SEARCH_OPTIONS, flags(1)),
         control("a name at another server", counter(), VERIFY_NAME, Some(seq(&[int(0), text("")]))),
@@ -170,7 +214,11 @@ fn controls() -> Vec<Case> {
         one("control, a value that is not there", {
             modify(&lab("CN=counter"), &[(DELETE, "title", &[])]).with(PERMISSIVE, true, None)
         }),
-        one("control, a tree, deleted", add_person("branch")).ask(delete(&lab("uid=branch")).with(TREE_DELETE, true, None)),
+        one("control, a tree, deleted", add_person("branch")).ask(delete(&lab("uid=branch")).with(
+            TREE_DELETE,
+            true,
+            None,
+        )),
         one("control, something deleted, found again", add_person("gone")).ask(delete(&lab("uid=gone"))).ask(
             search(format!("CN=Deleted Objects,{ROOT}"))
                 .filter(equal("sn", "Test"))
@@ -193,11 +241,11 @@ fn synchronisation() -> Vec<Case> {
         one("changes, from the beginning", changes(b"")),
         one("changes, since then", changes(b"")).reply(move |frames| Ok(changes(&cookie(frames)?))),
         one("changes, a cookie that is none", changes(b"nonsense")),
-        one("changes, not from the top", {
-            search(LAB).with(DIRSYNC, true, Some(seq(&[int(0), int(0), text("")])))
-        }),
+        one("changes, not from the top", search(LAB).with(DIRSYNC, true, Some(seq(&[int(0), int(0), text("")])))),
         one("changes, nonsense", search(ROOT).with(DIRSYNC, true, Some(b"x".to_vec()))),
-        Case::new("domain search: changes, without the right").ask(super::super::request::bind(super::super::request::ALICE, "alice-secret")).ask(changes(b"")),
+        Case::new("domain search: changes, without the right")
+            .ask(super::super::request::bind(super::super::request::ALICE, "alice-secret"))
+            .ask(changes(b"")),
     ]
 }
 
@@ -231,7 +279,9 @@ fn notifications() -> Vec<Case> {
         begun("a wait for changes, left by an unbind").ask(who_am_i()),
         begun("a wait for changes, left by closing").ask(who_am_i()).dropped(),
         begun("a wait for changes, and half closed").ask(who_am_i()).half_close().closed(),
-        begun("a wait for changes, and a bind").ask(super::super::request::bind("EXAMPLE\\lab-alice", "alice-secret")).ask(who_am_i()),
+        begun("a wait for changes, and a bind")
+            .ask(super::super::request::bind("EXAMPLE\\lab-alice", "alice-secret"))
+            .ask(who_am_i()),
         Case::new("domain search: a wait for changes of a kind that there is not")
             .manager()
             .ask(search(lab("ou=tree")).filter(equal("ou", "leaf")).with(NOTIFICATION, true, None)),
@@ -244,18 +294,26 @@ fn extended() -> Vec<Case> {
     vec![
         ask("fast bind", extended("1.2.840.113556.1.4.1781", None)),
         ask("several in one", extended("1.2.840.113556.1.4.2212", Some(seq(&[])))),
-        ask("an entry kept alive", extended("1.3.6.1.4.1.1466.101.119.1", Some(seq(&[tlv(0x80, LAB), tlv(0x81, [1])])))),
+        ask(
+            "an entry kept alive",
+            extended("1.3.6.1.4.1.1466.101.119.1", Some(seq(&[tlv(0x80, LAB), tlv(0x81, [1])]))),
+        ),
         ask("one with nonsense", extended("1.2.840.113556.1.4.1781", Some(b"x".to_vec()))),
-        ask("a fast bind, and one more", extended("1.2.840.113556.1.4.1781", None)).ask(super::super::request::bind("alice@example.test", "x")),
+        ask("a fast bind, and one more", extended("1.2.840.113556.1.4.1781", None))
+            .ask(super::super::request::bind("alice@example.test", "x")),
         Case::new("domain extended: a search with a false boolean for its control")
             .manager()
             .ask(Op::from(read(LAB)).with_raw(seq(&[text(DOMAIN_SCOPE), boolean(false)]))),
-        Case::new("domain extended: enumerated for the flags of a control")
-            .manager()
-            .ask(read(LAB).with(SEARCH_OPTIONS, true, Some(seq(&[enumerated(1)])))),
-        Case::new("domain extended: a control in a control")
-            .manager()
-            .ask(read(LAB).with(SEARCH_OPTIONS, true, Some(nested(0, &[seq(&[text(PAGED)])])))),
+        Case::new("domain extended: enumerated for the flags of a control").manager().ask(read(LAB).with(
+            SEARCH_OPTIONS,
+            true,
+            Some(seq(&[enumerated(1)])),
+        )),
+        Case::new("domain extended: a control in a control").manager().ask(read(LAB).with(
+            SEARCH_OPTIONS,
+            true,
+            Some(nested(0, &[seq(&[text(PAGED)])])),
+        )),
         Case::new("domain extended: a rename by its GUID")
             .manager()
             .ask(add_person("by-guid"))

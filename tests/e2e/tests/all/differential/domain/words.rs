@@ -59,7 +59,9 @@ fn part(octets: &[u8], found: &Found, instead: Instead<'_>) -> Octets {
     let changed = match found.tag {
         tag if tag & 0x20 != 0 => map(octets, found, |octets, found| part(octets, found, instead)),
         // The value of a control or of an extended request may be BER itself.
-        0x04 | 0x81 if element(value, 0).is_some_and(|inner| inner.tag & 0x20 != 0 && inner.value.end == value.len()) => {
+        0x04 | 0x81
+            if element(value, 0).is_some_and(|inner| inner.tag & 0x20 != 0 && inner.value.end == value.len()) =>
+        {
             Some(stream(value, instead))
         }
         // Strings: as such, the name of an entry to be deleted, and those of the context class.

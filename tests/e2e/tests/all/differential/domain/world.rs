@@ -109,9 +109,7 @@ fn entries() -> String {
         let _ = write!(text, "dn: {dn},{BASE_DN}\n{lines}\n");
     };
     let person = |uid: &str, more: &str| {
-        format!(
-            "objectClass: user\nuid: {uid}\nsn: Test\nsAMAccountName: lab-{uid}\nmail: {uid}@example.com\n{more}"
-        )
+        format!("objectClass: user\nuid: {uid}\nsn: Test\nsAMAccountName: lab-{uid}\nmail: {uid}@example.com\n{more}")
     };
     let with_password = |secret: &str| format!("userAccountControl: 512\nunicodePwd:: {}\n", encoded(secret));
     for unit in ["ou=people", "ou=groups", "ou=lab", "ou=tree,ou=lab", "ou=leaf,ou=tree,ou=lab"] {
