@@ -194,6 +194,8 @@ pub struct DirectoryEnd<G> {
     pipe: Pipe,
     /// The directory has taken, or is taking, this connection for somebody's.
     pub(crate) identified: bool,
+    /// Message id of the bind that the directory has got last.
+    bind: Option<i32>,
     /// Message id of the gateway's own request. Kept after its answer is too late, so that it does not reach the client.
     own: Option<i32>,
     /// The gateway's own request is not answered yet.
@@ -212,6 +214,7 @@ impl<G: Gate> DirectoryEnd<G> {
         Self {
             pipe: Pipe::new(stream, limit),
             identified: false,
+            bind: None,
             own: None,
             asking: false,
             marked: false,
@@ -236,6 +239,7 @@ impl<G: Gate> DirectoryEnd<G> {
     /// Lets the directory check a password. From here on it may take the connection for somebody's.
     pub fn attempt(&mut self, bind: BindAttempt) -> Bind {
         self.identified = true;
+        self.bind = Some(bind.id());
         // A SASL mechanism may leave a layer, or wait for another step.
         self.marked = self.marked || matches!(bind.bind.method, BindMethod::Sasl(_));
         self.pipe.send(bind.frame.into_bytes());
@@ -269,17 +273,21 @@ impl<G: Gate> DirectoryEnd<G> {
         let input = &mut self.pipe.input;
         let (mut run, mut last) = (0, 0);
         while let Some((size, header)) = input.peek(run)? {
-            let special = header.op == op::BIND_RESPONSE || self.own == Some(header.id);
+            let given_up = outstanding.is_given_up(header.id);
+            // Samba refuses a bind whose critical control it does not know by an extended response.
+            let refuses_bind = self.bind == Some(header.id) && header.op == op::EXTENDED_RESPONSE && !given_up;
+            let answers_bind = header.op == op::BIND_RESPONSE || refuses_bind;
+            let special = answers_bind || self.own == Some(header.id);
             let refers = |_: &&Arc<Referrals>| Referrals::concern(header, input.octets(run, size));
             let referrals = self.referrals.as_ref().filter(refers);
-            let given_up = outstanding.is_given_up(header.id);
             if (special || given_up || referrals.is_some()) && run > 0 {
                 break;
             }
             if special {
                 let bytes = input.cut(size);
                 let bytes = referrals.and_then(|referrals| referrals.rewritten(&bytes)).map_or(bytes, Bytes::from);
-                return Ok(Some(if header.op == op::BIND_RESPONSE {
+                return Ok(Some(if answers_bind {
+                    self.bind = None;
                     FromDirectory::Bind(header.id, bind_answer(Frame::new(bytes)?)?)
                 } else {
                     self.asking = false;
@@ -361,6 +369,7 @@ pub(crate) struct Cleaned {
 
 fn bind_answer(frame: Frame) -> Result<BindAnswer, FrameError> {
     Ok(match result_code(frame.bytes())? {
+        0 if frame.op() != op::BIND_RESPONSE => return Err(FrameError::Malformed),
         0 => BindAnswer::Success(HeldSuccess(frame)),
         code => BindAnswer::Failure(BindFailure { frame, code }),
     })

@@ -125,6 +125,37 @@ async fn what_a_bind_has_made_the_directory_give_up_is_not_outstanding_any_more(
     }
 }
 
+/// Samba does so where it does not know a critical control of the bind.
+#[tokio::test]
+async fn a_bind_that_is_refused_by_an_extended_response_is_over() {
+    let mut bench = Bench::new().await;
+    let mut client = bench.client().await;
+    client.send(&[bind(1, ALICE, "secret"), search(2, "dc=a")].concat()).await;
+    let mut directory = bench.accept().await;
+    directory.next().await;
+    directory.send(&response(1, op::EXTENDED_RESPONSE, 12)).await;
+    let (asked, _) = bench.note().await;
+    assert_eq!((asked.outcome, asked.directory_result), (Outcome::Failure, Some(12)));
+    assert_eq!(client.next().await, response(1, op::EXTENDED_RESPONSE, 12));
+    assert_eq!(directory.next().await, search(2, "dc=a"), "what waited behind it goes on");
+    directory.send(&response(2, op::SEARCH_DONE, 0)).await;
+    assert_eq!(client.next().await, response(2, op::SEARCH_DONE, 0));
+}
+
+/// It cannot say that a password is right.
+#[tokio::test]
+async fn an_extended_success_is_no_success_of_a_bind() {
+    let mut bench = Bench::new().await;
+    let mut client = bench.client().await;
+    client.send(&bind(1, ALICE, "secret")).await;
+    let mut directory = bench.accept().await;
+    directory.next().await;
+    directory.send(&response(1, op::EXTENDED_RESPONSE, 0)).await;
+    assert_eq!(client.result().await, (1, op::BIND_RESPONSE, 52));
+    bench.no_question().await;
+    directory.closed().await;
+}
+
 #[tokio::test]
 async fn a_failed_bind_is_noted_and_passed_on_as_it_is() {
     let mut bench = Bench::new().await;
