@@ -51,7 +51,7 @@ impl Stage {
     }
 
     async fn exported(&self, arguments: &[&str]) -> Result<Vec<Value>> {
-        let (code, out, err) = self.portcullis(&[&["events", "export"], arguments].concat()).await?;
+        let (code, out, err) = self.portcullis(&[["events", "export"].as_slice(), arguments].concat()).await?;
         ensure!(code == 0, "export: {err}");
         out.lines().map(|line| serde_json::from_str(line).context("an event is no JSON")).collect()
     }
