@@ -116,7 +116,7 @@ pub(crate) struct Directory {
     #[serde(default)]
     pub(crate) balance: Balance,
     pub(crate) connections_per_server: Option<NonZeroUsize>,
-    #[serde(default = "sixty_four")]
+    #[serde(default = "two_hundred_and_fifty_six")]
     pub(crate) spare_connections: usize,
     #[serde(default = "two")]
     pub(crate) warm_connections: usize,
@@ -176,6 +176,10 @@ pub(crate) enum Balance {
 
 fn sixty_four() -> usize {
     64
+}
+
+fn two_hundred_and_fifty_six() -> usize {
+    256
 }
 
 fn two() -> usize {
