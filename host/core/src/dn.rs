@@ -56,7 +56,11 @@ pub fn folded_value(value: &str) -> String {
         }
         // Lower case of other letters can depend on what is around them, so it is for the whole word.
         if word.is_ascii() {
-            folded.extend(word.bytes().map(|octet| char::from(octet.to_ascii_lowercase())));
+            let start = folded.len();
+            folded.push_str(word);
+            if let Some(added) = folded.get_mut(start..) {
+                added.make_ascii_lowercase();
+            }
         } else {
             folded.push_str(&word.to_lowercase());
         }

@@ -12,6 +12,7 @@ use rusqlite::{Connection, OpenFlags, params};
 use crate::batch::End;
 use crate::chain::{BatchHash, START, event_digest};
 use crate::fault::Fault;
+use crate::learned;
 use crate::numbers::{millis, signed, unsigned};
 use crate::open::pages;
 use crate::work::Entry;
@@ -83,7 +84,8 @@ impl Direct {
     fn write(&self, end: &End, entries: &[&Entry]) -> Result<End, Fault> {
         let number = end.number.saturating_add(1);
         let mut hash = BatchHash::new(&end.hash, number);
-        let (mut sequence, mut sightings) = (end.sequence, end.sightings);
+        let mut sequence = end.sequence;
+        let mut sightings = self.settle(end.sightings)?;
         let mut event = self.connection.prepare_cached(
             "INSERT INTO events (sequence, id, at, account, endpoint, decision, json, digest, batch)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -125,6 +127,15 @@ impl Direct {
             sightings = sightings.saturating_add(1);
         }
         Ok(End { number, hash, sequence, sightings })
+    }
+
+    /// As [`learned::settle`].
+    fn settle(&self, sightings: u64) -> Result<u64, Fault> {
+        if !learned::is_time_to_settle(sightings) {
+            return Ok(sightings);
+        }
+        learned::SETTLE.iter().try_for_each(|sql| self.execute(sql))?;
+        Ok(0)
     }
 
     fn execute(&self, sql: &str) -> Result<(), Fault> {

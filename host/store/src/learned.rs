@@ -106,24 +106,27 @@ const MOST_ADDRESSES: usize = 1024;
 
 /// How many sightings are gathered before they are added to the associations. An account that is not remembered is looked
 /// for among all of them, which takes some hundred microseconds at most.
-const MOST_SIGHTINGS: u64 = 512;
+const MOST_SIGHTINGS: u64 = 2048;
+
+/// Adds the sightings to the associations.
+pub(crate) const SETTLE: [&str; 2] = [
+    "INSERT INTO associations (account, address, first_seen, last_seen, count)
+     SELECT account, address, MIN(at), MAX(at), COUNT(*) FROM sightings WHERE TRUE GROUP BY account, address
+     ON CONFLICT (account, address) DO UPDATE SET
+         first_seen = MIN(first_seen, excluded.first_seen),
+         last_seen = MAX(last_seen, excluded.last_seen),
+         count = count + excluded.count",
+    "DELETE FROM sightings",
+];
 
 /// Adds the sightings to the associations, if there are enough of them. Returns how many there are now.
 pub(crate) async fn settle(connection: &mut SqliteConnection, sightings: u64) -> Result<u64, Fault> {
-    if sightings < MOST_SIGHTINGS {
+    if !is_time_to_settle(sightings) {
         return Ok(sightings);
     }
-    sqlx::query(
-        "INSERT INTO associations (account, address, first_seen, last_seen, count)
-         SELECT account, address, MIN(at), MAX(at), COUNT(*) FROM sightings WHERE TRUE GROUP BY account, address
-         ON CONFLICT (account, address) DO UPDATE SET
-             first_seen = MIN(first_seen, excluded.first_seen),
-             last_seen = MAX(last_seen, excluded.last_seen),
-             count = count + excluded.count",
-    )
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query("DELETE FROM sightings").execute(connection).await?;
+    for statement in SETTLE {
+        sqlx::query(statement).execute(&mut *connection).await?;
+    }
     Ok(0)
 }
 

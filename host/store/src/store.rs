@@ -81,6 +81,7 @@ impl Store {
             readers: readers.clone(),
             status: Arc::clone(&status),
             memory: Arc::clone(&memory),
+            last: (0, Duration::ZERO),
             end: None,
             running: ended,
         };

@@ -1,6 +1,8 @@
 //! The one thread that writes.
 
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use portcullis_core::store::StoreError;
 use sqlx::{Connection as _, Executor as _, SqliteConnection, SqlitePool};
@@ -20,6 +22,9 @@ use crate::work::{Answer, Entry, Work};
 const MOST_EVENTS: usize = 2048;
 /// The most writes in one transaction. More would make the first of them wait for longer than the disk takes anyway.
 const MOST_PER_TRANSACTION: usize = 256;
+
+/// How long writes wait at most for others to share their transaction.
+const LONGEST_GATHERING: Duration = Duration::from_millis(1);
 
 /// A write and who waits for it.
 pub(crate) struct Job {
@@ -45,6 +50,8 @@ pub(crate) struct Writer {
     pub(crate) readers: SqlitePool,
     pub(crate) status: Arc<Status>,
     pub(crate) memory: Arc<Memory>,
+    /// How many writes the last round did, and how long it took.
+    pub(crate) last: (usize, Duration),
     /// Where this writer has left the log; none before its first transaction.
     pub(crate) end: Option<End>,
     /// Dropped when the writer has ended, which is what [`crate::Store::close`] waits for.
@@ -57,13 +64,33 @@ impl Writer {
         let mut jobs = Vec::with_capacity(MOST_PER_TRANSACTION);
         // While one transaction is being committed, the writes of the next one gather in the channel.
         while self.jobs.blocking_recv_many(&mut jobs, MOST_PER_TRANSACTION) > 0 {
+            self.gather(&mut jobs);
+            let began = Instant::now();
+            let count = jobs.len();
             while !jobs.is_empty() {
                 let rest = jobs.split_off(fitting(&jobs));
                 self.settle(&mut jobs);
                 jobs = rest;
             }
+            self.last = (count, began.elapsed());
         }
         self.finish();
+    }
+
+    /// Lets others join in, where several wrote the last time and not all of them are here again: for as long as that took.
+    /// A commit costs much the same however many share it, and whoever comes meanwhile need not wake this thread. Who
+    /// writes alone waits for nobody.
+    fn gather(&mut self, jobs: &mut Vec<Job>) {
+        let (count, took) = self.last;
+        if count < 2 || jobs.len() >= count {
+            return;
+        }
+        thread::sleep(took.min(LONGEST_GATHERING));
+        while jobs.len() < MOST_PER_TRANSACTION
+            && let Ok(job) = self.jobs.try_recv()
+        {
+            jobs.push(job);
+        }
     }
 
     /// Does all jobs and tells everybody who waits.
@@ -118,9 +145,7 @@ impl Writer {
     }
 
     fn transaction<'a>(&mut self, jobs: &'a [Job]) -> Result<Done<'a>, Fault> {
-        let is_time = self.end.as_ref().is_some_and(|end| learned::is_time_to_settle(end.sightings));
-        if !is_time
-            && let Some(entries) = plain_entries(jobs)
+        if let Some(entries) = plain_entries(jobs)
             && let Some(written) = self.directly(&entries)?
         {
             return Ok(Done { answers: jobs.iter().map(|_| Ok(1)).collect(), written });

@@ -34,6 +34,9 @@ pub(crate) struct Arguments {
     /// What is measured; everything, unless given
     #[arg(long, value_delimiter = ',', value_enum)]
     workloads: Vec<Workload>,
+    /// Who is measured; everybody, unless given
+    #[arg(long, value_delimiter = ',', value_enum)]
+    peers: Vec<Peer>,
     /// How many connections there are; one measurement for each
     #[arg(long, value_delimiter = ',', default_values_t = [16, 256])]
     connections: Vec<u32>,
@@ -85,7 +88,7 @@ impl fmt::Display for Workload {
 }
 
 /// Whom the load reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 enum Peer {
     /// The directory itself
     Direct,
@@ -96,7 +99,14 @@ enum Peer {
     /// The gateway without a policy
     Gateway,
     /// The gateway with one enforced policy, which sees binds and searches and applies to nobody
+    #[value(name = "gateway+policy")]
     Policy,
+}
+
+impl Arguments {
+    fn wants(&self, peer: Peer) -> bool {
+        self.peers.is_empty() || self.peers.contains(&peer)
+    }
 }
 
 impl Peer {
@@ -182,7 +192,7 @@ async fn measure(arguments: &Arguments, programs: Programs) -> anyhow::Result<()
             for peer in Peer::all(tls)
                 .iter()
                 .copied()
-                .filter(|peer| *peer != Peer::Direct && lab.has(*peer))
+                .filter(|peer| *peer != Peer::Direct && arguments.wants(*peer) && lab.has(*peer))
                 .collect::<Vec<_>>()
             {
                 let memory = memory(&mut lab, peer, tls, arguments).await;
@@ -217,8 +227,8 @@ fn cases(arguments: &Arguments) -> Vec<Case> {
 
 /// Measures one peer after the other, again and again.
 async fn in_turn(lab: &mut Lab, arguments: &Arguments, case: Case) -> anyhow::Result<Rounds> {
-    let peers: Vec<Peer> =
-        Peer::all(case.tls).iter().copied().filter(|peer| lab.has(*peer) && !peer.gives_up(case)).collect();
+    let takes_part = |peer: &Peer| lab.has(*peer) && arguments.wants(*peer) && !peer.gives_up(case);
+    let peers: Vec<Peer> = Peer::all(case.tls).iter().copied().filter(takes_part).collect();
     for peer in &peers {
         lab.ensure(*peer, case.tls).await?;
     }

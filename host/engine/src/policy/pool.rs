@@ -13,6 +13,8 @@ pub(super) struct Pool<T> {
 struct State<T> {
     idle: Vec<T>,
     inside: usize,
+    /// Who waits for a place. Telling nobody would be a system call for each evaluation.
+    waiting: usize,
 }
 
 /// A place inside; left when dropped.
@@ -20,17 +22,23 @@ pub(super) struct Place<'a, T>(&'a Pool<T>);
 
 impl<T> Pool<T> {
     pub(super) fn new(places: usize, first: T) -> Self {
-        Self { state: Mutex::new(State { idle: vec![first], inside: 0 }), freed: Condvar::new(), places: places.max(1) }
+        let state = State { idle: vec![first], inside: 0, waiting: 0 };
+        Self { state: Mutex::new(state), freed: Condvar::new(), places: places.max(1) }
     }
 
     /// Takes a place and something idle, if there is any; the newest, whose memory is most likely still in the caches.
     /// None when no place became free within `patience`.
     pub(super) fn enter(&self, patience: Duration) -> Option<(Place<'_, T>, Option<T>)> {
         let full = |state: &mut State<T>| state.inside >= self.places;
-        let (mut state, waited) =
-            self.freed.wait_timeout_while(self.lock(), patience, full).unwrap_or_else(PoisonError::into_inner);
-        if waited.timed_out() {
-            return None;
+        let mut state = self.lock();
+        if full(&mut state) {
+            state.waiting = state.waiting.saturating_add(1);
+            let waited = self.freed.wait_timeout_while(state, patience, full).unwrap_or_else(PoisonError::into_inner);
+            state = waited.0;
+            state.waiting = state.waiting.saturating_sub(1);
+            if waited.1.timed_out() {
+                return None;
+            }
         }
         state.inside = state.inside.saturating_add(1);
         let idle = state.idle.pop();
@@ -54,8 +62,11 @@ impl<T> Drop for Place<'_, T> {
     fn drop(&mut self) {
         let mut state = self.0.lock();
         state.inside = state.inside.saturating_sub(1);
+        let somebody_waits = state.waiting > 0;
         drop(state);
-        self.0.freed.notify_one();
+        if somebody_waits {
+            self.0.freed.notify_one();
+        }
     }
 }
 

@@ -119,7 +119,7 @@ pub(crate) struct Directory {
     #[serde(default)]
     pub(crate) balance: Balance,
     pub(crate) connections_per_server: Option<NonZeroUsize>,
-    #[serde(default = "sixty_four")]
+    #[serde(default = "two_hundred_and_fifty_six")]
     pub(crate) spare_connections: usize,
     #[serde(default = "two")]
     pub(crate) warm_connections: usize,
@@ -179,6 +179,10 @@ pub(crate) enum Balance {
 
 fn sixty_four() -> usize {
     64
+}
+
+fn two_hundred_and_fifty_six() -> usize {
+    256
 }
 
 fn two() -> usize {

@@ -69,7 +69,7 @@ impl Cache {
     /// What is known; else the look-up that is under way; else the one that `begin` begins.
     pub(super) fn get_or_begin(&self, key: &str, begin: impl FnOnce() -> Pending) -> Found {
         let mut state = self.lock();
-        if let Some(account) = state.get(key) {
+        if let Some(account) = state.get(key, self.size) {
             return Found::Known(account);
         }
         if let Some(pending) = state.pending.get(key) {
@@ -120,15 +120,19 @@ impl State {
         }
     }
 
-    fn get(&mut self, key: &str) -> Option<Option<DirectoryAccount>> {
+    /// `size` is how many there may be. What was used among the latest of them keeps its place: it is far from going.
+    fn get(&mut self, key: &str, size: usize) -> Option<Option<DirectoryAccount>> {
         let used = self.tick();
         let entry = self.known.get_mut(key)?;
         if entry.until <= Instant::now() {
             self.forget(key);
             return None;
         }
-        let before = std::mem::replace(&mut entry.used, used);
         let account = entry.account.clone();
+        if used.saturating_sub(entry.used) <= (size / 4) as u64 {
+            return Some(account);
+        }
+        let before = std::mem::replace(&mut entry.used, used);
         let name = self.order.remove(&before).unwrap_or_else(|| key.to_owned());
         self.order.insert(used, name);
         Some(account)
@@ -140,7 +144,7 @@ mod tests {
     use super::*;
 
     fn known(cache: &Cache, key: &str) -> bool {
-        cache.lock().get(key).is_some()
+        cache.lock().get(key, cache.size).is_some()
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::time::Duration;
 use portcullis_core::gate::Gate;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::lane::{Cleaned, DirectoryEnd};
 use crate::proxy::Handed;
@@ -20,6 +21,9 @@ use crate::upstream::{Upstream, UpstreamError};
 
 pub(crate) use server::Lease;
 use server::Server;
+
+/// How often connections that nobody uses are looked at.
+const SWEEP: Duration = Duration::from_secs(1);
 
 /// Which of several servers a client gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -38,7 +42,7 @@ pub struct UpstreamOptions {
     pub balance: Balance,
     /// Connections to one server at most, spare ones included; none: as many as there are clients.
     pub connections: Option<usize>,
-    /// Connections to one server that are kept for clients to come. 64 by default; 0 keeps none, and then a connection is
+    /// Connections to one server that are kept for clients to come. 256 by default; 0 keeps none, and then a connection is
     /// never handed from one client to the next.
     pub spare: usize,
     /// Connections that are opened before anybody asks for them. 2 by default; never more than `spare`.
@@ -52,7 +56,7 @@ impl Default for UpstreamOptions {
         Self {
             balance: Balance::default(),
             connections: None,
-            spare: 64,
+            spare: 256,
             warm: 2,
             health_interval: Some(Duration::from_secs(5)),
         }
@@ -128,6 +132,7 @@ impl Upstreams {
     }
 
     async fn stock(&self) {
+        let mut swept = Instant::now();
         loop {
             let wanted = self.0.options.warm.min(self.0.options.spare);
             let stocked = match self.0.options.balance {
@@ -137,8 +142,12 @@ impl Upstreams {
             for server in stocked {
                 server.stock(wanted).await;
             }
-            self.0.servers.iter().for_each(|server| server.sweep());
-            let _ = tokio::time::timeout(Duration::from_secs(1), self.0.taken.notified()).await;
+            // Not each time that one is taken: it looks at all of them, and who takes one looks at that himself.
+            if swept.elapsed() >= SWEEP {
+                self.0.servers.iter().for_each(|server| server.sweep());
+                swept = Instant::now();
+            }
+            let _ = tokio::time::timeout(SWEEP, self.0.taken.notified()).await;
         }
     }
 
