@@ -309,7 +309,7 @@ async fn real(mode: Mode, receiver: &Arc<Receiver>) -> (tempfile::TempDir, Arc<S
     dispatcher.set_channels(vec![entry("soc", 30, receiver)]).await.unwrap();
     let effects = vec![
         Effect::Notify { channel: "soc".to_owned(), text: "Look at this.".to_owned() },
-        Effect::RaiseIncident { severity: Severity::High, title: "Refused".to_owned() },
+        Effect::RaiseIncident { severity: Severity::High, title: "Refused".to_owned(), escalate: Vec::new() },
     ];
     let ruling = Ruling { verdict: Verdict::Block, reason: "A test.".to_owned(), effects };
     let policies = vec![policy("guard", mode, FailMode::Closed, move |_, _| Ok(ruling.clone()))];
