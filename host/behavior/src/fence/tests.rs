@@ -268,7 +268,7 @@ fn its_searches_are_in_by_shape_and_place() {
 fn searches_that_are_not_known_well_enough_are_no_fence() {
     let world = |kind, hours: &[u64]| {
         let mut world = World::default();
-        world.days(0..30, &[9, 15], LOGIN);
+        world.days(0..30, &[9, 15], Doing { kind, ..LOGIN });
         world.days(0..10, hours, Doing { kind, ..SEARCH });
         world
     };
