@@ -345,10 +345,10 @@ async fn a_ruling_and_its_incident_reach_the_receiver() {
     texts.sort();
     assert_eq!(texts, ["Look at this.", "Look at this.", "Refused"], "the incident is told of when it is opened only");
     let incident = store.incidents(1).await.unwrap()[0].id;
+    let events = store.recent(None, 10).await.unwrap();
     let got = receiver.got.lock().unwrap();
     let opened = got.iter().find(|notice| notice.told.kind == NoticeKind::IncidentOpened).unwrap();
     assert_eq!((opened.told.incident, opened.told.login.as_str()), (Some(incident), "alice"));
-    let events = store.recent(None, 10).await.unwrap();
     assert!(events.iter().any(|stored| stored.event.id() == opened.told.event), "the event behind it is there");
     assert!(events.iter().all(|stored| matches!(stored.event, Event::Access(_))));
 }

@@ -275,7 +275,7 @@ fn incident(row: &SqliteRow) -> Result<Incident, StoreError> {
         account: AccountId::new(column::<String>(row, "account")?),
         login: column(row, "login")?,
         source: IncidentSource::from(column::<String>(row, "policy")?),
-        address: address.map(|text| text.parse()).transpose().map_err(|e| damaged("the address of an incident", e))?,
+        address: address.map(str::parse).transpose().map_err(|e| damaged("the address of an incident", e))?,
         severity: severity(column(row, "severity")?)?,
         title: column(row, "title")?,
         state,

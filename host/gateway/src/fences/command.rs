@@ -141,7 +141,7 @@ fn part<T>(lines: &mut Vec<String>, name: &str, part: &Part<T>, word: impl Fn(&T
 /// "seen 412 times since 2026-11-02T09:00:00Z, last 2026-11-24T10:00:00Z".
 fn seen(count: u64, first: Option<Timestamp>, last: Option<Timestamp>) -> String {
     let times = if count == 1 { "once".to_owned() } else { format!("{count} times") };
-    let first = first.map(|at| format!(" since {}", moment(at))).unwrap_or_else(|| " of late".to_owned());
+    let first = first.map_or_else(|| " of late".to_owned(), |at| format!(" since {}", moment(at)));
     let last = last.map(|at| format!(", last {}", moment(at))).unwrap_or_default();
     format!("seen {times}{first}{last}")
 }

@@ -180,7 +180,7 @@ impl Wishes {
     fn difference(&self, policy: &LoadedPolicy) -> Option<String> {
         let needs = policy.needs();
         let found = Self {
-            operations: needs.operations.iter().copied().collect(),
+            operations: needs.operations.clone(),
             connectors: needs.connectors.iter().map(|name| name.as_str().to_owned()).collect(),
             channels: needs.channels.clone(),
             groups: needs.groups.clone(),
