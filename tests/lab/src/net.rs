@@ -1,11 +1,14 @@
 //! Ports and waiting for servers.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
+/// Ports that servers of tests are given.
+const FIRST_PORT: u16 = 12_000;
+const PORTS: u16 = 20_000;
 const STEP: Duration = Duration::from_millis(20);
 
 /// A loopback address (Linux has all of 127.0.0.0/8) that this process hardly shares with anybody: a server on it keeps
@@ -18,14 +21,23 @@ pub fn own_address() -> Ipv4Addr {
     Ipv4Addr::new(127, 64 | (high & 0x3f), low, last)
 }
 
-/// A port that was free on the address a moment ago. Another process may take it before it is used, so whoever uses
-/// it for a server has to try again with another one when binding fails.
+/// A port that was free on the address a moment ago, and that the system gives to nobody by itself (Linux takes those from 32,768
+/// on). Another process may take it before it is used, so whoever uses it for a server has to try again with another one when
+/// binding fails.
 ///
 /// # Errors
 /// When nothing can be bound on the address.
 pub fn free_port(ip: IpAddr) -> anyhow::Result<u16> {
-    let listener = TcpListener::bind((ip, 0)).with_context(|| format!("no free port on {ip}"))?;
-    Ok(listener.local_addr()?.port())
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Processes begin at different places, so that on an address that they share they seldom want the same.
+    let first = u16::try_from(std::process::id() % u32::from(PORTS)).unwrap_or(0);
+    for _ in 0..PORTS {
+        let port = FIRST_PORT + first.wrapping_mul(31).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS;
+        if TcpListener::bind((ip, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    anyhow::bail!("no free port on {ip}")
 }
 
 /// Waits until something accepts connections on the address.

@@ -50,6 +50,10 @@ pub(crate) fn read(line: &[u8]) -> Result<Line, String> {
         serde_json::error::Category::Data => "is no JSON object".to_owned(),
         _ => format!("is no JSON (column {})", error.column()),
     })?;
+    // The library takes a list for a structure, too.
+    if line.trim_ascii_start().first() != Some(&b'{') {
+        return Err("is no JSON object".to_owned());
+    }
     if kind.kind.is_some() { exported(line) } else { short(line).map(|past| Line::Short(Box::new(past))) }
 }
 

@@ -141,7 +141,8 @@ async fn a_ruling_and_its_incident_are_told_by_every_channel_once() -> Result<()
     let mails = receivers.mails.wait_for(1).await?;
     assert_eq!((&mails[0]["tls"], &mails[0]["login"]), (&true.into(), &"portcullis".into()), "{mails:?}");
     assert_eq!(mails[0]["to"], Value::from(vec!["soc@example.com", "it@example.com"]));
-    let text = mails[0]["text"].as_str().unwrap();
+    // Long lines are broken (quoted-printable, RFC 2045, section 6.7).
+    let text = mails[0]["text"].as_str().unwrap().replace('\r', "").replace("=\n", "");
     for part in [
         "Subject: [Portcullis] Incident opened (high): alice: Alice was refused",
         "Auto-Submitted: auto-generated",
@@ -233,7 +234,7 @@ async fn mistakes_are_named_before_anything_starts() -> Result<()> {
             "channel = \"sock\"",
             "notifies the channel `sock`, which does not exist; there are: soc, it, log",
         ),
-        ("url = \"https://", "url = \"http://soc.example.com@", "holds a name or password"),
+        ("\nurl = \"https://", "\nurl = \"http://soc.example.com@", "holds a name or password"),
         ("secret = { file = \"soc-secret\" }", "secret = { plain-text = \"s3cr3t\" }", "whsec_"),
         ("kind = \"webhook\"", "kind = \"syslog\"", "url: is none of kind = \"syslog\""),
         ("incidents = \"low\"", "resolved = true", "goes with `incidents`"),
