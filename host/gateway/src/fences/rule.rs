@@ -143,7 +143,7 @@ pub(super) fn with_rule(
             // What counts is asked before what is tried.
             let place =
                 if wanted == WATCHED { list.iter().take_while(|one| one.name.as_str() == ENFORCED).count() } else { 0 };
-            list.insert(place, policy(wanted, mode, &rule));
+            list.insert(place, policy(wanted, mode, &json!([rule])));
         }
     }
     Ok(list)
@@ -163,8 +163,8 @@ fn rules_of<'a>(list: &'a mut [ListedPolicy], name: &str) -> Result<Option<&'a m
     Ok(Some(rules))
 }
 
-/// A policy of fences, with its first.
-fn policy(name: &str, mode: Mode, rule: &Value) -> ListedPolicy {
+/// A policy of fences.
+fn policy(name: &str, mode: Mode, rules: &Value) -> ListedPolicy {
     ListedPolicy {
         name: PolicyName::new(name),
         plugin: COMPONENT.to_owned(),
@@ -173,7 +173,7 @@ fn policy(name: &str, mode: Mode, rule: &Value) -> ListedPolicy {
         fail: FailMode::Closed,
         canary_of: None,
         limits: ListedLimits::default(),
-        settings: json!({ "rules": [rule] }),
+        settings: json!({ "rules": rules }),
     }
 }
 

@@ -80,7 +80,7 @@ fn names(list: &[ListedPolicy]) -> Vec<(&str, usize)> {
 fn a_fence_is_at_the_front_and_there_is_one_for_each_account() {
     let rule = |account: &str| json!({ "name": account, "when": { "account-id": account } });
     let put = |list, account: &str, mode| with_rule(list, &AccountId::new(account), rule(account), mode).unwrap();
-    let list = vec![policy("others", Mode::Enforce, json!([{}]))];
+    let list = vec![policy("others", Mode::Enforce, &json!([{}]))];
     let list = put(list, "a", Mode::Monitor);
     assert_eq!(names(&list), [("fences-monitor", 1), ("others", 1)]);
     assert_eq!((list[0].mode, list[0].fail), (Mode::Monitor, FailMode::Closed));
@@ -100,10 +100,10 @@ fn a_fence_is_at_the_front_and_there_is_one_for_each_account() {
 
 #[test]
 fn what_people_made_of_the_list_is_not_overridden() {
-    let list = vec![policy("fences", Mode::Off, json!([]))];
+    let list = vec![policy("fences", Mode::Off, &json!([]))];
     let error = with_rule(list.clone(), &svc(), json!({}), Mode::Enforce).unwrap_err();
     assert!(error.contains("is in mode off"), "{error}");
     assert!(with_rule(list, &svc(), json!({}), Mode::Monitor).is_ok());
-    let list = vec![policy("fences", Mode::Enforce, json!(5))];
+    let list = vec![policy("fences", Mode::Enforce, &json!(5))];
     assert!(with_rule(list, &svc(), json!({}), Mode::Monitor).unwrap_err().contains("has no rules"));
 }

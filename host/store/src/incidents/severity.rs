@@ -14,6 +14,7 @@ use crate::challenges;
 use crate::events::EventRow;
 use crate::fault::{Fault, damaged};
 use crate::numbers::{millis, timestamp};
+use crate::outbox;
 
 /// An incident whose severity is looked at anew.
 pub(super) struct Review {
@@ -57,8 +58,6 @@ impl Review {
         };
         if let Some(escalation) = reached {
             self.standing.rise(escalation.severity);
-            let text = format!("{}: {escalation}", escalation.severity);
-            history::add(connection, row, &self.id, IncidentStep::Escalated, None, &text).await?;
         }
         let next_at = self.standing.next_at().filter(|_| self.state != IncidentState::Resolved);
         sqlx::query(
@@ -72,6 +71,14 @@ impl Review {
         .bind(row.at)
         .execute(&mut *connection)
         .await?;
+        // Who is told of it is found by how it stands now.
+        match reached {
+            Some(escalation) => {
+                let text = format!("{}: {escalation}", escalation.severity);
+                history::add(connection, row, &self.id, IncidentStep::Escalated, None, &text).await?;
+            }
+            None => outbox::incident_changed(connection, row, &self.id).await?,
+        }
         // Whoever only guesses makes people be asked again once for each step that somebody has configured, and no oftener.
         if reached.is_some() && self.standing.severity > self.before && speaks_of(&self.source, self.standing.severity)
         {

@@ -1,6 +1,7 @@
 //! Incidents that become more severe by themselves. Event number n is at 1,000 + n milliseconds.
 
 use portcullis_core::challenge::ChallengeState;
+use portcullis_core::channel::{NoticeKind, OutboxStore as _, Subscription};
 use portcullis_core::escalation::{DueEscalation, Escalation, EscalationStore as _};
 use portcullis_core::event::Record;
 use portcullis_core::incident::{
@@ -8,7 +9,7 @@ use portcullis_core::incident::{
 };
 use portcullis_core::policy::Severity;
 use portcullis_core::store::{ChallengeStore as _, EventStore as _, IncidentStore as _};
-use portcullis_core::{EventId, Timestamp};
+use portcullis_core::{ChannelName, EventId, Timestamp};
 
 use super::Place;
 use super::challenges::{challenge, key};
@@ -88,6 +89,8 @@ pub async fn raised_often_enough_it_is_more_severe_with_that_event<P: Place>(pla
 
 pub async fn time_does_it_once_with_an_event_and_across_a_restart<P: Place>(place: &P) {
     let store = place.open().await;
+    let soc = Subscription { name: ChannelName::new("soc"), incidents: Some(Severity::High), resolved: false };
+    store.set_channels(vec![soc.clone()]).await.unwrap();
     store.append(raised(1, &[after(10, Severity::High), after(20, Severity::Critical)])).await.unwrap();
     let open = report::<P>(&store, 101).await.incident;
     assert_eq!(open.escalates_at, Some(Timestamp(11_001)));
@@ -109,6 +112,9 @@ pub async fn time_does_it_once_with_an_event_and_across_a_restart<P: Place>(plac
     assert_eq!((last.event, last.person.as_deref()), (event_id(10_001), None));
     let events: Vec<_> = store.recent(None, 10).await.unwrap().iter().map(|stored| stored.event.id()).collect();
     assert_eq!(events, [event_id(10_001), event_id(1)], "what was not done has no event");
+    let told = store.due(&soc.name, Timestamp(u64::MAX / 4), 10).await.unwrap();
+    assert_eq!(told.len(), 1, "channels are told of it, and of it alone");
+    assert_eq!((told[0].told.kind, told[0].told.event), (NoticeKind::IncidentRaised, event_id(10_001)));
     // Long not looked at, the most severe counts, and nothing is left.
     assert_eq!(escalate::<P>(&store, 99_000).await.len(), 1);
     let critical = report::<P>(&store, 101).await.incident;

@@ -24,6 +24,8 @@ async fn log_of_nine(folder: &Folder) -> Store {
         while store.health().queued > 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        // For others to join it, it waits a millisecond at most.
+        tokio::time::sleep(Duration::from_millis(20)).await;
         let waiting: Vec<_> = (1..=3)
             .map(|number| {
                 let event = access(batch * 3 + number, "a");
