@@ -7,9 +7,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
+use portcullis_lab::samba::SERVICE;
 
-use super::super::ber::{Found, Octets, element, elements, map, with_value};
-use super::super::case::Case;
+use super::super::ber::{Found, Octets, element, elements, header, map, with_value};
+use super::super::case::{Case, Compare};
 use super::super::request::{Op, bind, read, search};
 use super::super::script::{self, Server, Transcript};
 
@@ -64,11 +65,17 @@ impl Before {
     }
 
     /// All messages with fillers for what the controller chose.
-    pub(super) fn without_chosen(&self, transcripts: Vec<Transcript>) -> Vec<Transcript> {
+    pub(super) fn without_chosen(&self, case: &Case, transcripts: Vec<Transcript>) -> Vec<Transcript> {
         transcripts
             .into_iter()
             .map(|transcript| {
-                let frames = transcript.frames.iter().map(|frame| self.message(frame)).collect();
+                let mut frames: Vec<_> = transcript.frames.iter().map(|frame| self.message(frame)).collect();
+                if ANY_OF_THEM.contains(&case.name.as_str()) {
+                    frames = frames.iter().map(|frame| counted(frame)).collect();
+                }
+                if !is_ordered(case) {
+                    in_one_order(&mut frames);
+                }
                 Transcript { frames, ..transcript }
             })
             .collect()
@@ -89,12 +96,43 @@ impl Before {
     }
 
     fn entry(&self, octets: &[u8], found: &Found) -> Octets {
+        let name = elements(octets, found.value.clone()).first().map(|name| octets[name.value.clone()].to_vec());
+        let is_gateway = name.is_some_and(|name| name.starts_with(format!("CN={SERVICE},").as_bytes()));
         inside(octets, found, |octets, part| {
+            if part.tag == 0x30 && is_gateway {
+                return self.gateway_account(octets, part);
+            }
             if part.tag == 0x04 {
                 return with_value(octets, part, &self.name(&octets[part.value.clone()]));
             }
-            inside(octets, part, |octets, attribute| self.attribute(octets, attribute))
+            // Samba puts an attribute that has changed last, and the time changes only where a second has passed.
+            let (mut first, mut last) = (Octets::new(), Octets::new());
+            for attribute in elements(octets, part.value.clone()) {
+                let name = elements(octets, attribute.value.clone()).first().map(|name| &octets[name.value.clone()]);
+                let is_time = matches!(name, Some(b"whenChanged" | b"modifyTimeStamp"));
+                let to = if is_time { &mut last } else { &mut first };
+                to.extend(self.attribute(octets, &attribute));
+            }
+            with_value(octets, part, &[first, last].concat())
         })
+    }
+
+    /// The gateway binds under an account of its own, which the controller that stands alone never sees. So what a logon changes
+    /// is left out, and attributes are in one order, because Samba puts those that have changed last.
+    fn gateway_account(&self, octets: &[u8], found: &Found) -> Octets {
+        const OF_LOGONS: [&[u8]; 5] =
+            [b"lastLogon", b"lastLogonTimestamp", b"logonCount", b"whenChanged", b"uSNChanged"];
+        let mut attributes: Vec<Octets> = elements(octets, found.value.clone())
+            .into_iter()
+            .filter(|attribute| {
+                let name =
+                    elements(octets, attribute.value.clone()).first().map(|name| octets[name.value.clone()].to_vec());
+                !name.is_some_and(|name| OF_LOGONS.contains(&name.as_slice()))
+            })
+            .map(|attribute| self.attribute(octets, &attribute))
+            .collect();
+        attributes.sort();
+        with_value(octets, found, &attributes.concat())
     }
 
     fn attribute(&self, octets: &[u8], found: &Found) -> Octets {
@@ -126,8 +164,7 @@ impl Before {
             }
             name if CHANGES.contains(&name) => number(value).is_some_and(|value| value > self.change),
             "objectguid" => value.len() == 16 && !self.identifiers.contains(value),
-            // Samba makes one up where a new account has none.
-            "samaccountname" => value.starts_with(b"$") && value.len() == "$XXXXXX-XXXXXXXXXXXX".len(),
+            "samaccountname" => is_made_up(value),
             _ => false,
         }
     }
@@ -142,6 +179,54 @@ impl Before {
             return value.to_vec();
         }
         [&value[..from], FILLER, &value[from + LENGTH..]].concat()
+    }
+}
+
+/// Samba makes an account's name up where a new one has none: `$XXXXXX-XXXXXXXXXXXX`, with up to two digits more of each number.
+fn is_made_up(value: &[u8]) -> bool {
+    const SHORTEST: usize = "$XXXXXX-XXXXXXXXXXXX".len();
+    let is_number = |part: &[u8]| part.iter().all(u8::is_ascii_alphanumeric);
+    // That of a computer ends like its prefix.
+    let value = value.strip_suffix(b"$").unwrap_or(value);
+    let parts = value.strip_prefix(b"$").map(|rest| rest.split(|&octet| octet == b'-').collect::<Vec<_>>());
+    (SHORTEST..=SHORTEST + 6).contains(&value.len())
+        && parts.is_some_and(|parts| matches!(parts.as_slice(), [a, b] if is_number(a) && is_number(b)))
+}
+
+/// Where a limit cuts the answer, which entries are in it is the controller's to choose: their number and the results are compared.
+const ANY_OF_THEM: [&str; 2] = ["search: size limit", "domain search: control, pages with references"];
+
+/// The order is what was asked for, or the answer is compared as the beginning of another.
+fn is_ordered(case: &Case) -> bool {
+    case.name.contains("sorted")
+        || case.name.contains("a view of a list")
+        || matches!(case.compare, Compare::CutShort(_))
+}
+
+/// Only that there is an entry or a reference.
+fn counted(message: &[u8]) -> Octets {
+    match (element(message, 0), header(message)) {
+        (Some(outer), Some((_, 0x64 | 0x73))) => {
+            let inside: Octets = elements(message, outer.value.clone())
+                .iter()
+                .map(|part| {
+                    let value = if part.tag == 0x02 { &message[part.value.clone()] } else { FILLER };
+                    with_value(message, part, value)
+                })
+                .collect::<Vec<_>>()
+                .concat();
+            with_value(message, &outer, &inside)
+        }
+        _ => message.to_vec(),
+    }
+}
+
+/// Sorts the entries and references of each answer. Their order is the controller's to choose (RFC 4511, section 4.5.2, has
+/// none); Samba's is that of its database, which is not the same in copies that have been written to.
+pub(super) fn in_one_order(frames: &mut [Octets]) {
+    let of_search = |frame: &Octets| header(frame).filter(|(_, tag)| [0x64, 0x73].contains(tag)).map(|(id, _)| id);
+    for run in frames.chunk_by_mut(|one, next| of_search(one).is_some() && of_search(one) == of_search(next)) {
+        run.sort();
     }
 }
 
@@ -255,7 +340,7 @@ fn only_what_was_chosen_since_is_replaced() {
         let attribute = seq(&[text(name), set(&[text(value)])]);
         seq(&[int(1), tlv(0x64, [text("DC=x"), seq(&[attribute])].concat())])
     };
-    let cases: [(&str, &[u8], bool); 12] = [
+    let cases: [(&str, &[u8], bool); 15] = [
         ("whenChanged", b"20261130163408.0Z", true),
         ("whenChanged", b"20261130163406.0Z", false),
         ("whenChanged", b"20261130163408", false),
@@ -268,10 +353,17 @@ fn only_what_was_chosen_since_is_replaced() {
         ("lastLogon", b"9223372036854775807", false),
         ("sAMAccountName", b"$811000-Q7S3KJ6GSVG5", true),
         ("sAMAccountName", b"$811000", false),
+        ("sAMAccountName", b"$E69FB02B-55A5628D19A58E85", true),
+        ("sAMAccountName", b"$16AEC1C8-92FBA12465D19A58$", true),
+        ("sAMAccountName", b"$E69FB02B.55A5628D19A58E85", false),
     ];
     for (name, value, replaced) in cases {
         let wanted = if replaced { entry(name, FILLER) } else { entry(name, value) };
         assert_eq!(before.message(&entry(name, value)), wanted, "{name}");
     }
+    let mut frames = [("b", 2), ("a", 2), ("a", 1)].map(|(name, id)| seq(&[int(id), tlv(0x64, text(name))]));
+    let [b2, a2, a1] = frames.clone();
+    in_one_order(&mut frames);
+    assert_eq!(frames, [a2, b2, a1], "each answer stays in its place");
     assert_eq!(Op::from(read("")).message(1), before.message(&Op::from(read("")).message(1)));
 }

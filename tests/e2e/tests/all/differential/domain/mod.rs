@@ -18,7 +18,9 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use serde_json::Value;
 
-use super::case::Compare;
+use super::ber::header;
+use super::case::{Case, Compare};
+use super::script::Transcript;
 use super::{differ, run_all};
 use designs::Identities;
 use world::{Domain, Protection};
@@ -32,6 +34,24 @@ async fn what_comes_back_of_a_domain_is_octet_for_octet_what_its_controller_said
     }
     assert!(wrong.is_empty(), "the gateway's answers (+) are not the controller's (-):\n{wrong}");
     Ok(())
+}
+
+/// An answer that was cut short is a beginning of the whole one on each side. For everything else the order of entries is none.
+fn verdict(case: &Case, direct: &[Transcript], gateway: &[Transcript]) -> Option<String> {
+    let Compare::CutShort(id) = case.compare else { return differ::verdict(case, direct, gateway) };
+    let others = case.clone().per_id();
+    let without = |side: &[Transcript]| {
+        let mut side = side.to_vec();
+        for (number, transcript) in side.iter_mut().enumerate() {
+            transcript.frames.retain(|frame| number == 0 || header(frame).is_none_or(|(found, _)| found != id));
+            chosen::in_one_order(&mut transcript.frames);
+        }
+        side
+    };
+    [direct, gateway]
+        .into_iter()
+        .find_map(|side| differ::verdict(case, side, side))
+        .or_else(|| differ::verdict(&others, &without(direct), &without(gateway)))
 }
 
 /// What differs, for people.
@@ -49,12 +69,12 @@ async fn compare(domain: &Domain, protection: Protection) -> Result<String> {
             Compare::ByDesign(design) => println!("{protection:?}: {} -- differs by design: {}", case.name, design.why),
             _ => println!("{protection:?}: {}", case.name),
         }
-        let direct = direct.map(|heard| domain.before.without_chosen(heard));
+        let direct = direct.map(|heard| domain.before.without_chosen(case, heard));
         let case = &identities.adapted(case, direct.as_deref().unwrap_or_default());
         for (name, side) in [("gateway", at), ("gateway with a policy on everything", there)] {
-            let side = side.map(|heard| domain.before.without_chosen(heard));
+            let side = side.map(|heard| domain.before.without_chosen(case, heard));
             let said = match (&direct, &side) {
-                (Ok(direct), Ok(gateway)) => differ::verdict(case, direct, gateway),
+                (Ok(direct), Ok(gateway)) => verdict(case, direct, gateway),
                 (Err(error), _) => Some(format!("the controller itself: {error:#}")),
                 (_, Err(error)) => Some(format!("{error:#}")),
             };

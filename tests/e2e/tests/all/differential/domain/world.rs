@@ -84,7 +84,8 @@ async fn gateway(samba: &Samba, protection: Protection, policies: &str) -> Resul
         listener.push_str("\ncertificate = \"pki/gateway.pem\"\nkey = \"pki/gateway.key\"");
     }
     let setup = Setup {
-        directory: Some(format!("{url}\nca-file = \"{}\"", samba.ca_pem_path().display())),
+        // A connection that is handed on has bound as nobody, and Samba's token of that has more in it than one of no bind at all.
+        directory: Some(format!("{url}\nca-file = \"{}\"\nspare-connections = 0", samba.ca_pem_path().display())),
         accounts: format!(
             "base = \"{BASE_DN}\"\nschema = \"active-directory\"\nservice-account = \"{SERVICE}@example.test\"\n\
              password = {{ plain-text = \"{}\" }}",
