@@ -15,8 +15,12 @@ impl Texts {
     /// Whether the text is among them.
     #[must_use]
     pub fn hold(&self, text: &str) -> bool {
-        let text = fold(text);
-        self.0.contains(&text)
+        let text = text.trim();
+        // What is kept is folded already, and folding ASCII takes no memory when it is done while comparing.
+        if text.is_ascii() {
+            return self.0.iter().any(|known| known.eq_ignore_ascii_case(text));
+        }
+        self.0.contains(&fold(text))
     }
 }
 
