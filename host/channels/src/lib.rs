@@ -2,7 +2,7 @@
 //!
 //! Each kind is one module and one implementation of [`portcullis_core::channel::Channel`]. Nothing here keeps anything or
 //! tries again; that is the outbox's and the guard's. Half of the texts that go out are what somebody has called himself: they
-//! are made harmless in one place ([`text`]), before any kind sees them.
+//! are made harmless in one place (`text`), before any kind sees them.
 
 mod smtp;
 mod syslog;
