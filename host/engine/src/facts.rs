@@ -1,40 +1,53 @@
 //! What a policy may ask about the account beyond what the access says.
 
-use std::cell::OnceCell;
+use std::cell::RefCell;
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
 use portcullis_core::AccountFacts;
 
-/// Facts of one account, for one evaluation. What needs preparation is prepared when it is first asked for.
+/// Facts of one account, for one evaluation.
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
     facts: Arc<AccountFacts>,
-    groups: OnceCell<Groups>,
+    groups: Arc<Groups>,
 }
 
-#[derive(Debug)]
+/// The account's groups as they are compared, by DN and by name; each prepared when it is first asked for.
+#[derive(Debug, Default)]
 struct Groups {
-    dns: HashSet<String>,
-    names: HashSet<String>,
+    dns: OnceLock<HashSet<String>>,
+    names: OnceLock<HashSet<String>>,
+}
+
+thread_local! {
+    /// What was prepared last, and of whom: the policies of a list are asked about the same account one after the other.
+    static LATEST: RefCell<(Weak<AccountFacts>, Arc<Groups>)> = RefCell::default();
 }
 
 impl Facts {
     pub(crate) fn new(facts: Arc<AccountFacts>) -> Self {
-        Self { facts, groups: OnceCell::new() }
+        let groups = LATEST.with_borrow_mut(|(whose, groups)| {
+            // As long as there is a weak reference, its place in memory is nobody else's, and what stands there is not changed.
+            if !std::ptr::eq(whose.as_ptr(), Arc::as_ptr(&facts)) {
+                *whose = Arc::downgrade(&facts);
+                *groups = Arc::default();
+            }
+            Arc::clone(groups)
+        });
+        Self { facts, groups }
     }
 
     /// Whether the account is in the group. A text with an unescaped `=` is a DN and is compared with DNs alone: otherwise
     /// whoever may name a group could name it like another group's DN.
     pub(crate) fn member_of(&self, group: &str) -> bool {
-        let groups = self.groups.get_or_init(|| Groups {
-            dns: self.facts.groups.iter().map(|group| normalise_dn(&group.dn)).collect(),
-            names: self.facts.groups.iter().map(|group| normalise_name(&group.name)).collect(),
-        });
+        let of = &self.facts.groups;
         if is_dn(group) {
-            groups.dns.contains(&normalise_dn(group))
+            let dns = self.groups.dns.get_or_init(|| of.iter().map(|group| normalise_dn(&group.dn)).collect());
+            dns.contains(&normalise_dn(group))
         } else {
-            groups.names.contains(&normalise_name(group))
+            let names = self.groups.names.get_or_init(|| of.iter().map(|group| normalise_name(&group.name)).collect());
+            names.contains(&normalise_name(group))
         }
     }
 
@@ -108,7 +121,12 @@ fn normalise_dn(dn: &str) -> String {
         }
     }
     out.truncate(firm);
-    String::from_utf8_lossy(&out).to_lowercase()
+    out.make_ascii_lowercase();
+    match String::from_utf8(out) {
+        Ok(ascii) if ascii.is_ascii() => ascii,
+        Ok(text) => text.to_lowercase(),
+        Err(error) => String::from_utf8_lossy(error.as_bytes()).to_lowercase(),
+    }
 }
 
 fn hex(byte: u8) -> Option<u8> {

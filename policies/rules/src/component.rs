@@ -1,6 +1,7 @@
 //! The policy as the gateway sees it.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
+use std::rc::Rc;
 
 use crate::condition::Facts;
 use crate::contract::exports::portcullis::gateway::plugin::{self, Manifest, Problem};
@@ -16,20 +17,31 @@ thread_local! {
 /// What the contract asks for.
 pub(crate) struct Component;
 
-/// The gateway's facts about the account of the access that is being evaluated.
-struct Gateway;
+/// The gateway's facts about the account of the access that is being evaluated. What several rules want to know is asked once:
+/// a question to the gateway takes as long as several conditions.
+#[derive(Default)]
+struct Gateway {
+    units: OnceCell<Rc<[String]>>,
+    attributes: RefCell<Vec<(String, Rc<[String]>)>>,
+}
 
 impl Facts for Gateway {
     fn member_of(&self, group: &str) -> bool {
         facts::member_of(group)
     }
 
-    fn units(&self) -> Vec<String> {
-        facts::units()
+    fn units(&self) -> Rc<[String]> {
+        Rc::clone(self.units.get_or_init(|| facts::units().into()))
     }
 
-    fn attribute(&self, name: &str) -> Vec<String> {
-        facts::attribute(name)
+    fn attribute(&self, name: &str) -> Rc<[String]> {
+        let mut known = self.attributes.borrow_mut();
+        if let Some((_, values)) = known.iter().find(|(known, _)| known == name) {
+            return Rc::clone(values);
+        }
+        let values: Rc<[String]> = facts::attribute(name).into();
+        known.push((name.to_owned(), Rc::clone(&values)));
+        values
     }
 }
 
@@ -65,7 +77,7 @@ impl policy::Guest for Component {
 
     fn evaluate(access: Access, evidence: Vec<Evidence>) -> Ruling {
         SETTINGS.with_borrow(|settings| match settings {
-            Some(settings) => decide(settings, &access, &evidence, &Gateway),
+            Some(settings) => decide(settings, &access, &evidence, &Gateway::default()),
             // The gateway gives every instance its settings first. Without them nothing can be judged, hence nothing allowed.
             None => Ruling {
                 verdict: policy::Verdict::Block,

@@ -3,6 +3,7 @@
 mod read;
 
 use std::net::IpAddr;
+use std::rc::Rc;
 
 use ipnet::IpNet;
 
@@ -23,9 +24,9 @@ pub trait Facts {
     /// Whether the account is in a group, directly or through others.
     fn member_of(&self, group: &str) -> bool;
     /// Organizational units above the entry.
-    fn units(&self) -> Vec<String>;
+    fn units(&self) -> Rc<[String]>;
     /// Values of an attribute.
-    fn attribute(&self, name: &str) -> Vec<String>;
+    fn attribute(&self, name: &str) -> Rc<[String]>;
 }
 
 /// How a bind proves who asks, as a condition names it.

@@ -1,5 +1,7 @@
 //! Accesses that are as harmless as can be, for properties to change.
 
+use std::rc::Rc;
+
 use rules::action::OUTCOMES;
 use rules::condition::Facts;
 use rules::contract::exports::portcullis::gateway::policy::{ChallengeResult, Evidence};
@@ -66,12 +68,12 @@ impl Facts for Unknown {
         false
     }
 
-    fn units(&self) -> Vec<String> {
-        Vec::new()
+    fn units(&self) -> Rc<[String]> {
+        Rc::from([])
     }
 
-    fn attribute(&self, _: &str) -> Vec<String> {
-        Vec::new()
+    fn attribute(&self, _: &str) -> Rc<[String]> {
+        Rc::from([])
     }
 }
 

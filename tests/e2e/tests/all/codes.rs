@@ -86,6 +86,8 @@ impl Scene {
     /// Types a code and waits for the page that comes back.
     pub(crate) async fn submit(&mut self, code: &str) -> Result<()> {
         self.browser.mark().await?;
+        // A page that is there need not have been shown yet, and only then the field gets the cursor.
+        self.browser.wait_until("document.activeElement && document.activeElement.tagName === 'INPUT'").await?;
         self.browser.type_text(code).await?;
         self.browser.press_enter().await?;
         self.browser.wait_for_another().await
