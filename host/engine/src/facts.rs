@@ -165,6 +165,22 @@ mod tests {
     }
 
     #[test]
+    fn what_was_prepared_of_one_account_is_of_no_other() {
+        let (one, other) = (member_of("cn=a,dc=x", "a"), member_of("cn=b,dc=x", "b"));
+        for _ in 0..3 {
+            let (one, other) = (Facts::new(Arc::clone(&one.facts)), Facts::new(Arc::clone(&other.facts)));
+            assert!(one.member_of("CN=a,dc=x") && one.member_of("A") && !one.member_of("cn=b,dc=x"));
+            assert!(other.member_of("CN=b,dc=x") && other.member_of("B") && !other.member_of("cn=a,dc=x"));
+        }
+        // Also not where its place in memory is free again.
+        for number in 0..1_000 {
+            let name = format!("cn=g{number},dc=x");
+            let facts = member_of(&name, "g");
+            assert!(facts.member_of(&name) && !facts.member_of(&format!("cn=g{},dc=x", number + 1)));
+        }
+    }
+
+    #[test]
     fn escaped_blanks_count_and_others_around_separators_do_not() {
         assert_eq!(normalise_dn(" cn = a b , dc = c "), "cn=a b,dc=c");
         assert_ne!(normalise_dn("cn=a\\ ,dc=c"), normalise_dn("cn=a,dc=c"));
