@@ -49,6 +49,10 @@ const PROVISION: &str = "/usr/share/samba/setup/ad-schema";
 const PACKAGES: &str = "samba samba-ad-provision samba-dsdb-modules samba-vfs-modules ldap-utils";
 /// LDAP, LDAPS, Kerberos and its password changes. Samba's configuration has no way to choose others for LDAP.
 const PORTS: [u16; 4] = [389, 636, 88, 464];
+/// Any password does, also one that was there before or was set a moment ago.
+const LAX: &str = "dn: DC=example,DC=test\nchangetype: modify\nreplace: pwdProperties\npwdProperties: 0\n-\n\
+                   replace: minPwdLength\nminPwdLength: 0\n-\nreplace: minPwdAge\nminPwdAge: 0\n-\n\
+                   replace: pwdHistoryLength\npwdHistoryLength: 0\n-\n\n";
 const START: Duration = Duration::from_secs(60);
 
 /// The password of an account. It meets Active Directory's rules for passwords.
@@ -60,7 +64,7 @@ pub fn password(login: &str) -> String {
 /// A running domain controller. Dropping it ends it and removes its folder.
 pub struct Samba {
     // Fields are dropped in this order: the process ends before its folder goes.
-    _child: Child,
+    child: Child,
     ip: IpAddr,
     pki: Pki,
     folder: TempDir,
@@ -74,12 +78,35 @@ impl Samba {
     /// When a Debian package is missing, when the ports cannot be bound, which only root can do on most systems, or when
     /// Samba does not start; the error shows what it wrote.
     pub fn start() -> anyhow::Result<Self> {
-        for needed in [SAMBA, SAMBA_TOOL, LDAPADD, PROVISION] {
-            anyhow::ensure!(
-                Path::new(needed).exists(),
-                "{needed} is missing: install Samba's domain controller (Debian: apt-get install {PACKAGES})"
-            );
-        }
+        let folder = provisioned()?;
+        let samba = Self::launched(folder)?;
+        samba.populate()?;
+        Ok(samba)
+    }
+
+    /// As [`Samba::start`], but so many controllers of one domain, which has these entries as well and hardly any rule for
+    /// passwords. Each has a copy of the same database, the identifiers that Samba chose included, and knows nothing of the
+    /// others.
+    ///
+    /// # Errors
+    /// As [`Samba::start`], and when the domain does not take the entries.
+    pub fn start_equal(count: usize, ldif: &str) -> anyhow::Result<Vec<Self>> {
+        let mut first = Self::launched(provisioned()?)?;
+        first.populate()?;
+        let file = first.folder.path().join("more.ldif");
+        std::fs::write(&file, format!("{LAX}{ldif}"))?;
+        first.change(&file)?;
+        first.child.stop(START)?;
+        let copies = || -> anyhow::Result<Vec<TempDir>> { (0..count).map(|_| copied(first.folder.path())).collect() };
+        std::thread::scope(|scope| {
+            let launches: Vec<_> = copies()?.into_iter().map(|folder| scope.spawn(|| Self::launched(folder))).collect();
+            let ended = |_| anyhow::anyhow!("a thread that started Samba has panicked");
+            launches.into_iter().map(|launch| launch.join().map_err(ended)?).collect()
+        })
+    }
+
+    /// Starts the controller of the domain in this folder.
+    fn launched(folder: TempDir) -> anyhow::Result<Self> {
         let ip = IpAddr::V4(own_address());
         for port in PORTS {
             TcpListener::bind((ip, port)).with_context(|| {
@@ -88,15 +115,11 @@ impl Samba {
                 )
             })?;
         }
-        let folder = tempfile::Builder::new().prefix("portcullis-samba-").tempdir()?;
         let pki = Pki::create(folder.path())?;
-        provision(folder.path())?;
         std::fs::write(folder.path().join("smb.conf"), config_text(folder.path(), &pki, ip)?)?;
         std::fs::write(folder.path().join("krb5.conf"), kerberos_text(ip))?;
         let child = launch(folder.path(), ip)?;
-        let samba = Self { _child: child, ip, pki, folder };
-        samba.populate()?;
-        Ok(samba)
+        Ok(Self { child, ip, pki, folder })
     }
 
     /// Where it speaks plain LDAP and StartTLS.
@@ -111,10 +134,16 @@ impl Samba {
         format!("ldap://{}", self.addr())
     }
 
+    /// Where it speaks LDAP over TLS.
+    #[must_use]
+    pub fn ldaps_addr(&self) -> SocketAddr {
+        SocketAddr::new(self.ip, PORTS[1])
+    }
+
     /// The `ldaps://` URI.
     #[must_use]
     pub fn ldaps_uri(&self) -> String {
-        format!("ldaps://{}", SocketAddr::new(self.ip, PORTS[1]))
+        format!("ldaps://{}", self.ldaps_addr())
     }
 
     /// The certificate of the authority that signed the server's certificate, in PEM.
@@ -163,6 +192,32 @@ impl Samba {
     }
 }
 
+/// A new domain in a folder of its own.
+fn provisioned() -> anyhow::Result<TempDir> {
+    for needed in [SAMBA, SAMBA_TOOL, LDAPADD, PROVISION] {
+        anyhow::ensure!(
+            Path::new(needed).exists(),
+            "{needed} is missing: install Samba's domain controller (Debian: apt-get install {PACKAGES})"
+        );
+    }
+    let folder = new_folder()?;
+    provision(folder.path())?;
+    Ok(folder)
+}
+
+fn new_folder() -> anyhow::Result<TempDir> {
+    Ok(tempfile::Builder::new().prefix("portcullis-samba-").tempdir()?)
+}
+
+/// The same domain, whose controller does not run, in another folder. Its databases name each other by relative paths.
+fn copied(from: &Path) -> anyhow::Result<TempDir> {
+    let folder = new_folder()?;
+    let mut command = Command::new("cp");
+    command.arg("-a").arg(from.join("dc")).arg(folder.path());
+    finish("cp", command)?;
+    Ok(folder)
+}
+
 /// Makes the domain's databases below `dc`.
 fn provision(folder: &Path) -> anyhow::Result<()> {
     // An empty configuration, so that this system's own does not matter.
@@ -182,7 +237,7 @@ fn provision(folder: &Path) -> anyhow::Result<()> {
 fn config_text(folder: &Path, pki: &Pki, ip: IpAddr) -> anyhow::Result<String> {
     let certificate = pki.issue("samba", &[&ip.to_string(), &format!("dc1.{DNS_DOMAIN}")])?;
     let dc = folder.join("dc");
-    std::fs::create_dir(dc.join("run"))?;
+    std::fs::create_dir_all(dc.join("run"))?;
     let (dc, realm) = (dc.display(), DNS_DOMAIN.to_uppercase());
     let (ca, key) = (pki.ca_pem_path().display(), certificate.key_path().display());
     let certificate = certificate.cert_path().display();
@@ -296,8 +351,9 @@ fn accounts() -> String {
     text
 }
 
-/// A password as `unicodePwd` takes it: in quotes, in UTF-16 (MS-ADTS, section 3.1.1.3.1.5), here in LDIF's Base64.
-fn encoded(password: &str) -> String {
+/// A password as `unicodePwd` takes it: in quotes, in UTF-16 (MS-ADTS, section 3.1.1.3.1.5), here in Base64 for LDIF.
+#[must_use]
+pub fn encoded(password: &str) -> String {
     let octets: Vec<u8> = format!("\"{password}\"").encode_utf16().flat_map(u16::to_le_bytes).collect();
     STANDARD.encode(octets)
 }

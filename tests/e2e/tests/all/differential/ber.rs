@@ -73,10 +73,11 @@ pub(super) fn nested(number: u8, parts: &[Octets]) -> Octets {
     tlv(0xa0 | number, parts.concat())
 }
 
-/// An element that was found: where its value is in the octets that were walked.
+/// An element that was found: where it begins and where its value is in the octets that were walked.
 #[derive(Debug, Clone)]
 pub(super) struct Found {
     pub(super) tag: u8,
+    pub(super) start: usize,
     pub(super) value: Range<usize>,
 }
 
@@ -105,7 +106,23 @@ pub(super) fn element(octets: &[u8], at: usize) -> Option<Found> {
         (at + 2 + count, digits.iter().fold(0, |sum, &digit| (sum << 8) | usize::from(digit)))
     };
     octets.get(start..start + length)?;
-    Some(Found { tag, value: start..start + length })
+    Some(Found { tag, start: at, value: start..start + length })
+}
+
+/// The element with another value. Its length stays as long as it was written, where that was longer than need be.
+pub(super) fn with_value(octets: &[u8], found: &Found, value: &[u8]) -> Octets {
+    if octets[found.value.clone()] == *value {
+        return octets[found.start..found.value.end].to_vec();
+    }
+    let needed = tlv(found.tag, &octets[found.value.clone()]).len();
+    if found.value.end - found.start > needed { long(found.tag, value) } else { tlv(found.tag, value) }
+}
+
+/// All elements of a constructed one, changed; nothing where they are no whole elements.
+pub(super) fn map(octets: &[u8], found: &Found, mut change: impl FnMut(&[u8], &Found) -> Octets) -> Option<Octets> {
+    let inside = elements(octets, found.value.clone());
+    let whole = inside.last().map_or(found.value.start, |last| last.value.end) == found.value.end;
+    whole.then(|| inside.iter().flat_map(|part| change(octets, part)).collect())
 }
 
 /// Message id and tag of the operation of a whole message.

@@ -183,6 +183,21 @@ impl Case {
         self
     }
 
+    /// The same case with every request changed.
+    pub(super) fn in_other_words(mut self, change: fn(&[u8]) -> Octets) -> Self {
+        for (_, step) in &mut self.steps {
+            match step {
+                Step::Send(octets) | Step::Trickle(octets) => *octets = change(octets),
+                Step::Reply(_, make) => {
+                    let before = Arc::clone(make);
+                    *make = Arc::new(move |frames| Ok(before(frames)?.changed(change)));
+                }
+                Step::Wait(_) | Step::Frames(_) | Step::Closed | Step::HalfClose => {}
+            }
+        }
+        self
+    }
+
     /// All steps, with the goodbyes.
     pub(super) fn script(&self) -> Vec<(usize, Step)> {
         let mut steps = self.steps.clone();

@@ -9,6 +9,8 @@ mod ber;
 mod case;
 mod cases;
 mod differ;
+mod domain;
+mod hmac;
 mod large;
 mod normal;
 mod request;
@@ -18,12 +20,11 @@ mod special;
 mod world;
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
 
 use anyhow::{Result, anyhow};
 
 use case::{Case, Compare};
-use script::Transcript;
+use script::{Server, Transcript};
 use serde_json::Value;
 use world::World;
 
@@ -72,11 +73,13 @@ async fn compare(cases: &[Case]) -> Result<()> {
 }
 
 /// Runs them one after the other; after three that break off, something is so wrong that the rest says nothing more.
-async fn run_all(cases: &[Case], server: SocketAddr) -> Vec<Result<Vec<Transcript>>> {
+async fn run_all(cases: &[Case], server: impl Into<Server>) -> Vec<Result<Vec<Transcript>>> {
     let mut transcripts: Vec<Result<_>> = Vec::with_capacity(cases.len());
+    let server: Server = server.into();
     let mut broken = 0;
     for case in cases {
-        let transcript = if broken < 3 { script::run(case, server).await } else { Err(anyhow!("not tried any more")) };
+        let transcript =
+            if broken < 3 { script::run(case, server.clone()).await } else { Err(anyhow!("not tried any more")) };
         broken += usize::from(transcript.is_err());
         transcripts.push(transcript);
     }

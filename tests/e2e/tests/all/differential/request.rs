@@ -8,6 +8,8 @@ pub(super) const LAB: &str = "ou=lab,dc=example,dc=com";
 pub(super) const ALICE: &str = "uid=alice,ou=engineering,ou=people,dc=example,dc=com";
 pub(super) const BOB: &str = "uid=bob,ou=sales,ou=people,dc=example,dc=com";
 
+pub(super) const START_TLS: &str = "1.3.6.1.4.1.1466.20037";
+
 /// An operation with its controls.
 #[derive(Clone)]
 pub(super) struct Op {
@@ -34,6 +36,12 @@ impl Op {
     pub(super) fn with_raw(mut self, control: Octets) -> Self {
         self.controls.push(control);
         self
+    }
+
+    /// With all its parts changed.
+    pub(super) fn changed(self, change: fn(&[u8]) -> Octets) -> Self {
+        let controls = self.controls.iter().map(|control| change(control)).collect();
+        Self { operation: change(&self.operation), controls }
     }
 
     /// The whole message.

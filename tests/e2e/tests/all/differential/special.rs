@@ -13,14 +13,13 @@ use super::case::Case;
 use super::differ;
 use super::normal::normalised;
 use super::request::{
-    ALICE, BASE, EXTENDED_RESPONSE, Op, answer, bind, extended, nobody, notice, password_modify, read, sasl, search,
-    somebody, unbind, who_am_i,
+    ALICE, BASE, EXTENDED_RESPONSE, Op, START_TLS, answer, bind, extended, nobody, notice, password_modify, read, sasl,
+    search, somebody, unbind, who_am_i,
 };
 use super::script;
 use super::world::{World, gateway};
 use crate::stage::PATIENCE;
 
-const START_TLS: &str = "1.3.6.1.4.1.1466.20037";
 const OFFERED: &str = "tls = \"start-tls\"\ncertificate = \"pki/gateway.pem\"\nkey = \"pki/gateway.key\"";
 const REFUSED: &str = "this listener takes passwords only after StartTLS";
 
