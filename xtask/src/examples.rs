@@ -3,7 +3,6 @@
 //! of the lock file; nothing is installed for the machine but Debian packages.
 
 use std::fs;
-use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
@@ -19,7 +18,7 @@ const JAVASCRIPT: &str = "office-hours";
 /// # Errors
 /// Something cannot be installed or downloaded, or an example does not compile.
 pub(crate) fn build(workspace: &Workspace, options: &Options) -> Result<Vec<Built>> {
-    packages::install_for_examples()?;
+    packages::install_for_examples(options.offline)?;
     Ok(vec![c(workspace, options)?, javascript(workspace, options)?])
 }
 
@@ -40,8 +39,8 @@ fn c(workspace: &Workspace, options: &Options) -> Result<Built> {
 fn javascript(workspace: &Workspace, options: &Options) -> Result<Built> {
     let (source, out) = (workspace.policy(JAVASCRIPT), workspace.examples_target().join(JAVASCRIPT));
     fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
-    let lock = |folder: &PathBuf| fs::read(folder.join("package-lock.json")).ok();
-    let is_installed = out.join("node_modules/.bin/componentize-qjs").is_file() && lock(&out) == lock(&source);
+    let (wanted, installed) = (source.join("package-lock.json"), out.join("installed.json"));
+    let is_installed = fs::read(&installed).is_ok_and(|lock| fs::read(&wanted).is_ok_and(|wanted| wanted == lock));
     for entry in fs::read_dir(&source).with_context(|| format!("cannot read {}", source.display()))? {
         let from = entry?.path();
         if let Some(name) = from.file_name().filter(|_| from.is_file()) {
@@ -59,11 +58,10 @@ fn javascript(workspace: &Workspace, options: &Options) -> Result<Built> {
         if options.offline {
             install.arg("--offline");
         }
-        // What another version has left would be taken for this one, were npm to fail halfway.
-        if let Err(error) = run::all(&mut install) {
-            let _ = fs::remove_file(out.join("package-lock.json"));
-            return Err(error.context("the compiler for JavaScript cannot be installed"));
-        }
+        let _ = fs::remove_file(&installed);
+        run::all(&mut install).context("the compiler for JavaScript cannot be installed")?;
+        // Only now: an installation that was ended halfway is none.
+        fs::copy(&wanted, &installed).with_context(|| format!("cannot write {}", installed.display()))?;
     }
     run::all(npm().args(["run", "--silent", "build"]).env("WIT", workspace.wit()))?;
     Ok(Built { name: JAVASCRIPT, file: out.join("office-hours.wasm") })

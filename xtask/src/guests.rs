@@ -107,7 +107,7 @@ fn find_library(options: &Options) -> Result<Library> {
     if has_source() {
         return Ok(Library::Compiled);
     }
-    packages::install(&DEBIAN_PACKAGES, "the plugins").with_context(|| {
+    packages::install(options.offline, &DEBIAN_PACKAGES, "the plugins").with_context(|| {
         format!("plugins need Rust's standard library for {TARGET}: `rustup target add {TARGET}`, or Debian's packages")
     })?;
     if !has_source() {

@@ -83,7 +83,7 @@ fn options(arguments: &[OsString], known: &[&str]) -> Result<Options> {
 /// Everything that can be tested, in the order in which a mistake is found soonest.
 fn test(options: &Options) -> Result<()> {
     let workspace = Workspace::locate()?;
-    packages::install_for_tests()?;
+    packages::install_for_tests(options.offline)?;
     guests::make(&workspace, &Options { all: true, ..*options })?;
     guests::test(&workspace, options)?;
     run::all(workspace.cargo(options.offline).args(["build", "--package", "portcullis-gateway"]))?;
@@ -114,8 +114,8 @@ fn demo(mut arguments: Vec<OsString>) -> Result<()> {
 /// Builds everything optimised, then becomes the measurement of the gateway beside its peers.
 fn bench(arguments: &[OsString]) -> Result<()> {
     let workspace = Workspace::locate()?;
-    packages::install_for_bench()?;
     let options = Options { release: true, ..Options::default() };
+    packages::install_for_bench(options.offline)?;
     guests::make(&workspace, &options)?;
     // One after the other: built together, what the measurement needs of a dependency would also be in the gateway.
     for package in ["portcullis-gateway", "portcullis-bench"] {

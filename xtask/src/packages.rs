@@ -85,37 +85,37 @@ fi
 ///
 /// # Errors
 /// They are missing and cannot be installed from here; the message says what to install.
-pub(crate) fn install_for_tests() -> Result<()> {
-    install_missing(&FOR_TESTS, "the tests")
+pub(crate) fn install_for_tests(offline: bool) -> Result<()> {
+    install_missing(offline, &FOR_TESTS, "the tests")
 }
 
 /// Installs the directory and a proxy that the gateway is compared with, where they are missing.
 ///
 /// # Errors
 /// As [`install_for_tests`].
-pub(crate) fn install_for_bench() -> Result<()> {
-    install_missing(&FOR_BENCH, "the measurements")
+pub(crate) fn install_for_bench(offline: bool) -> Result<()> {
+    install_missing(offline, &FOR_BENCH, "the measurements")
 }
 
 /// Installs the compilers of the examples in other languages, where they are missing.
 ///
 /// # Errors
 /// As [`install_for_tests`].
-pub(crate) fn install_for_examples() -> Result<()> {
-    install_missing(&FOR_EXAMPLES, "the examples in other languages")
+pub(crate) fn install_for_examples(offline: bool) -> Result<()> {
+    install_missing(offline, &FOR_EXAMPLES, "the examples in other languages")
 }
 
-fn install_missing(packages: &[Package], what_for: &str) -> Result<()> {
+fn install_missing(offline: bool, packages: &[Package], what_for: &str) -> Result<()> {
     let is_missing = |package: &&Package| !package.programs.iter().any(|program| run::is_installed(program));
     let missing: Vec<_> = packages.iter().filter(is_missing).map(|package| package.name).collect();
-    install(&missing, what_for)
+    install(offline, &missing, what_for)
 }
 
-/// Installs Debian packages, as root or through `sudo` where that asks for no password.
+/// Installs Debian packages, as root or through `sudo` where that asks for no password. Nothing is installed `offline`.
 ///
 /// # Errors
 /// They cannot be installed from here; the message says what to install.
-pub(crate) fn install(names: &[&str], what_for: &str) -> Result<()> {
+pub(crate) fn install(offline: bool, names: &[&str], what_for: &str) -> Result<()> {
     if names.is_empty() {
         return Ok(());
     }
@@ -124,6 +124,9 @@ pub(crate) fn install(names: &[&str], what_for: &str) -> Result<()> {
         "{what_for} need the packages {wanted}; install them and try again:\n  \
          apt-get install -y --no-install-recommends {wanted}"
     );
+    if offline {
+        bail!("{advice}\n(nothing is installed with --offline)");
+    }
     if !run::is_installed("apt-get") {
         bail!("{advice}\n(these are Debian's names; this system has no apt-get)");
     }
@@ -167,6 +170,12 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", &script, "xtask", SERVICES]).arg(&policy).args(["--quiet", service, "start"]);
         command.status().unwrap().success()
+    }
+
+    #[test]
+    fn nothing_is_installed_offline() {
+        let refused = install(true, &["portcullis-is-no-package"], "the tests").unwrap_err().to_string();
+        assert!(refused.contains("portcullis-is-no-package") && refused.contains("--offline"), "{refused}");
     }
 
     #[test]

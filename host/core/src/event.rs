@@ -80,6 +80,23 @@ pub struct AccessEvent {
     pub foreign: Option<Box<Foreign>>,
 }
 
+impl AccessEvent {
+    /// Nothing is decided yet. Whatever goes wrong until it is must not be an allow, so this is a block.
+    #[must_use]
+    pub const fn undecided(access: Access) -> Self {
+        Self {
+            access,
+            directory_result: None,
+            decision: Decision::Block,
+            decided_by: None,
+            reason: String::new(),
+            rulings: Vec::new(),
+            challenges: Vec::new(),
+            foreign: None,
+        }
+    }
+}
+
 /// What an administrator or the gateway itself did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdministrationEvent {

@@ -46,6 +46,11 @@ pub trait Policy: Send + Sync {
         facts: &Arc<AccountFacts>,
         evidence: &[Evidence],
     ) -> Result<Ruling, PluginFault>;
+
+    /// A call took its whole time not long ago: the next one may as well, and should hold up nobody but its own access.
+    fn is_slow(&self) -> bool {
+        false
+    }
 }
 
 /// Why a connector could not do it.

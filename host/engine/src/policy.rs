@@ -6,6 +6,7 @@
 
 mod host;
 mod pool;
+mod slow;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use wasmtime::component::{HasSelf, Linker};
 
 use self::host::PolicyHost;
 use self::pool::Pool;
+use self::slow::Slow;
 use crate::bindings::policy::{PolicyPlugin, PolicyPluginPre};
 use crate::engine::Shared;
 use crate::facts::Facts;
@@ -32,6 +34,8 @@ use crate::{EngineError, PolicyLimits, Problem, World, convert};
 
 /// Longest text of a settings problem, in bytes.
 pub(crate) const MAX_PROBLEM: usize = 1 << 10;
+/// Longest name of a connector or channel, in bytes; none that there is comes near it.
+pub(crate) const MAX_NAME: usize = 256;
 /// More problems at once are not shown.
 pub(crate) const MAX_PROBLEMS: usize = 50;
 
@@ -55,6 +59,7 @@ pub struct LoadedPolicy {
     needs: Needs,
     factory: Factory,
     pool: Pool<Warm>,
+    slow: Slow,
 }
 
 /// A configured instance.
@@ -96,7 +101,7 @@ impl LoadedPolicy {
         settled(&spec.name, warm.configure(&factory.settings, FIRST_START).map_err(|fault| verified.fault(fault))?)?;
         let needs = warm.needs(FIRST_START).map_err(|fault| verified.fault(fault))?;
         let pool = Pool::new(factory.limits.concurrency, warm);
-        Ok(Self { manifest, digest: verified.digest(), needs, factory, pool })
+        Ok(Self { manifest, digest: verified.digest(), needs, factory, pool, slow: Slow::default() })
     }
 
     /// What the plugin says about itself.
@@ -118,6 +123,25 @@ impl Policy for LoadedPolicy {
     }
 
     fn evaluate(
+        &self,
+        access: &Access,
+        facts: &Arc<AccountFacts>,
+        evidence: &[Evidence],
+    ) -> Result<Ruling, PluginFault> {
+        let ruling = self.call(access, facts, evidence);
+        if let Err(PluginFault::Deadline(_) | PluginFault::Busy) = &ruling {
+            self.slow.note();
+        }
+        ruling
+    }
+
+    fn is_slow(&self) -> bool {
+        self.slow.is_recent()
+    }
+}
+
+impl LoadedPolicy {
+    fn call(
         &self,
         access: &Access,
         facts: &Arc<AccountFacts>,
@@ -169,9 +193,9 @@ impl Warm {
         let needs = needs.map_err(|error| self.fault(&error, timeout))?;
         Ok(Needs {
             operations: needs.operations.into_iter().map(convert::operation_kind).collect(),
-            connectors: needs.connectors.into_iter().map(ConnectorName::new).collect(),
-            channels: needs.channels,
-            groups: needs.groups,
+            connectors: needs.connectors.iter().map(|name| ConnectorName::new(printable(name, MAX_NAME))).collect(),
+            channels: needs.channels.iter().map(|name| printable(name, MAX_NAME)).collect(),
+            groups: needs.groups.iter().map(|name| printable(name, MAX_PROBLEM)).collect(),
         })
     }
 

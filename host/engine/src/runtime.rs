@@ -1,7 +1,7 @@
 //! The two WebAssembly engines and the threads that belong to them.
 //!
 //! Policies stand in the way of every access: they are called on the caller's thread, in instances that are kept warm, and
-//! are stopped within milliseconds. Connectors wait for the network: they run on a runtime of their own, so that guests which
+//! are stopped when their time is up, a quarter of a second unless configured otherwise. Connectors wait for the network: they run on a runtime of their own, so that guests which
 //! compute without end cannot take the workers that serve LDAP clients.
 
 use std::time::Duration;
@@ -14,8 +14,9 @@ use crate::ticker::Ticker;
 
 /// The most memory that any instance of a policy may be granted, in bytes: what the pool sets aside per instance.
 pub(crate) const MAX_POLICY_MEMORY: usize = 128 << 20;
-/// Instances of all policies together.
-const POLICY_INSTANCES: u32 = 256;
+/// Instances of all policies together, those of backtests and of a list that is being replaced included: far more than 16 for
+/// each policy of a long list. What an instance that is not there costs is a range of addresses.
+const POLICY_INSTANCES: u32 = 1024;
 /// Core instances per component; one made from Python has about 40.
 const CORE_INSTANCES: u32 = 64;
 /// Stack that a guest may use, in bytes.

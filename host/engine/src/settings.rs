@@ -76,22 +76,29 @@ pub(crate) fn secret_problems(schema: &Value, settings: &Value, granted: &BTreeS
 }
 
 fn secrets_inside(schema: &Value, settings: &Value, path: &str, problems: &mut Vec<Problem>) {
+    if let (Some(items), Some(values)) = (schema.get("items"), settings.as_array()) {
+        for (place, value) in values.iter().enumerate() {
+            secret_at(items, value, pointer(path, &place.to_string()), problems);
+        }
+    }
     let (Some(properties), Some(values)) = (schema.get("properties").and_then(Value::as_object), settings.as_object())
     else {
         return;
     };
     for (name, property) in properties {
         let Some(value) = values.get(name) else { continue };
-        let path = pointer(path, name);
-        if is_secret(property) {
-            let message =
-                "is a secret, which plugins do not see: take it out of the settings, put it into a file of its own \
-                           and name that file under the connector's secrets"
-                    .to_owned();
-            problems.push(Problem { setting: path, message });
-        } else {
-            secrets_inside(property, value, &path, problems);
-        }
+        secret_at(property, value, pointer(path, name), problems);
+    }
+}
+
+fn secret_at(schema: &Value, value: &Value, path: String, problems: &mut Vec<Problem>) {
+    if is_secret(schema) {
+        let message = "is a secret, which plugins do not see: take it out of the settings, put it into a file of its own \
+                       and name that file under the connector's secrets"
+            .to_owned();
+        problems.push(Problem { setting: path, message });
+    } else {
+        secrets_inside(schema, value, &path, problems);
     }
 }
 
@@ -116,11 +123,16 @@ mod tests {
         let schema = json!({"properties": {
             "token": {"type": "string", "format": "secret"},
             "proxy": {"type": "object", "properties": {"pass/word": {"format": "secret"}}},
+            "more": {"type": "array", "items": {"properties": {"key": {"format": "secret"}}}},
         }});
-        let settings = json!({"token": "hunter2hunter2", "proxy": {"pass/word": "hunter3hunter3"}});
+        let settings = json!({
+            "token": "hunter2hunter2",
+            "proxy": {"pass/word": "hunter3hunter3"},
+            "more": [{}, {"key": "hunter4hunter4"}],
+        });
         let problems = secret_problems(&schema, &settings, &BTreeSet::new());
         let places: Vec<_> = problems.iter().map(|problem| problem.setting.as_str()).collect();
-        assert_eq!(places, ["/proxy/pass~1word", "/token"]);
+        assert_eq!(places, ["/more/1/key", "/proxy/pass~1word", "/token"]);
         assert!(!format!("{problems:?}").contains("hunter"), "the advice must not repeat the secret");
     }
 

@@ -16,6 +16,7 @@ use portcullis_core::policy::{
 use portcullis_core::{
     Access, AccountFacts, AccountId, EventId, IncidentId, Operation, OperationKind, Outcome, PolicyName, Secret,
 };
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tracing::{error, warn};
 use uuid::Uuid;
 
@@ -30,7 +31,7 @@ use crate::{Guard, InForce, PolicyEntry};
 /// has gone away.
 pub(crate) struct Draft<'a> {
     guard: &'a Guard,
-    event: Option<AccessEvent>,
+    event: Option<Box<AccessEvent>>,
     incidents: Vec<IncidentChange>,
     demotions: Vec<WantedDemotion>,
     /// A code that came with the access; good for one challenge.
@@ -55,7 +56,7 @@ pub(crate) enum Asking {
 
 /// A draft of an access that has happened elsewhere, after its evaluation.
 pub(crate) struct Finished {
-    pub(crate) event: AccessEvent,
+    pub(crate) event: Box<AccessEvent>,
     pub(crate) incidents: Vec<IncidentChange>,
     pub(crate) demotions: Vec<WantedDemotion>,
     pub(crate) wanted_by: Option<PolicyName>,
@@ -77,18 +78,7 @@ enum Turn {
 }
 
 impl<'a> Draft<'a> {
-    pub(crate) fn new(guard: &'a Guard, access: Access, directory_result: Option<u32>, code: Option<Secret>) -> Self {
-        let event = AccessEvent {
-            access,
-            directory_result,
-            // Whatever goes wrong between here and the verdict must not be an allow.
-            decision: Decision::Block,
-            decided_by: None,
-            reason: String::new(),
-            rulings: Vec::new(),
-            challenges: Vec::new(),
-            foreign: None,
-        };
+    pub(crate) fn new(guard: &'a Guard, event: Box<AccessEvent>, code: Option<Secret>) -> Self {
         Self {
             guard,
             event: Some(event),
@@ -109,10 +99,8 @@ impl<'a> Draft<'a> {
 
     /// For an access that a cloud service told of. Dropped, nothing is recorded of it: it is told again.
     pub(crate) fn foreign(guard: &'a Guard, access: Access, foreign: Foreign, asking: Asking) -> Self {
-        let mut draft = Self::new(guard, access, None, None);
-        if let Some(event) = &mut draft.event {
-            event.foreign = Some(Box::new(foreign));
-        }
+        let event = AccessEvent { foreign: Some(Box::new(foreign)), ..AccessEvent::undecided(access) };
+        let mut draft = Self::new(guard, Box::new(event), None);
         draft.asking = asking;
         draft
     }
@@ -219,7 +207,10 @@ impl<'a> Draft<'a> {
     ) -> Result<Ruling, String> {
         let facts = facts.as_ref().map_err(Clone::clone)?;
         let Some(event) = &self.event else { return Err("the access is closed already".to_owned()) };
-        word::ask(entry, &event.access, facts, evidence)
+        let ask = || word::ask(entry, &event.access, facts, evidence);
+        // A worker of the runtime that waits for a policy to run out of time serves nobody else; giving its other work away
+        // first costs more than most policies take.
+        if entry.policy.is_slow() && has_other_workers() { tokio::task::block_in_place(ask) } else { ask() }
     }
 
     /// Writes the ruling down; where there is none, the one that the fail mode puts in its place.
@@ -361,7 +352,7 @@ impl<'a> Draft<'a> {
 
     /// As it is so far.
     pub(crate) fn event(&self) -> Option<&AccessEvent> {
-        self.event.as_ref()
+        self.event.as_deref()
     }
 
     /// For a reason of the gateway's own.
@@ -428,13 +419,13 @@ impl<'a> Draft<'a> {
         self.guard.noticed(&access.signals, access.account.as_ref(), address(access))
     }
 
-    fn record(&mut self, event: AccessEvent) -> Record {
+    fn record(&mut self, event: Box<AccessEvent>) -> Record {
         self.guard.counts.add(&event);
         self.guard.learn(&event, self.tried);
         let noticed = self.guard.alarms.calm(self.noticed(&event.access), self.guard.rooms.clock.now());
         self.incidents.extend(noticed);
         let learned = observation(&event);
-        Record { event: Event::Access(Box::new(event)), learned, incidents: std::mem::take(&mut self.incidents) }
+        Record { event: Event::Access(event), learned, incidents: std::mem::take(&mut self.incidents) }
     }
 }
 
@@ -463,6 +454,11 @@ impl Guard {
         };
         wanted.min(self.options.challenge_timeout_limit)
     }
+}
+
+/// The runtime can give the work of a thread that blocks to another one.
+fn has_other_workers() -> bool {
+    Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread)
 }
 
 fn address(access: &Access) -> Option<IpAddr> {

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use portcullis_behavior as behavior;
+use portcullis_core::event::AccessEvent;
 use portcullis_core::gate::{Asked, Claim};
 use portcullis_core::learned::AccountHistory;
 use portcullis_core::{Access, Account, AccountFacts, AccountId, AccountKind, Endpoint, Outcome, Target};
@@ -14,7 +15,7 @@ use crate::surroundings::Bound;
 
 /// An access that is ready to be decided on.
 pub(crate) struct Enriched {
-    pub(crate) access: Access,
+    pub(crate) event: Box<AccessEvent>,
     /// What policies may ask about the account; an error, for the log and the incident, where the directory or the store
     /// could not tell. Then no policy can be evaluated, because it would decide without knowing.
     pub(crate) facts: Result<Arc<AccountFacts>, String>,
@@ -41,7 +42,7 @@ impl Guard {
         let bound = Bound::of(asked, account.as_ref());
         let told = names.application(&asked.connection, bound.as_ref());
         let (application, shown) = (told.name.to_owned(), told.by_this_bind.then(|| told.name.to_owned()));
-        let mut access = Access {
+        let mut event = Box::new(AccessEvent::undecided(Access {
             id: self.rooms.ids.event_id(at),
             at,
             source: "ldap".to_owned(),
@@ -59,12 +60,13 @@ impl Guard {
             operation: asked.operation.clone(),
             outcome: asked.outcome,
             signals: Vec::new(),
-        };
-        let place = self.site_place(&access);
-        if let Err(error) = self.look(&mut access, place, false, asked.tried, noticed.signals).await {
+        }));
+        event.directory_result = asked.directory_result;
+        let place = self.site_place(&event.access);
+        if let Err(error) = self.look(&mut event.access, place, false, asked.tried, noticed.signals).await {
             facts = Err(error.to_string());
         }
-        Enriched { access, facts, shown }
+        Enriched { event, facts, shown }
     }
 
     /// The account behind a claim. Where the directory has no such entry, or cannot say, the name itself is the identity.

@@ -8,7 +8,7 @@ use portcullis_core::{Account, Operation, OperationKind, Outcome};
 use tracing::debug;
 
 use crate::decide::Draft;
-use crate::enrich::is_nameless;
+use crate::enrich::{Enriched, is_nameless};
 use crate::{Guard, Permitted};
 
 impl Gate for Guard {
@@ -27,39 +27,45 @@ impl Gate for Guard {
         self.passwords.tag(password)
     }
 
-    async fn decide<T: Send>(&self, asked: Asked, held: T) -> Answer<Permitted<T>> {
-        let is_bind = matches!(asked.operation, Operation::Bind(_));
-        let enriched = self.enrich(&asked).await;
-        if is_bind {
-            self.remember(&asked, enriched.access.account.as_ref());
-        }
-        let mut draft =
-            Draft::new(self, enriched.access, asked.directory_result, asked.code.clone()).tried(asked.tried);
-        draft.evaluate(&enriched.facts).await;
-        if self.options.audit != Audit::Full && draft.is_plain() {
-            draft.forget();
-            return Answer::Passed(Permitted::new(held));
-        }
-        let change = self.before_password_change(&mut draft, &asked).await;
-        let closed = draft.close().await;
-        debug!(event = %closed.id, decision = ?closed.decision, "decided");
-        match closed.decision {
-            Decision::Allow => {
-                let told = change.map(|change| self.when_told(change));
-                Answer::Permitted(Permitted::by_application(held, enriched.shown).telling(told))
+    fn decide<T: Send>(&self, asked: Asked, held: T) -> impl Future<Output = Answer<Permitted<T>>> + Send {
+        // Each bind makes a future of this, and larger ones than 1,032 octets cost the C library's allocator several times as
+        // much: so the stages are in boxes of their own, and this is a block, because an async function has its arguments twice.
+        async move {
+            let is_bind = matches!(asked.operation, Operation::Bind(_));
+            let Enriched { event, facts, shown } = Box::pin(self.enrich(&asked)).await;
+            if is_bind {
+                self.remember(&asked, event.access.account.as_ref());
             }
-            Decision::Block | Decision::Refused | Decision::Abandoned => {
-                if let Some(change) = change {
-                    self.is_refused(change);
+            let mut draft = Draft::new(self, event, asked.code.clone()).tried(asked.tried);
+            draft.evaluate(&facts).await;
+            if self.options.audit != Audit::Full && draft.is_plain() {
+                draft.forget();
+                return Answer::Passed(Permitted::new(held));
+            }
+            let change = match asked.operation {
+                Operation::PasswordChange => Box::pin(self.before_password_change(&mut draft, &asked)).await,
+                _ => None,
+            };
+            let closed = Box::pin(draft.close()).await;
+            debug!(event = %closed.id, decision = ?closed.decision, "decided");
+            match closed.decision {
+                Decision::Allow => {
+                    let told = change.map(|change| self.when_told(change));
+                    Answer::Permitted(Permitted::by_application(held, shown).telling(told))
                 }
-                Answer::Refused(Refusal { diagnostic: self.diagnostic(is_bind, closed.was_challenged, closed.id) })
+                Decision::Block | Decision::Refused | Decision::Abandoned => {
+                    if let Some(change) = change {
+                        self.is_refused(change);
+                    }
+                    Answer::Refused(Refusal { diagnostic: self.diagnostic(is_bind, closed.was_challenged, closed.id) })
+                }
             }
         }
     }
 
     async fn note(&self, asked: Asked, reason: &str) {
-        let enriched = self.enrich(&asked).await;
-        let mut draft = Draft::new(self, enriched.access, asked.directory_result, None).tried(asked.tried);
+        let event = Box::pin(self.enrich(&asked)).await.event;
+        let mut draft = Draft::new(self, event, None).tried(asked.tried);
         draft.refused(reason);
         draft.close().await;
     }

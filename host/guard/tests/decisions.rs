@@ -53,6 +53,15 @@ async fn without_policies_the_directory_decides_and_the_endpoint_is_learned() {
     assert_eq!(scene.last().access.signals[0].name, "unusual-endpoint");
 }
 
+/// What glibc keeps at hand for each thread is no larger.
+#[tokio::test(start_paused = true)]
+async fn a_decision_that_waits_fits_what_the_allocator_hands_out_quickly() {
+    let scene = scene(vec![]);
+    let held = [0_u64; 5];
+    let deciding = scene.guard.decide(bind_from("10.0.0.1"), held);
+    assert!(size_of_val(&deciding) <= 1_032, "{}", size_of_val(&deciding));
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_first_word_counts_and_a_blocked_bind_looks_like_a_wrong_password() {
     let scene = scene(vec![

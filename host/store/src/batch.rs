@@ -168,7 +168,7 @@ impl<'a> Place<'a> {
             .bind(row.account.as_deref())
             .bind(row.endpoint.as_deref())
             .bind(row.decision)
-            .bind(row.json.as_str())
+            .bind(&*row.json)
             .bind(self.digest.to_vec())
     }
 }

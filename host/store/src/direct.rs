@@ -101,7 +101,7 @@ impl Direct {
                 row.account.as_deref(),
                 row.endpoint.as_deref(),
                 row.decision,
-                row.json.as_str(),
+                &*row.json,
                 &digest[..],
                 signed(number),
             ])?;

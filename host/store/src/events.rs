@@ -1,7 +1,5 @@
 //! The event log.
 
-use std::cell::RefCell;
-
 use async_trait::async_trait;
 use portcullis_core::BoxFuture;
 use portcullis_core::event::{Decision, Event, PastEvent, Record};
@@ -13,6 +11,7 @@ use crate::Store;
 use crate::fault::{damaged, store_error};
 use crate::numbers::{millis, signed, unsigned};
 use crate::outbox::NewRow;
+use crate::text::Text;
 use crate::work::{Entry, Work};
 
 #[async_trait]
@@ -79,12 +78,12 @@ pub(crate) struct EventRow {
     pub(crate) account: Option<String>,
     pub(crate) endpoint: Option<String>,
     pub(crate) decision: Option<&'static str>,
-    pub(crate) json: String,
+    pub(crate) json: Text,
 }
 
 impl EventRow {
     pub(crate) fn of(event: &Event) -> Result<Self, StoreError> {
-        let json = json_of(event)
+        let json = Text::of(event)
             .map_err(|error| StoreError::Unavailable(format!("event {} cannot be written: {error}", event.id())))?;
         let (account, endpoint, decision) = match event {
             Event::Access(event) => (
@@ -112,24 +111,6 @@ impl EventRow {
             json,
         })
     }
-}
-
-/// Room for a JSON text that a thread keeps. A larger one is given back.
-const ROOM: usize = 16 * 1024;
-
-thread_local! {
-    /// Where events are written. Of a text of unknown length, each doubling would be a piece of memory of its own.
-    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-fn json_of(event: &Event) -> Result<String, String> {
-    SCRATCH.with_borrow_mut(|scratch| {
-        scratch.clear();
-        serde_json::to_writer(&mut *scratch, event).map_err(|error| error.to_string())?;
-        let json = str::from_utf8(scratch).map(str::to_owned).map_err(|error| error.to_string());
-        scratch.shrink_to(ROOM);
-        json
-    })
 }
 
 fn decision_text(decision: Decision) -> &'static str {

@@ -53,6 +53,7 @@ mod profiles;
 mod settings;
 mod sources;
 mod store;
+mod text;
 mod verify;
 mod work;
 mod writer;

@@ -13,6 +13,7 @@ use portcullis_core::{
 use crate::bindings::policy::exports::portcullis::gateway::policy as said;
 use crate::bindings::policy::portcullis::gateway::types as told;
 use crate::log::printable;
+use crate::policy::MAX_NAME;
 
 pub(crate) fn access(access: &Access) -> told::Access {
     told::Access {
@@ -137,7 +138,7 @@ pub(crate) fn ruling(ruling: said::Ruling) -> Result<Ruling, PluginFault> {
             said::Verdict::Abstain => Verdict::Abstain,
             said::Verdict::Allow => Verdict::Allow,
             said::Verdict::Challenge(challenge) => Verdict::Challenge(ChallengeRequest {
-                connector: ConnectorName::new(challenge.connector),
+                connector: ConnectorName::new(printable(&challenge.connector, MAX_NAME)),
                 remember_seconds: challenge.remember_seconds,
                 timeout_seconds: challenge.timeout_seconds,
             }),
@@ -162,7 +163,7 @@ fn effect(effect: said::Effect) -> Result<Effect, PluginFault> {
             from_times: demotion.from_times,
         },
         said::Effect::Notify(note) => {
-            Effect::Notify { channel: note.channel, text: printable(&note.text, MAX_NOTIFICATION) }
+            Effect::Notify { channel: printable(&note.channel, MAX_NAME), text: printable(&note.text, MAX_NOTIFICATION) }
         }
         said::Effect::AddRisk(risk) => Effect::AddRisk(risk),
     })

@@ -197,7 +197,7 @@ impl Cloud {
         guard.learn(&event, Tried::Nothing);
         self.counts.asked.fetch_add(1, Ordering::Relaxed);
         let has_next = next.is_some();
-        let record = Record { event: Event::Access(Box::new(event)), learned, incidents: finished.incidents };
+        let record = Record { event: Event::Access(event), learned, incidents: finished.incidents };
         self.store.end_follow_up(open.number, record, next).await.map_err(Again::later)?;
         demotions.await;
         if has_next {

@@ -156,7 +156,7 @@ impl Reader {
         guard.counts.add(&event);
         let forget = trust::against(&event, now);
         guard.learn(&event, Tried::Nothing);
-        let record = Record { event: Event::Access(Box::new(event)), learned, incidents };
+        let record = Record { event: Event::Access(event), learned, incidents };
         Ok(ForeignRecord { id, record, follow_up, forget, is_old: !is_recent })
     }
 
