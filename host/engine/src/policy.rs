@@ -141,12 +141,7 @@ impl Policy for LoadedPolicy {
 }
 
 impl LoadedPolicy {
-    fn call(
-        &self,
-        access: &Access,
-        facts: &Arc<AccountFacts>,
-        evidence: &[Evidence],
-    ) -> Result<Ruling, PluginFault> {
+    fn call(&self, access: &Access, facts: &Arc<AccountFacts>, evidence: &[Evidence]) -> Result<Ruling, PluginFault> {
         let limits = &self.factory.limits;
         let (place, idle) = self.pool.enter(limits.call_timeout).ok_or(PluginFault::Busy)?;
         let mut warm = match idle {

@@ -93,9 +93,10 @@ fn secrets_inside(schema: &Value, settings: &Value, path: &str, problems: &mut V
 
 fn secret_at(schema: &Value, value: &Value, path: String, problems: &mut Vec<Problem>) {
     if is_secret(schema) {
-        let message = "is a secret, which plugins do not see: take it out of the settings, put it into a file of its own \
+        let message =
+            "is a secret, which plugins do not see: take it out of the settings, put it into a file of its own \
                        and name that file under the connector's secrets"
-            .to_owned();
+                .to_owned();
         problems.push(Problem { setting: path, message });
     } else {
         secrets_inside(schema, value, &path, problems);

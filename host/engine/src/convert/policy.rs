@@ -162,9 +162,10 @@ fn effect(effect: said::Effect) -> Result<Effect, PluginFault> {
             restore_after_seconds: demotion.restore_after_seconds,
             from_times: demotion.from_times,
         },
-        said::Effect::Notify(note) => {
-            Effect::Notify { channel: printable(&note.channel, MAX_NAME), text: printable(&note.text, MAX_NOTIFICATION) }
-        }
+        said::Effect::Notify(note) => Effect::Notify {
+            channel: printable(&note.channel, MAX_NAME),
+            text: printable(&note.text, MAX_NOTIFICATION),
+        },
         said::Effect::AddRisk(risk) => Effect::AddRisk(risk),
     })
 }
