@@ -15,6 +15,8 @@ mod late;
 mod many;
 #[path = "decisions/replacing.rs"]
 mod replacing;
+#[path = "decisions/slow.rs"]
+mod slow;
 #[path = "decisions/summaries.rs"]
 mod summaries;
 mod support;

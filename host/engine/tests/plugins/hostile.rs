@@ -137,6 +137,18 @@ fn callers_wait_for_a_place_and_then_hear_that_the_policy_is_busy() {
     assert_eq!(ask(), PluginFault::Deadline(200), "the place is free again");
 }
 
+#[test]
+fn whoever_has_used_up_its_time_is_slow_and_whoever_has_trapped_is_not() {
+    for (evaluate, slow) in [("(loop $again (br $again))", true), ("unreachable", false)] {
+        let plugins = Plugins::new();
+        plugins.add("x.wasm", &guest::policy(&About::default(), evaluate));
+        let policy = plugins.engine().load_policy(policy_spec("x.wasm")).unwrap();
+        assert!(!policy.is_slow(), "{evaluate}: nobody has asked it yet");
+        policy.evaluate(&access(), &Arc::default(), &[]).unwrap_err();
+        assert_eq!(policy.is_slow(), slow, "{evaluate}");
+    }
+}
+
 mod counting {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
