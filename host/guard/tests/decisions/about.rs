@@ -12,10 +12,13 @@ use portcullis_guard::PolicyEntry;
 
 use crate::support::*;
 
-const ALICE: &str = "uid=alice,ou=people,dc=example,dc=com";
+pub const ALICE: &str = "uid=alice,ou=people,dc=example,dc=com";
 
 /// A policy about changes of passwords and others.
-fn on_changes(name: &str, says: impl Fn(&Operation, &[Evidence]) -> Verdict + Send + Sync + 'static) -> PolicyEntry {
+pub fn on_changes(
+    name: &str,
+    says: impl Fn(&Operation, &[Evidence]) -> Verdict + Send + Sync + 'static,
+) -> PolicyEntry {
     let needs = Needs { operations: vec![OperationKind::Modify, OperationKind::PasswordChange], ..Needs::default() };
     PolicyEntry {
         policy: Arc::new(Scripted(needs, move |access: &portcullis_core::Access, evidence: &[Evidence]| {
@@ -25,7 +28,7 @@ fn on_changes(name: &str, says: impl Fn(&Operation, &[Evidence]) -> Verdict + Se
     }
 }
 
-fn change(operation: Operation, entry: Option<&str>) -> Asked {
+pub fn change(operation: Operation, entry: Option<&str>) -> Asked {
     Asked {
         operation,
         entry: entry.map(str::to_owned),
@@ -35,7 +38,7 @@ fn change(operation: Operation, entry: Option<&str>) -> Asked {
     }
 }
 
-fn mixed() -> Operation {
+pub fn mixed() -> Operation {
     Operation::MixedChange(vec!["sshPublicKey".to_owned()])
 }
 
