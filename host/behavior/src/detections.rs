@@ -5,10 +5,10 @@
 //! less than a microsecond. Valid users are to be left alone, so thresholds are such that an ordinary day gives none.
 
 use ipnet::IpNet;
-use portcullis_core::Signal;
 use portcullis_core::escalation::{self, Escalation};
 use portcullis_core::gate::Notable;
 use portcullis_core::policy::Severity;
+use portcullis_core::{Signal, attribute};
 use serde::Deserialize;
 
 use crate::Settings;
@@ -316,10 +316,11 @@ impl Detections {
     /// The searches that one of the detections could have something to say to; none where none of them is looked for.
     #[must_use]
     pub fn notable(&self) -> Option<Notable> {
-        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let names = |names: &[&str]| names.iter().map(|name| attribute::name(name).to_owned()).collect::<Vec<_>>();
         let mut notable = Notable::default();
         if self.secret_attributes_read.enabled {
-            notable.attributes.extend_from_slice(&self.secret_attributes_read.attributes);
+            let secret: Vec<_> = self.secret_attributes_read.attributes.iter().map(String::as_str).collect();
+            notable.attributes.extend(names(&secret));
         }
         if self.spn_enumeration.enabled {
             notable.listed = names(&["servicePrincipalName"]);

@@ -79,7 +79,7 @@ pub struct Seen<'a> {
     pub place: Option<Place>,
     /// On what.
     pub application: &'a str,
-    /// The entry that it names; for a bind, the name that was typed.
+    /// The entry that it names; for a bind, that of the account, or the name that was typed where that is not known.
     pub entry: Option<&'a str>,
     /// What.
     pub operation: &'a Operation,

@@ -217,6 +217,7 @@ fn operation(step: &Step) -> Operation {
         "anonymous" => Operation::Bind(BindMethod::Anonymous),
         "sign-in" => Operation::SignIn,
         "modify" => Operation::Modify(step.attributes.clone()),
+        "modify with a password" => Operation::MixedChange(step.attributes.clone()),
         "add" => Operation::Add,
         "delete" => Operation::Delete,
         "rename" => Operation::Rename,

@@ -149,6 +149,9 @@ pub enum Operation {
     /// Password modify (RFC 3062), or a modification of a password attribute; of a cloud service, that the account's password
     /// was changed or reset there.
     PasswordChange,
+    /// A modification of a password attribute and of others, which are these. A password change to everybody, and to policies
+    /// also what it is besides; see [`Operation::besides`].
+    MixedChange(Vec<String>),
     /// Another extended operation, by its OID.
     Extended(String),
     /// A sign-in to the cloud identity provider.
@@ -208,11 +211,29 @@ impl Operation {
             Self::Modify(_) => OperationKind::Modify,
             Self::Delete => OperationKind::Delete,
             Self::Rename => OperationKind::Rename,
-            Self::PasswordChange => OperationKind::PasswordChange,
+            Self::PasswordChange | Self::MixedChange(_) => OperationKind::PasswordChange,
             Self::Extended(_) => OperationKind::Extended,
             Self::SignIn => OperationKind::SignIn,
             Self::AppAccess => OperationKind::AppAccess,
             Self::Other(_) => OperationKind::Other,
+        }
+    }
+
+    /// What a password change is besides: policies are asked about both.
+    #[must_use]
+    pub fn besides(&self) -> Option<Self> {
+        match self {
+            Self::MixedChange(attributes) => Some(Self::Modify(attributes.clone())),
+            _ => None,
+        }
+    }
+
+    /// The attributes that a modification changes; of one that changes a password, the others.
+    #[must_use]
+    pub fn changed(&self) -> Option<&[String]> {
+        match self {
+            Self::Modify(attributes) | Self::MixedChange(attributes) => Some(attributes),
+            _ => None,
         }
     }
 }

@@ -163,18 +163,20 @@ pub enum Answer<P> {
     Refused(Refusal),
 }
 
-/// What makes a search worth a look that nobody watches, as far as its octets tell. Names are without regard to case.
+/// What makes a search worth a look that nobody watches, as far as its octets tell. Names of attributes are those of
+/// [`crate::attribute::name`], without regard to case.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Notable {
     /// Attributes that it asks for, or has a condition on, of whatever kind.
     pub attributes: Vec<String>,
-    /// Attributes on which it has a condition of presence or with a wildcard.
+    /// Attributes on which it has a condition of presence, with a wildcard or by order.
     pub listed: Vec<String>,
-    /// Attributes on which it has a condition with a matching rule.
+    /// Attributes on which it has a condition with a matching rule, of equality or by order.
     pub matched: Vec<String>,
     /// DNs; its base is one of them or below it.
     pub entries: Vec<String>,
-    /// It reads a whole subtree, and has no condition but on these, or of presence. None: that is not worth a look.
+    /// It reads a whole subtree, and its conditions are met by all that these attributes, presence, order and what is not leave. None:
+    /// that is not worth a look.
     pub broad: Option<Vec<String>>,
 }
 

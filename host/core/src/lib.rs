@@ -1,9 +1,12 @@
 //! The words of Portcullis as types, and the traits at which the rooms meet.
 //!
 //! Nothing here does I/O, knows an async runtime or knows a protocol library. A room that needs another one asks for a
-//! trait of this crate; the binary hands it the implementation.
+//! trait of this crate; the binary hands it the implementation. How names of attributes and entries are read is the same file as in the
+//! policy that holds accounts to them.
 
 pub mod access;
+#[path = "../../../policies/rules/src/attribute.rs"]
+pub mod attribute;
 pub mod backtest;
 pub mod challenge;
 pub mod channel;

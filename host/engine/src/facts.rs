@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, OnceLock, Weak};
 
 use portcullis_core::AccountFacts;
+use portcullis_core::dn::{Dn, folded_value};
 
 /// Facts of one account, for one evaluation.
 #[derive(Debug, Default)]
@@ -16,7 +17,7 @@ pub(crate) struct Facts {
 /// The account's groups as they are compared, by DN and by name; each prepared when it is first asked for.
 #[derive(Debug, Default)]
 struct Groups {
-    dns: OnceLock<HashSet<String>>,
+    dns: OnceLock<HashSet<Dn>>,
     names: OnceLock<HashSet<String>>,
 }
 
@@ -43,11 +44,11 @@ impl Facts {
     pub(crate) fn member_of(&self, group: &str) -> bool {
         let of = &self.facts.groups;
         if is_dn(group) {
-            let dns = self.groups.dns.get_or_init(|| of.iter().map(|group| normalise_dn(&group.dn)).collect());
-            dns.contains(&normalise_dn(group))
+            let dns = self.groups.dns.get_or_init(|| of.iter().filter_map(|group| Dn::exact(&group.dn)).collect());
+            Dn::exact(group).is_some_and(|group| dns.contains(&group))
         } else {
-            let names = self.groups.names.get_or_init(|| of.iter().map(|group| normalise_name(&group.name)).collect());
-            names.contains(&normalise_name(group))
+            let names = self.groups.names.get_or_init(|| of.iter().map(|group| folded_value(&group.name)).collect());
+            names.contains(&folded_value(group))
         }
     }
 
@@ -64,10 +65,6 @@ impl Facts {
     }
 }
 
-fn normalise_name(name: &str) -> String {
-    name.trim().to_lowercase()
-}
-
 fn is_dn(text: &str) -> bool {
     let mut characters = text.chars();
     while let Some(character) = characters.next() {
@@ -82,64 +79,13 @@ fn is_dn(text: &str) -> bool {
     false
 }
 
-/// A DN (RFC 4514) in a form that is equal for DNs that differ in case, in blanks around `,`, `+` and `=`, or in the way
-/// that a character is escaped (`\,` or `\2C`).
-fn normalise_dn(dn: &str) -> String {
-    let mut out: Vec<u8> = Vec::with_capacity(dn.len());
-    // Where blanks end that must stay, because they are escaped or something follows them.
-    let mut firm = 0;
-    let mut bytes = dn.bytes().peekable();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'\\' => {
-                let Some(first) = bytes.next() else { break };
-                let escaped = match (hex(first), bytes.peek().copied().and_then(hex)) {
-                    (Some(high), Some(low)) => {
-                        bytes.next();
-                        high.wrapping_mul(16).wrapping_add(low)
-                    }
-                    _ => first,
-                };
-                if escaped.is_ascii_punctuation() || escaped == b' ' {
-                    out.push(b'\\');
-                }
-                out.push(escaped);
-                firm = out.len();
-            }
-            b',' | b'+' | b'=' => {
-                out.truncate(firm);
-                out.push(byte);
-                firm = out.len();
-                while bytes.next_if_eq(&b' ').is_some() {}
-            }
-            b' ' if out.is_empty() => {}
-            b' ' => out.push(byte),
-            other => {
-                out.push(other);
-                firm = out.len();
-            }
-        }
-    }
-    out.truncate(firm);
-    out.make_ascii_lowercase();
-    match String::from_utf8(out) {
-        Ok(ascii) if ascii.is_ascii() => ascii,
-        Ok(text) => text.to_lowercase(),
-        Err(error) => String::from_utf8_lossy(error.as_bytes()).to_lowercase(),
-    }
-}
-
-fn hex(byte: u8) -> Option<u8> {
-    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use portcullis_core::{AccountFacts, Group};
 
-    use super::{Facts, normalise_dn};
+    use super::Facts;
 
     fn member_of(dn: &str, name: &str) -> Facts {
         Facts::new(Arc::new(AccountFacts {
@@ -153,9 +99,13 @@ mod tests {
     fn a_group_is_found_by_dn_whatever_its_case_blanks_and_escapes() {
         let facts = member_of("CN=Sales\\, EMEA,OU=Groups,DC=Example,DC=org", "Sales, EMEA");
         assert!(facts.member_of("cn=sales\\2C emea, ou = groups ,dc=example, dc=ORG"));
+        assert!(facts.member_of("2.5.4.3=\"Sales, EMEA\",organizationalUnitName=Groups,dc=example,dc=org"));
         assert!(facts.member_of(" sales, emea "));
         assert!(!facts.member_of("cn=sales,ou=groups,dc=example,dc=org"));
         assert!(!facts.member_of("cn=sales, emea,ou=groups,dc=example,dc=org"));
+        assert!(!facts.member_of("cn=sáles\\, emea,ou=groups,dc=example,dc=org"), "another group to some directories");
+        assert!(member_of("cn=a\\3Db,dc=x", "a=b").member_of("cn=a=b,dc=x"));
+        assert!(member_of("CN=Jürgen,DC=c", "J").member_of("cn=J\\c3\\bcrgen,dc=c"));
     }
 
     #[test]
@@ -178,14 +128,6 @@ mod tests {
             let facts = member_of(&name, "g");
             assert!(facts.member_of(&name) && !facts.member_of(&format!("cn=g{},dc=x", number + 1)));
         }
-    }
-
-    #[test]
-    fn escaped_blanks_count_and_others_around_separators_do_not() {
-        assert_eq!(normalise_dn(" cn = a b , dc = c "), "cn=a b,dc=c");
-        assert_ne!(normalise_dn("cn=a\\ ,dc=c"), normalise_dn("cn=a,dc=c"));
-        assert_eq!(normalise_dn("cn=J\\c3\\bcrgen,dc=c"), normalise_dn("CN=Jürgen,DC=c"));
-        assert_eq!(normalise_dn("cn=x\\"), "cn=x");
     }
 
     #[test]

@@ -41,6 +41,10 @@ pub(crate) struct Draft<'a> {
     tried: Tried,
     /// The policy that wants a second factor, where nobody is asked now.
     wanted_by: Option<PolicyName>,
+    /// What the access is besides, where policies are being asked about that.
+    besides: Option<Box<Access>>,
+    /// Approvals that the first round has brought, and the policies that asked for them.
+    approvals: Vec<(PolicyName, ChallengeResult)>,
 }
 
 /// What becomes of a policy's wish for a second factor.
@@ -69,6 +73,13 @@ pub(crate) struct Closed {
     pub(crate) was_challenged: bool,
 }
 
+/// How a round through the list ended.
+struct End {
+    decision: Decision,
+    by: Option<PolicyName>,
+    reason: String,
+}
+
 /// How one policy's turn ended.
 enum Turn {
     Next,
@@ -88,6 +99,8 @@ impl<'a> Draft<'a> {
             asking: Asking::Now,
             tried: Tried::Nothing,
             wanted_by: None,
+            besides: None,
+            approvals: Vec::new(),
         }
     }
 
@@ -110,17 +123,34 @@ impl<'a> Draft<'a> {
         self.conclude(Decision::Refused, None, reason);
     }
 
-    /// Asks the policies.
+    /// Asks the policies; about what the access is besides as well, unless it is blocked already. Who allows the one has not
+    /// allowed the other.
     pub(crate) async fn evaluate(&mut self, facts: &Result<Arc<AccountFacts>, String>) {
-        let Some(kind) = self.event.as_ref().map(|event| event.access.operation.kind()) else { return };
+        let Some(access) = self.event.as_ref().map(|event| &event.access) else { return };
+        let besides = access.operation.besides().map(|operation| Box::new(Access { operation, ..access.clone() }));
+        let kind = access.operation.kind();
         let in_force = self.guard.in_force();
-        self.ask_all(&in_force, kind, facts).await;
+        let mut end = self.ask_all(&in_force, kind, facts).await;
+        if let Some(other) = besides.filter(|_| end.decision == Decision::Allow && self.wanted_by.is_none()) {
+            let kind = other.operation.kind();
+            self.besides = Some(other);
+            let and = self.ask_all(&in_force, kind, facts).await;
+            if and.by.is_some() {
+                end = and;
+            }
+        }
+        self.conclude(end.decision, end.by, &end.reason);
         if let Some(event) = &self.event {
             self.guard.doings.add(&in_force.policies, &event.rulings, event.access.at);
         }
     }
 
-    async fn ask_all(&mut self, in_force: &InForce, kind: OperationKind, facts: &Result<Arc<AccountFacts>, String>) {
+    async fn ask_all(
+        &mut self,
+        in_force: &InForce,
+        kind: OperationKind,
+        facts: &Result<Arc<AccountFacts>, String>,
+    ) -> End {
         let policies = &in_force.policies;
         let first = match &self.asking {
             // Taken out of the list meanwhile, it has nothing to say, and those behind it are not known any more.
@@ -146,11 +176,9 @@ impl<'a> Draft<'a> {
                     Decision::Allow
                 }
             };
-            let reason = self.last_reason();
-            self.conclude(decision, Some(entry.name.clone()), &reason);
-            return;
+            return End { decision, by: Some(entry.name.clone()), reason: self.last_reason() };
         }
-        self.conclude(Decision::Allow, None, "No policy had an objection.");
+        End { decision: Decision::Allow, by: None, reason: "No policy had an objection.".to_owned() }
     }
 
     /// Evaluates without consequences.
@@ -207,7 +235,8 @@ impl<'a> Draft<'a> {
     ) -> Result<Ruling, String> {
         let facts = facts.as_ref().map_err(Clone::clone)?;
         let Some(event) = &self.event else { return Err("the access is closed already".to_owned()) };
-        let ask = || word::ask(entry, &event.access, facts, evidence);
+        let access = self.besides.as_deref().unwrap_or(&event.access);
+        let ask = || word::ask(entry, access, facts, evidence);
         // A worker of the runtime that waits for a policy to run out of time serves nobody else; giving its other work away
         // first costs more than most policies take.
         if entry.policy.is_slow() && has_other_workers() { tokio::task::block_in_place(ask) } else { ask() }
@@ -229,13 +258,19 @@ impl<'a> Draft<'a> {
         ruling
     }
 
-    /// Asks the person. None when the draft is closed, which cannot happen while it is being evaluated.
+    /// Asks the person, once for both of what is two in one. None when the draft is closed, which cannot happen while it is
+    /// being evaluated.
     async fn challenge(
         &mut self,
         in_force: &InForce,
         entry: &PolicyEntry,
         request: &ChallengeRequest,
     ) -> Option<ChallengeResult> {
+        if self.besides.is_some()
+            && let Some(place) = word::answered(&self.approvals, &entry.name, request)
+        {
+            return Some(self.approvals.swap_remove(place).1);
+        }
         let code = self.code.take();
         let access = &self.event.as_ref()?.access;
         let began = self.guard.rooms.clock.now();
@@ -264,12 +299,16 @@ impl<'a> Draft<'a> {
             remembered: answered.remembered,
             waited_ms: u64::try_from(now.since(began).as_millis()).unwrap_or(u64::MAX),
         });
-        Some(ChallengeResult {
+        let result = ChallengeResult {
             connector: request.connector.clone(),
             outcome: answered.outcome,
             at: answered.at,
             remembered: answered.remembered,
-        })
+        };
+        if result.outcome == ChallengeOutcome::Approved && self.besides.is_none() {
+            self.approvals.push((entry.name.clone(), result.clone()));
+        }
+        Some(result)
     }
 
     fn take_effects(&mut self, entry: &PolicyEntry, effects: &[Effect]) {

@@ -7,10 +7,13 @@ use portcullis_behavior as behavior;
 use portcullis_core::event::AccessEvent;
 use portcullis_core::gate::{Asked, Claim};
 use portcullis_core::learned::AccountHistory;
-use portcullis_core::{Access, Account, AccountFacts, AccountId, AccountKind, Endpoint, Outcome, Target};
+use portcullis_core::{
+    Access, Account, AccountFacts, AccountId, AccountKind, Endpoint, OperationKind, Outcome, Target,
+};
 use tracing::warn;
 
 use crate::Guard;
+use crate::gate::is_always_recorded;
 use crate::surroundings::Bound;
 
 /// An access that is ready to be decided on.
@@ -38,6 +41,13 @@ impl Guard {
                 behavior::Noticed { associated: false, shared: false, signals: Vec::new() }
             }
         };
+        let entry = match self.entry(asked, account.as_ref()).await {
+            Ok(entry) => entry,
+            Err(problem) => {
+                facts = Err(problem);
+                asked.entry.clone()
+            }
+        };
         let names = &self.options.surroundings;
         let bound = Bound::of(asked, account.as_ref());
         let told = names.application(&asked.connection, bound.as_ref());
@@ -56,7 +66,7 @@ impl Guard {
                 risk: 0,
             }),
             protection: Some(asked.connection.protection()),
-            target: Target { application, entry: asked.entry.clone() },
+            target: Target { application, entry },
             operation: asked.operation.clone(),
             outcome: asked.outcome,
             signals: Vec::new(),
@@ -88,6 +98,33 @@ impl Guard {
                 warn!(%error, "the account of an access could not be looked up");
                 (Some(nameless(name)), Err(error.to_string()))
             }
+        }
+    }
+
+    /// What the operation is about, as a DN wherever that can be told: policies about entries know them by their DNs. A bind, and a
+    /// change of a password without a name (RFC 3062, section 2), are about the account itself.
+    async fn entry(&self, asked: &Asked, account: Option<&Account>) -> Result<Option<String>, String> {
+        let own = || account.and_then(|account| account.dn.clone());
+        let kind = asked.operation.kind();
+        let name = match (kind, asked.entry.as_deref()) {
+            (OperationKind::Bind, name) => return Ok(own().or_else(|| name.map(str::to_owned))),
+            (OperationKind::PasswordChange, None) => return Ok(own()),
+            (_, None) => return Ok(None),
+            // A form of RFC 4513, section 5.2.1.8.
+            (OperationKind::PasswordChange, Some(name)) => name.strip_prefix("dn:").unwrap_or(name),
+            (_, Some(name)) => name,
+        };
+        // Active Directory also takes identifiers in the place of a DN (MS-ADTS, section 3.1.1.3.1.2.4).
+        if !name.trim_start().starts_with('<') {
+            return Ok(Some(name.to_owned()));
+        }
+        let found = self.rooms.directory.find(name).await.map_err(|error| error.to_string())?;
+        match found.and_then(|found| found.account.dn) {
+            Some(dn) => Ok(Some(dn)),
+            None if is_always_recorded(kind) => Err(format!(
+                "{name} is to be changed, which the directory does not show to the service account; let it read that entry"
+            )),
+            None => Ok(Some(name.to_owned())),
         }
     }
 

@@ -42,8 +42,8 @@ impl Gate for Guard {
                 draft.forget();
                 return Answer::Passed(Permitted::new(held));
             }
-            let change = match asked.operation {
-                Operation::PasswordChange => Box::pin(self.before_password_change(&mut draft, &asked)).await,
+            let change = match asked.operation.kind() {
+                OperationKind::PasswordChange => Box::pin(self.before_password_change(&mut draft, &asked)).await,
                 _ => None,
             };
             let closed = Box::pin(draft.close()).await;

@@ -14,7 +14,7 @@ use portcullis_core::gate::{Asked, Told};
 use portcullis_core::incident::IncidentChange;
 use portcullis_core::policy::FailMode;
 use portcullis_core::store::StoreError;
-use portcullis_core::{AccountId, EventId, Operation, Outcome, Timestamp};
+use portcullis_core::{AccountId, EventId, Operation, OperationKind, Outcome, Timestamp};
 use tracing::{debug, error};
 
 use crate::Guard;
@@ -47,7 +47,7 @@ pub(crate) fn against(event: &AccessEvent, now: Timestamp) -> Option<Forget> {
     let account = event.access.account.as_ref()?.id.clone();
     let is_done = event.access.outcome != Outcome::Failure;
     let speaks_against = match &event.access.operation {
-        Operation::PasswordChange => is_done,
+        Operation::PasswordChange | Operation::MixedChange(_) => is_done,
         Operation::Other(name) => TOLD.contains(&name.as_str()) || is_done && DONE.contains(&name.as_str()),
         _ => false,
     };
@@ -95,7 +95,7 @@ impl Guard {
     /// it, and again when it says that it has not.
     pub(crate) async fn before_password_change(self: &Guard, draft: &mut Draft<'_>, asked: &Asked) -> Option<Change> {
         let event = draft.event().filter(|event| event.decision == Decision::Allow)?;
-        if event.access.operation != Operation::PasswordChange {
+        if event.access.operation.kind() != OperationKind::PasswordChange {
             return None;
         }
         let id = event.access.id;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use portcullis_core::plugin::PluginFault;
-use portcullis_core::policy::{Evidence, FailMode, Mode, Ruling, Verdict};
-use portcullis_core::{Access, Account, AccountFacts, AccountKind};
+use portcullis_core::policy::{ChallengeRequest, ChallengeResult, Evidence, FailMode, Mode, Ruling, Verdict};
+use portcullis_core::{Access, Account, AccountFacts, AccountKind, PolicyName};
 
 use crate::PolicyEntry;
 
@@ -45,6 +45,15 @@ pub(crate) fn of(entry: &PolicyEntry, answer: Result<Ruling, String>) -> Word {
 /// What is wrong with a policy that never comes to an end.
 pub(crate) fn endless() -> String {
     format!("it was evaluated {ROUNDS} times and still asked for another challenge")
+}
+
+/// Which of these approvals is the answer to what a policy asks.
+pub(crate) fn answered(
+    approvals: &[(PolicyName, ChallengeResult)],
+    policy: &PolicyName,
+    request: &ChallengeRequest,
+) -> Option<usize> {
+    approvals.iter().position(|(of, result)| of == policy && result.connector == request.connector)
 }
 
 /// Who can be asked, or why nobody can.

@@ -1,6 +1,8 @@
 //! The guard's decisions, with every room around it made up.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+#[path = "decisions/about.rs"]
+mod about;
 #[path = "decisions/backtests.rs"]
 mod backtests;
 #[path = "decisions/behaviour.rs"]

@@ -3,20 +3,17 @@
 //! Requests that may carry a password (bind, modify, add, compare, password modify) are read in place; nothing of the
 //! password is copied. Searches are read with `ldap3_proto`, and with `lber` where that cannot.
 
-use bytes::BytesMut;
-use lber::structure::{PL, StructureTag};
-use ldap3_proto::LdapCodec;
-use ldap3_proto::proto::{LdapOp, LdapSearchScope};
+mod search;
+
 use portcullis_core::gate::{PasswordTag, Tried};
-use portcullis_core::{BindMethod, Operation, OperationKind, Search, SearchScope, Secret};
+use portcullis_core::{BindMethod, Operation, OperationKind, SearchScope, Secret, attribute};
 use thiserror::Error;
-use tokio_util::codec::Decoder as _;
 
 use crate::ber::{self, INTEGER, OCTET_STRING, Reader, SEQUENCE, SET};
 use crate::encode::NOTICE_OF_DISCONNECTION;
-use crate::filter;
 use crate::frame::{Frame, FrameError, op};
 use crate::sasl::{self, Step};
+use search::search;
 
 /// StartTLS (RFC 4511, section 4.14).
 pub const START_TLS: &str = "1.3.6.1.4.1.1466.20037";
@@ -27,12 +24,12 @@ pub const CANCEL: &str = "1.3.6.1.1.8";
 /// Who am I? (RFC 4532).
 pub const WHO_AM_I: &str = "1.3.6.1.4.1.4203.1.11.3";
 
-/// Attributes that hold a password, by name and by OID, in lower case.
-const PASSWORD_ATTRIBUTES: [&str; 6] =
-    ["userpassword", "2.5.4.35", "unicodepwd", "1.2.840.113556.1.4.90", "dbcspwd", "1.2.840.113556.1.4.55"];
+/// Attributes that hold a password.
+const PASSWORD_ATTRIBUTES: [&str; 3] = ["userPassword", "unicodePwd", "dBCSPwd"];
 
-/// Searches longer than this, in octets, are decided on without their details: their text would cost more than it tells.
-const DETAIL_LIMIT: usize = 1024 * 1024;
+/// A modification with more changes is refused, and a search that asks for more attributes counts as one for all: each of their
+/// names would go to every policy and into the event.
+const MOST_ATTRIBUTES: usize = 4_096;
 
 /// A bind request, without its password.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,8 +125,14 @@ pub struct Request {
 /// The kind of a request, which is all that the gate wants to know of most. Reads no further than the kind needs.
 ///
 /// # Errors
-/// When a modification or an extended request cannot be read: then it cannot be told whether it changes a password.
+/// When a modification or an extended request cannot be read, since then it cannot be told whether it changes a password, or the
+/// entry of another one that names one: no policy could say what it is about, and the directory may be able to read it.
 pub fn kind(frame: &Frame) -> Result<OperationKind, FrameError> {
+    match frame.op() {
+        op::SEARCH | op::COMPARE | op::ADD | op::MODIFY_DN => drop(first_name(frame)?),
+        op::DELETE => drop(deleted(frame)?),
+        _ => {}
+    }
     Ok(match frame.op() {
         op::BIND => OperationKind::Bind,
         op::SEARCH => OperationKind::Search,
@@ -152,20 +155,22 @@ pub fn kind(frame: &Frame) -> Result<OperationKind, FrameError> {
 #[must_use]
 pub fn request(frame: &Frame) -> Request {
     let (operation, entry) = match frame.op() {
-        op::SEARCH => {
-            let search = search(frame);
-            let entry = search.as_ref().map(|search| search.base.clone());
-            (Operation::Search(search), entry)
-        }
-        op::COMPARE => (Operation::Compare, first_name(frame)),
-        op::ADD => (Operation::Add, first_name(frame)),
-        op::MODIFY_DN => (Operation::Rename, first_name(frame)),
-        op::DELETE => (Operation::Delete, operation(frame, 0x40 | op::DELETE).ok().map(lossy)),
+        op::SEARCH => (Operation::Search(search(frame)), first_name(frame).ok().map(lossy)),
+        op::COMPARE => (Operation::Compare, first_name(frame).ok().map(lossy)),
+        op::ADD => (Operation::Add, first_name(frame).ok().map(lossy)),
+        op::MODIFY_DN => (Operation::Rename, first_name(frame).ok().map(lossy)),
+        op::DELETE => (Operation::Delete, deleted(frame).ok().map(lossy)),
         op::MODIFY => {
-            let mut attributes = Vec::new();
-            let entry = modification(frame, |attribute| attributes.push(attribute.to_owned())).ok().map(lossy);
-            let password = attributes.iter().any(|attribute| is_password(attribute));
-            (if password { Operation::PasswordChange } else { Operation::Modify(attributes) }, entry)
+            let (mut passwords, mut others) = (false, Vec::new());
+            let entry = modification(frame, |attribute| {
+                if is_password(attribute) { passwords = true } else { others.push(attribute.to_owned()) }
+            });
+            let operation = match (passwords, others.is_empty()) {
+                (false, _) => Operation::Modify(others),
+                (true, true) => Operation::PasswordChange,
+                (true, false) => Operation::MixedChange(others),
+            };
+            (operation, entry.ok().map(lossy))
         }
         op::EXTENDED => match extended(frame) {
             Ok((PASSWORD_MODIFY, value)) => (Operation::PasswordChange, value.and_then(password_owner)),
@@ -219,8 +224,7 @@ pub fn is_root_dse(frame: &Frame) -> bool {
 
 /// The base of a search, as it was sent. Reads nothing else of the request.
 pub(crate) fn search_base(frame: &Frame) -> Option<&[u8]> {
-    let mut parts = Reader::new(operation(frame, 0x60 | op::SEARCH).ok()?);
-    parts.expect(OCTET_STRING).ok().map(|base| base.value)
+    first_name(frame).ok().filter(|_| frame.op() == op::SEARCH)
 }
 
 /// The parts of a search, as they were sent.
@@ -328,10 +332,14 @@ fn operation(frame: &Frame, tag: u8) -> Result<&[u8], FrameError> {
     Ok(value)
 }
 
-/// The entry that leads a compare, add or modify DN request.
-fn first_name(frame: &Frame) -> Option<String> {
-    let mut parts = Reader::new(operation(frame, 0x60 | frame.op()).ok()?);
-    parts.expect(OCTET_STRING).ok().map(|name| lossy(name.value))
+/// The entry that leads a search, compare, add or modify DN request.
+fn first_name(frame: &Frame) -> Result<&[u8], FrameError> {
+    Ok(Reader::new(operation(frame, 0x60 | frame.op())?).expect(OCTET_STRING)?.value)
+}
+
+/// The entry of a delete request, which is nothing else.
+fn deleted(frame: &Frame) -> Result<&[u8], FrameError> {
+    operation(frame, 0x40 | op::DELETE)
 }
 
 fn lossy(octets: &[u8]) -> String {
@@ -344,7 +352,9 @@ fn modification(frame: &Frame, mut see: impl FnMut(&str)) -> Result<&[u8], Frame
     let entry = parts.expect(OCTET_STRING)?.value;
     let mut changes = Reader::new(parts.expect(SEQUENCE)?.value);
     parts.end()?;
+    let mut left = MOST_ATTRIBUTES;
     while !changes.is_empty() {
+        left = left.checked_sub(1).ok_or(FrameError::Malformed)?;
         let mut change = Reader::new(changes.expect(SEQUENCE)?.value);
         change.expect(ber::ENUMERATED)?;
         let mut attribute = Reader::new(change.expect(SEQUENCE)?.value);
@@ -353,11 +363,9 @@ fn modification(frame: &Frame, mut see: impl FnMut(&str)) -> Result<&[u8], Frame
     Ok(entry)
 }
 
-/// The attribute holds a password, whatever its options (RFC 4512, section 2.5) and however its name is written.
+/// The attribute holds a password, however its name is written.
 fn is_password(attribute: &str) -> bool {
-    let base = attribute.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let base = base.strip_prefix("oid.").unwrap_or(&base);
-    PASSWORD_ATTRIBUTES.contains(&base)
+    PASSWORD_ATTRIBUTES.iter().any(|password| attribute::is(attribute, password))
 }
 
 /// OID and value of an extended request (RFC 4511, section 4.12).
@@ -373,49 +381,6 @@ fn extended(frame: &Frame) -> Result<(&str, Option<&[u8]>), FrameError> {
 fn password_owner(value: &[u8]) -> Option<String> {
     let owner = Reader::new(Reader::new(value).expect(SEQUENCE).ok()?.value).expect(0x80).ok()?;
     owner.text().ok().map(ToOwned::to_owned)
-}
-
-fn search(frame: &Frame) -> Option<Search> {
-    if frame.bytes().len() > DETAIL_LIMIT || ber::check(frame.bytes()).is_err() {
-        return None;
-    }
-    search_by_proto(frame).or_else(|| search_by_structure(frame))
-}
-
-fn search_by_proto(frame: &Frame) -> Option<Search> {
-    let mut codec = LdapCodec::new(Some(frame.bytes().len()), Some(ber::MAX_DEPTH + 1));
-    let message = codec.decode(&mut BytesMut::from(frame.bytes())).ok()??;
-    let LdapOp::SearchRequest(request) = message.op else { return None };
-    let scope = match request.scope {
-        LdapSearchScope::Base => SearchScope::Base,
-        LdapSearchScope::OneLevel => SearchScope::OneLevel,
-        LdapSearchScope::Subtree | LdapSearchScope::Children => SearchScope::Subtree,
-    };
-    let filter = filter::from_proto(&request.filter);
-    Some(Search { base: request.base, scope, filter, attributes: request.attrs })
-}
-
-/// The same with `lber`, which takes values that are not UTF-8 and controls that nobody knows.
-fn search_by_structure(frame: &Frame) -> Option<Search> {
-    let (_, message) = lber::parse::parse_tag(frame.bytes()).ok()?;
-    let operation = message.expect_constructed()?.into_iter().nth(1)?;
-    let parts = operation.expect_constructed()?;
-    let [base, scope, _, _, _, _, filter, attributes] = parts.as_slice() else { return None };
-    let scope = match primitive(scope)? {
-        [0] => SearchScope::Base,
-        [1] => SearchScope::OneLevel,
-        _ => SearchScope::Subtree,
-    };
-    let PL::C(attributes) = &attributes.payload else { return None };
-    let attributes = attributes.iter().map(|name| primitive(name).map(lossy)).collect::<Option<_>>()?;
-    Some(Search { base: lossy(primitive(base)?), scope, filter: filter::from_tag(filter)?, attributes })
-}
-
-fn primitive(tag: &StructureTag) -> Option<&[u8]> {
-    match &tag.payload {
-        PL::P(value) => Some(value),
-        PL::C(_) => None,
-    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use ldap3_proto::LdapCodec;
 use ldap3_proto::proto::{
     LdapBindCred, LdapBindRequest, LdapCompareRequest, LdapExtendedRequest, LdapFilter, LdapModify, LdapModifyRequest,
-    LdapModifyType, LdapMsg, LdapPartialAttribute, LdapSearchRequest, SaslCredentials,
+    LdapModifyType, LdapMsg, LdapOp, LdapPartialAttribute, LdapSearchRequest, LdapSearchScope, SaslCredentials,
 };
+use portcullis_core::Search;
 use proptest::prelude::*;
 use tokio_util::codec::Encoder as _;
 
@@ -142,14 +144,62 @@ fn a_search_with_a_binary_value_is_read_by_structure() {
     assert_eq!(search.scope, SearchScope::OneLevel);
 }
 
+/// What the gateway does not read in full is an entry's search all the same.
+#[test]
+fn a_search_that_is_not_read_keeps_its_base() {
+    let plain = LdapFilter::Present("objectClass".to_owned());
+    let deep = (0..130).fold(plain, |inner, _| LdapFilter::Not(Box::new(inner)));
+    let long = LdapFilter::Equality("cn".to_owned(), "x".repeat(1024 * 1024));
+    for filter in [deep, long] {
+        let search = frame(search_request(filter));
+        assert_eq!(kind(&search), Ok(OperationKind::Search));
+        let read = request(&search);
+        assert_eq!((read.operation, read.entry.as_deref()), (Operation::Search(None), Some("ou=people,dc=x")));
+    }
+}
+
+#[test]
+fn a_request_whose_entry_is_not_read_is_none() {
+    for op in [op::SEARCH, op::COMPARE, op::ADD, op::MODIFY_DN] {
+        assert!(kind(&raw(0x60 | op, &[0x04, 0x01, b'a'])).is_ok(), "{op}");
+        assert!(kind(&raw(0x60 | op, &[0x0c, 0x01, b'a'])).is_err(), "{op}");
+    }
+    assert!(kind(&raw(0x40 | op::DELETE, b"cn=a")).is_ok());
+    assert!(kind(&raw(0x60 | op::DELETE, b"cn=a")).is_err());
+}
+
+#[test]
+fn requests_with_very_many_attributes_are_refused_or_ask_for_all() {
+    let names = |count: usize| vec!["l".to_owned(); count];
+    let change = |count| kind(&modify_all(&names(count)));
+    assert_eq!(
+        (change(MOST_ATTRIBUTES), change(MOST_ATTRIBUTES + 1)),
+        (Ok(OperationKind::Modify), Err(FrameError::Malformed))
+    );
+    let asked = |count: usize| {
+        let LdapOp::SearchRequest(mut search) = search_request(LdapFilter::Present("cn".to_owned())) else { panic!() };
+        search.attrs = names(count);
+        let Operation::Search(Some(search)) = request(&frame(LdapOp::SearchRequest(search))).operation else {
+            panic!()
+        };
+        search.attributes
+    };
+    assert_eq!(asked(MOST_ATTRIBUTES).len(), MOST_ATTRIBUTES);
+    assert_eq!(asked(MOST_ATTRIBUTES + 1), ["*"]);
+}
+
 fn modify(attribute: &str) -> Frame {
+    modify_all(&["title".to_owned(), attribute.to_owned()])
+}
+
+fn modify_all(attributes: &[String]) -> Frame {
     frame(LdapOp::ModifyRequest(LdapModifyRequest {
         dn: "uid=a".to_owned(),
-        changes: ["title", attribute]
+        changes: attributes
             .iter()
             .map(|name| LdapModify {
                 operation: LdapModifyType::Replace,
-                modification: LdapPartialAttribute { atype: (*name).to_owned(), vals: vec![vec![0xff]] },
+                modification: LdapPartialAttribute { atype: name.clone(), vals: vec![vec![0xff]] },
             })
             .collect(),
     }))
@@ -159,7 +209,10 @@ fn modify(attribute: &str) -> Frame {
 fn a_modified_password_is_a_password_change() {
     for attribute in ["userPassword", "USERPASSWORD;binary", "2.5.4.35", "oid.2.5.4.35", "unicodePwd"] {
         assert_eq!(kind(&modify(attribute)), Ok(OperationKind::PasswordChange), "{attribute}");
-        assert_eq!(request(&modify(attribute)).operation, Operation::PasswordChange, "{attribute}");
+        let also = Operation::MixedChange(vec!["title".to_owned()]);
+        assert_eq!(request(&modify(attribute)).operation, also, "{attribute}");
+        let alone = modify_all(&[attribute.to_owned()]);
+        assert_eq!(request(&alone).operation, Operation::PasswordChange, "{attribute}");
     }
     assert_eq!(kind(&modify("cn")), Ok(OperationKind::Modify));
     let read = request(&modify("cn"));

@@ -196,6 +196,7 @@ pub(crate) fn operation(operation: &Operation) -> String {
         Operation::Delete => "Delete".to_owned(),
         Operation::Rename => "Rename".to_owned(),
         Operation::PasswordChange => "Password change".to_owned(),
+        Operation::MixedChange(_) => "Password change and modify".to_owned(),
         Operation::Extended(oid) => format!("Extended {oid}"),
         Operation::SignIn => "Sign-in".to_owned(),
         Operation::AppAccess => "Application access".to_owned(),
@@ -314,8 +315,7 @@ pub(crate) fn operation_detail(operation: &Operation) -> Option<String> {
                 if search.attributes.is_empty() { "all attributes".to_owned() } else { search.attributes.join(", ") };
             Some(format!("{} under {} ({scope}), {attributes}", search.filter, search.base))
         }
-        Operation::Modify(attributes) => Some(attributes.join(", ")),
-        _ => None,
+        _ => operation.changed().map(|attributes| attributes.join(", ")),
     }
 }
 

@@ -3,10 +3,12 @@
 mod read;
 
 use std::net::IpAddr;
+use std::ops::Not as _;
 use std::rc::Rc;
 
 use ipnet::IpNet;
 
+use crate::attribute;
 use crate::contract::exports::portcullis::gateway::policy::OperationKind;
 use crate::contract::portcullis::gateway::types::{
     Access, Account, AccountKind, BindMethod, ClientCertificate, Endpoint, Operation, Outcome, Protection,
@@ -45,7 +47,8 @@ pub enum Proof {
 }
 
 /// A condition. One about something that the access does not have (an account that is not known, a site that no address range
-/// names) does not hold.
+/// names) does not hold. One about something that it has, and that cannot be told (an entry that is named in another way than by its
+/// DN), is undecided.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "named like the settings that they are read from")]
 pub enum Condition {
@@ -91,18 +94,24 @@ pub enum Condition {
     },
     Time(Hours),
     BindMethod(Vec<Proof>),
+    /// By their own names; see [`attribute::name`].
     Attributes(Texts),
 }
 
 impl Condition {
-    /// Whether it holds for an access.
-    pub fn holds(&self, access: &Access, facts: &impl Facts) -> bool {
+    /// Whether it holds for an access; none where that cannot be told.
+    pub fn holds(&self, access: &Access, facts: &impl Facts) -> Option<bool> {
         let account = |test: &dyn Fn(&Account) -> bool| access.account.as_ref().is_some_and(test);
         let endpoint = |test: &dyn Fn(&Endpoint) -> bool| access.endpoint.as_ref().is_some_and(test);
-        match self {
-            Self::All(conditions) => conditions.iter().all(|condition| condition.holds(access, facts)),
-            Self::Any(conditions) => conditions.iter().any(|condition| condition.holds(access, facts)),
-            Self::None(conditions) => !conditions.iter().any(|condition| condition.holds(access, facts)),
+        Some(match self {
+            Self::All(conditions) => {
+                return any(conditions.iter().map(|condition| condition.holds(access, facts).map(bool::not)))
+                    .map(bool::not);
+            }
+            Self::Any(conditions) => return any(conditions.iter().map(|condition| condition.holds(access, facts))),
+            Self::None(conditions) => {
+                return any(conditions.iter().map(|condition| condition.holds(access, facts))).map(bool::not);
+            }
             Self::Login(logins) => account(&|account| logins.hold(&account.login)),
             Self::AccountId(ids) => account(&|account| ids.hold(&account.id)),
             Self::Group(groups) => account(&|_| groups.iter().any(|group| facts.member_of(group))),
@@ -135,10 +144,10 @@ impl Condition {
             }
             Self::Application(applications) => applications.hold(&access.target.application),
             Self::Operation(kinds) => kinds.contains(&kind_of(&access.operation)),
-            Self::Entry(entries) => entry(access).is_some_and(|entry| entries.contains(&entry)),
-            Self::EntryUnder(bases) => entry(access).is_some_and(|entry| bases.iter().any(|base| entry.is_under(base))),
+            Self::Entry(entries) => return names(access, |entry| entries.contains(entry)),
+            Self::EntryUnder(bases) => return names(access, |entry| bases.iter().any(|base| entry.is_under(base))),
             Self::FilterShape(shapes) => match &access.operation {
-                Operation::Search(search) => shape(&search.filter).is_some_and(|shape| shapes.contains(&shape)),
+                Operation::Search(search) => return shape(&search.filter).map(|shape| shapes.contains(&shape)),
                 _ => false,
             },
             Self::Outcome(outcomes) => outcomes.contains(&access.outcome),
@@ -148,14 +157,45 @@ impl Condition {
                 .any(|signal| signal.score >= *at_least && names.as_ref().is_none_or(|names| names.hold(&signal.name))),
             Self::Time(hours) => hours.hold(access.at),
             Self::BindMethod(proofs) => proofs.iter().any(|proof| is_proof(proof, &access.operation)),
-            Self::Attributes(names) => touches(names, &access.operation),
-        }
+            Self::Attributes(names) => return touches(names, &access.operation),
+        })
     }
 }
 
-/// The entry that the operation names, where that is a name.
-fn entry(access: &Access) -> Option<Dn> {
-    Dn::parse(access.target.entry.as_deref()?)
+/// Whether one of them holds; undecided where none does, and one of them is.
+fn any(conditions: impl Iterator<Item = Option<bool>>) -> Option<bool> {
+    let mut undecided = false;
+    for holds in conditions {
+        match holds {
+            Some(true) => return holds,
+            Some(false) => {}
+            None => undecided = true,
+        }
+    }
+    (!undecided).then_some(false)
+}
+
+/// Whether the operation's entry is such a one; undecided where it is not given as a DN, or is left to the directory.
+fn names(access: &Access, is: impl Fn(&Dn) -> bool) -> Option<bool> {
+    match access.target.entry.as_deref() {
+        Some(entry) => Dn::loose(entry).map(|entry| is(&entry)),
+        None if access.source == "ldap" && has_entry(&access.operation) => None,
+        None => Some(false),
+    }
+}
+
+/// It cannot be asked of a directory without naming an entry.
+fn has_entry(operation: &Operation) -> bool {
+    matches!(
+        operation,
+        Operation::Search(_)
+            | Operation::Compare
+            | Operation::Add
+            | Operation::Modify(_)
+            | Operation::Delete
+            | Operation::Rename
+            | Operation::PasswordChange
+    )
 }
 
 /// What the client showed, where it showed something.
@@ -185,19 +225,20 @@ fn is_proof(proof: &Proof, operation: &Operation) -> bool {
     }
 }
 
-/// Whether an operation changes or requests one of the attributes. A search that asks for all user attributes requests
-/// each of them (RFC 4511, section 4.5.1.8); options such as `;binary` make no other attribute.
-fn touches(names: &Texts, operation: &Operation) -> bool {
-    let is_named = |attribute: &String| {
-        let name = attribute.split_once(';').map_or(attribute.as_str(), |(name, _)| name);
-        names.hold(name)
+/// Whether an operation changes or requests one of the attributes. A search that asks for all user attributes requests each of them
+/// (RFC 4511, section 4.5.1.8). Undecided where one is given by a number that is not known here, or is one of an object class
+/// (RFC 4529).
+fn touches(names: &Texts, operation: &Operation) -> Option<bool> {
+    let is_named = |written: &String| {
+        let is_unknown = attribute::is_any(written) || written.starts_with('@');
+        if names.hold(attribute::name(written)) { Some(true) } else { (!is_unknown).then_some(false) }
     };
     match operation {
-        Operation::Modify(attributes) => attributes.iter().any(is_named),
+        Operation::Modify(attributes) => any(attributes.iter().map(is_named)),
         Operation::Search(search) => {
             let asks_for_all = search.attributes.is_empty() || search.attributes.iter().any(|name| name == "*");
-            asks_for_all || search.attributes.iter().any(is_named)
+            if asks_for_all { Some(true) } else { any(search.attributes.iter().map(is_named)) }
         }
-        _ => false,
+        _ => Some(false),
     }
 }

@@ -1,6 +1,6 @@
 //! Applying the rules to an access.
 
-use crate::action::{Decision, Step};
+use crate::action::{Action, Decision, Step};
 use crate::condition::Facts;
 use crate::contract::exports::portcullis::gateway::policy::{
     ChallengeOutcome, Evidence, OperationKind, Ruling, Verdict,
@@ -13,14 +13,23 @@ use crate::settings::{Rule, Settings};
 /// The rule is found anew each time: access, facts and settings are the same, so it is the same rule. Evidence is then read
 /// in order: the first piece answers the rule's challenge, the second the challenge that followed, and so on. Evidence that
 /// does not fit was not given to this rule; it ends in a block.
+///
+/// Where it cannot be told whether a rule's conditions hold, they hold if the rule blocks or asks, and do not if it lets through: no
+/// way of writing a request leads around a rule.
 pub fn decide(settings: &Settings, access: &Access, evidence: &[Evidence], facts: &impl Facts) -> Ruling {
     let kind = kind_of(&access.operation);
-    let matches = |rule: &&Rule| rule.operations.contains(&kind) && rule.when.holds(access, facts);
+    let matches = |rule: &&Rule| {
+        rule.operations.contains(&kind) && rule.when.holds(access, facts).unwrap_or_else(|| stops(&rule.then))
+    };
     match settings.rules.iter().find(matches) {
         Some(rule) => follow(rule, evidence),
         None if evidence.is_empty() => ruling(Verdict::Abstain, "No rule is about this access.".to_owned()),
         None => ruling(Verdict::Block, "A challenge was answered that no rule asked for.".to_owned()),
     }
+}
+
+fn stops(action: &Action) -> bool {
+    !matches!(action.step, Step::Decide(Decision::Allow | Decision::Abstain))
 }
 
 fn follow(rule: &Rule, evidence: &[Evidence]) -> Ruling {

@@ -4,6 +4,7 @@
 //! through [`condition::Facts`].
 
 pub mod action;
+pub mod attribute;
 #[cfg(target_family = "wasm")]
 mod component;
 pub mod condition;

@@ -3,7 +3,7 @@
 use settings::{Node, Problem, Problems};
 
 use crate::action::{Action, Step};
-use crate::condition::Condition;
+use crate::condition::{Condition, keys};
 use crate::contract::exports::portcullis::gateway::policy::{Effect, OperationKind};
 use crate::texts::words;
 
@@ -127,9 +127,36 @@ fn read_rule(node: &Node<'_>, names: &mut Vec<String>, problems: &mut Problems) 
         None => Some(vec![OperationKind::Bind]),
     };
     let when = match table.get("when") {
-        Some(node) => Condition::read(&node, problems),
+        Some(node) => {
+            let when = Condition::read(&node, problems);
+            if let (Some(_), Some(operations)) = (&when, &operations) {
+                find_vain(&node, operations, problems);
+            }
+            when
+        }
         None => Some(Condition::All(Vec::new())),
     };
     let then = table.require("then", problems).and_then(|node| Action::read(&node, 0, problems));
     Some(Rule { name: name?, operations: operations?, when: when?, then: then? })
+}
+
+/// Conditions that hold for some kinds of operation only.
+const HOLD_FOR: [(&str, &[&str]); 3] =
+    [("attributes", &["search", "modify"]), ("filter-shape", &["search"]), ("bind-method", &["bind"])];
+
+/// Conditions that cannot hold, because the rule is about operations of other kinds.
+fn find_vain(when: &Node<'_>, operations: &[OperationKind], problems: &mut Problems) {
+    // Unknown keys have been complained about already.
+    let Some(table) = when.table(&keys(), &mut Problems::default()) else { return };
+    let named = |names: &[&str]| {
+        let name = |kind: &OperationKind| OPERATIONS.iter().find(|(_, known)| known == kind).map(|(name, _)| *name);
+        operations.iter().filter_map(name).any(|name| names.contains(&name))
+    };
+    for (key, kinds) in HOLD_FOR {
+        if let Some(node) = table.get(key).filter(|_| !named(kinds)) {
+            let kinds = kinds.join(" and ");
+            problems
+                .add(&node, format!("holds for {kinds} only, which the rule is not about: name it in `operations`"));
+        }
+    }
 }

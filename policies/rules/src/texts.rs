@@ -9,7 +9,12 @@ pub struct Texts(Vec<String>);
 impl Texts {
     /// Reads one text or a list of them.
     pub(crate) fn read(node: &Node<'_>, problems: &mut Problems) -> Option<Self> {
-        Some(Self(each(node, problems, |node, problems| Some(fold(&node.text(problems)?)))?))
+        Self::read_as(node, problems, |text| text)
+    }
+
+    /// The same, of texts of which another form is compared.
+    pub(crate) fn read_as(node: &Node<'_>, problems: &mut Problems, form: fn(&str) -> &str) -> Option<Self> {
+        Some(Self(each(node, problems, |node, problems| Some(fold(form(&node.text(problems)?))))?))
     }
 
     /// Whether the text is among them.

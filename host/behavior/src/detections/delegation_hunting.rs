@@ -1,10 +1,10 @@
 //! `delegation-hunting`: somebody looks for accounts that may act for others, or that give tickets without a password.
 //!
 //! Threshold: one search by the bits of `userAccountControl` for trusted for delegation (524288), trusted to authenticate for
-//! delegation (16777216) or no pre-authentication (4194304), or for the attributes of constrained delegation, from an account that
-//! has not done so for a day. Learning period: none. False positives: audits. MITRE ATT&CK: T1558.004 (AS-REP Roasting).
+//! delegation (16777216) or no pre-authentication (4194304), for an exact value that has one of them, or by its order; or for the
+//! attributes of constrained delegation; from an account that has not done so for a day. Learning period: none. False positives: audits. MITRE ATT&CK: T1558.004 (AS-REP Roasting).
 
-use portcullis_core::Operation;
+use portcullis_core::{Operation, attribute};
 
 use crate::filter::{Comparison, comparisons};
 
@@ -36,12 +36,15 @@ const DELEGATION: u32 = 0x0008_0000 | 0x0100_0000;
 const NO_PREAUTHENTICATION: u32 = 0x0040_0000;
 
 fn hunted(one: &Comparison<'_>) -> Option<&'static str> {
-    let is = |name: &str| one.attribute.eq_ignore_ascii_case(name);
+    let is = |name: &str| attribute::is(one.attribute, name);
     if is("msDS-AllowedToDelegateTo") || is("msDS-AllowedToActOnBehalfOfOtherIdentity") {
         return Some("that may act for others");
     }
-    if !is("userAccountControl") || !one.rule.is_some_and(|rule| BIT_RULES.contains(&rule)) {
+    if !is("userAccountControl") || !one.rule.is_none_or(|rule| BIT_RULES.contains(&rule)) {
         return None;
+    }
+    if one.is_order {
+        return Some("by the order of their flags");
     }
     let bits: u32 = one.value.parse().ok()?;
     if bits & NO_PREAUTHENTICATION != 0 {

@@ -32,6 +32,6 @@ pub fn look(scene: &Scene<'_>, settings: &Settings) -> Option<String> {
         return Some("The account is a honeytoken: nobody has a reason to use it.".to_owned());
     }
     let entry = seen.entry.filter(|_| !settings.entries.is_empty())?;
-    let touched = settings.entries.iter().find(|honey| dn::is_under(entry, honey))?;
+    let touched = settings.entries.iter().find(|honey| dn::may_be_under(entry, honey))?;
     Some(format!("It touches {touched}, which is a honeytoken."))
 }

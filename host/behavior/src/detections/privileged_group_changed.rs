@@ -4,7 +4,7 @@
 //! `groups`, or among the directory's `privileged-groups`. Learning period: none. False positives: it is a fact and says nothing of
 //! whether it was meant. MITRE ATT&CK: T1098 (Account Manipulation).
 
-use portcullis_core::{Operation, Outcome, dn};
+use portcullis_core::{Operation, Outcome, attribute, dn};
 
 use super::{About, Group, Scene, Weights};
 
@@ -27,18 +27,15 @@ settings! { ABOUT;
 pub fn look(scene: &Scene<'_>, settings: &Settings) -> Option<String> {
     let seen = scene.seen;
     let changes = match seen.operation {
-        Operation::Modify(attributes) => attributes.iter().any(|attribute| {
-            let name = attribute.split(';').next().unwrap_or(attribute);
-            MEMBERS.iter().any(|member| member.eq_ignore_ascii_case(name))
-        }),
         Operation::Add | Operation::Delete | Operation::Rename => true,
-        _ => false,
+        operation => operation.changed().is_some_and(|attributes| {
+            attributes.iter().any(|written| MEMBERS.iter().any(|member| attribute::is(written, member)))
+        }),
     };
     let entry = seen.entry.filter(|_| changes && seen.outcome != Outcome::Failure)?;
-    let leaf = dn::leaf(entry)?;
-    let is_it = |group: &&String| {
-        if group.contains('=') { dn::is_same(entry, group) } else { leaf.eq_ignore_ascii_case(group) }
-    };
+    let leaf = dn::loosely(&dn::leaf(entry)?);
+    let is_it =
+        |group: &&String| if group.contains('=') { dn::may_be_same(entry, group) } else { leaf == dn::loosely(group) };
     let group = settings.groups.iter().find(is_it)?;
     Some(format!("It changes the privileged group {group}."))
 }

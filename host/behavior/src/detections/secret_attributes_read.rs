@@ -4,7 +4,7 @@
 //! Learning period: none. False positives: the tools that manage local administrators' passwords, until they have done it for a day;
 //! applications that compare password hashes themselves. MITRE ATT&CK: T1003 (OS Credential Dumping).
 
-use portcullis_core::Operation;
+use portcullis_core::{Operation, attribute};
 
 use crate::filter::comparisons;
 use crate::profile::window;
@@ -30,9 +30,10 @@ settings! { ABOUT;
 #[must_use]
 pub fn look(scene: &Scene<'_>, settings: &Settings) -> Option<String> {
     let Operation::Search(Some(search)) = scene.seen.operation else { return None };
-    let is_secret = |name: &str| settings.attributes.iter().any(|secret| secret.eq_ignore_ascii_case(name));
-    let asked = search.attributes.iter().map(|name| name.split(';').next().unwrap_or(name));
+    let is_secret = |name: &str| settings.attributes.iter().any(|secret| attribute::is(name, secret));
+    let asked = search.attributes.iter().map(String::as_str);
     let name = asked.chain(comparisons(&search.filter).map(|one| one.attribute)).find(|name| is_secret(name))?;
+    let name = attribute::name(name);
     let usual = scene.endpoint.and_then(|endpoint| endpoint.attributes.get(&short(name)));
     let now = window::seconds(scene.seen.at);
     let is_usual = usual.is_some_and(|habit| now.saturating_sub(habit.first) >= 86_400 && habit.count >= 5);

@@ -4,7 +4,7 @@
 //! service principals itself. Learning period: none. False positives: setting up services, devices and delegation. MITRE ATT&CK:
 //! T1098 (Account Manipulation).
 
-use portcullis_core::{AccountKind, Operation, dn};
+use portcullis_core::{AccountKind, attribute, dn};
 
 use super::{About, Group, Scene, Weights};
 
@@ -25,17 +25,17 @@ settings! { ABOUT;
 /// Why the signal is given; none where it is not.
 #[must_use]
 pub fn look(scene: &Scene<'_>, settings: &Settings) -> Option<String> {
-    let Operation::Modify(attributes) = scene.seen.operation else { return None };
+    let attributes = scene.seen.operation.changed()?;
     if scene.seen.account.is_some_and(|account| account.kind == AccountKind::Machine) {
         return None;
     }
     let entry = scene.seen.entry.unwrap_or_default();
-    if dn::leaf(entry).is_some_and(|leaf| leaf.eq_ignore_ascii_case("AdminSDHolder")) {
+    if dn::leaf(entry).is_some_and(|leaf| dn::loosely(&leaf) == "adminsdholder") {
         return Some("It changes AdminSDHolder, whose rights every protected account inherits.".to_owned());
     }
-    let names = attributes.iter().map(|attribute| attribute.split(';').next().unwrap_or(attribute));
-    let is_powerful = |name: &&str| settings.attributes.iter().any(|powerful| powerful.eq_ignore_ascii_case(name));
-    names.clone().find(is_powerful).map(|name| format!("It writes {name} of {entry}."))
+    let is_powerful = |name: &&str| settings.attributes.iter().any(|powerful| attribute::is(name, powerful));
+    let name = attributes.iter().map(|written| attribute::name(written)).find(is_powerful)?;
+    Some(format!("It writes {name} of {entry}."))
 }
 
 /// Keys, delegation, service principals, earlier identities, and what logs in with a certificate or a script.

@@ -1,5 +1,6 @@
 //! What is learned of an account.
 
+use std::iter;
 use std::net::IpAddr;
 
 use portcullis_core::event::AccessEvent;
@@ -133,7 +134,10 @@ impl AccountProfile {
         if seen.is_failed_login() {
             self.fail(seen);
         } else if teaches {
-            self.operations.add(seen.operation.kind() as usize, OperationKind::ALL.len(), 1.0, seen.at);
+            // Of what is two in one, a fence asks about both.
+            for kind in iter::once(seen.operation.kind()).chain(seen.operation.besides().map(|other| other.kind())) {
+                self.operations.add(kind as usize, OperationKind::ALL.len(), 1.0, seen.at);
+            }
             self.volume.add(1, seen.at);
             if let Operation::Search(Some(search)) = seen.operation {
                 self.shapes.did(&short(&crate::filter::shape(&search.filter)), seen.at, MOST_SHAPES);

@@ -2,7 +2,7 @@
 
 use portcullis_core::gate::{PasswordTag, Tried};
 use portcullis_core::summary::Tally;
-use portcullis_core::{BindMethod, Operation, OperationKind, Protection, Timestamp};
+use portcullis_core::{BindMethod, Operation, OperationKind, Protection, Timestamp, attribute};
 use serde::{Deserialize, Serialize};
 
 use super::account::merge_window;
@@ -75,8 +75,13 @@ impl EndpointProfile {
         self.volume.add(1, seen.at);
         if let Operation::Search(search) = seen.operation {
             self.searches = self.searches.saturating_add(1);
-            for name in search.iter().flat_map(|search| search.attributes.iter().take(64)) {
-                self.attributes.did(&short(name), seen.at, MOST_ATTRIBUTES);
+            if let Some(search) = search {
+                // An empty list asks for all (RFC 4511, section 4.5.1.8).
+                let all = search.attributes.is_empty().then_some("*");
+                let asked = search.attributes.iter().map(|written| attribute::name(written)).chain(all);
+                for name in asked.take(MOST_ATTRIBUTES) {
+                    self.attributes.did(&short(name), seen.at, MOST_ATTRIBUTES);
+                }
             }
         }
         if let Some(account) = seen.account.filter(|_| seen.is_login()) {

@@ -71,7 +71,7 @@ fn operation(operation: &Operation, target: &Target) -> told::Operation {
         Operation::Modify(attributes) => told::Operation::Modify(attributes.clone()),
         Operation::Delete => told::Operation::Delete,
         Operation::Rename => told::Operation::Rename,
-        Operation::PasswordChange => told::Operation::PasswordChange,
+        Operation::PasswordChange | Operation::MixedChange(_) => told::Operation::PasswordChange,
         Operation::Extended(oid) => told::Operation::Extended(oid.clone()),
         Operation::SignIn => told::Operation::SignIn,
         Operation::AppAccess => told::Operation::AppAccess,

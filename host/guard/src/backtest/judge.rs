@@ -8,7 +8,7 @@ use portcullis_core::event::{Decision, RecordedChallenge};
 use portcullis_core::policy::{
     ChallengeOutcome, ChallengeRequest, ChallengeResult, Effect, Evidence, Mode, Ruling, Verdict,
 };
-use portcullis_core::{AccountFacts, ConnectorName};
+use portcullis_core::{Access, AccountFacts, ConnectorName, PolicyName};
 
 use crate::PolicyEntry;
 use crate::word::{self, ROUNDS, person_to_ask};
@@ -43,10 +43,14 @@ enum Turn {
 }
 
 struct Case<'a> {
-    recorded: &'a RecordedAccess,
+    /// What policies are told.
+    access: &'a Access,
     facts: &'a Arc<AccountFacts>,
     /// Answers on record that were not used yet.
     answers: Vec<&'a RecordedChallenge>,
+    /// Approvals of the first round, for the second; see `besides`.
+    approvals: Vec<(PolicyName, ChallengeResult)>,
+    is_first: bool,
     /// A person was asked, and it is on record.
     asked: bool,
     judged: Judged,
@@ -79,11 +83,13 @@ fn ending(decision: Decision, asked: bool) -> Ending {
 
 /// Asks the policies, which are in the order in which they are asked.
 pub(super) fn judge(policies: &[PolicyEntry], recorded: &RecordedAccess, facts: &Arc<AccountFacts>) -> Judged {
-    let kind = recorded.access.operation.kind();
+    let besides = recorded.access.operation.besides().map(|operation| Access { operation, ..recorded.access.clone() });
     let mut case = Case {
-        recorded,
+        access: &recorded.access,
         facts,
         answers: recorded.challenges.iter().collect(),
+        approvals: Vec::new(),
+        is_first: true,
         asked: false,
         judged: Judged {
             ending: Ending::Allow,
@@ -94,20 +100,10 @@ pub(super) fn judge(policies: &[PolicyEntry], recorded: &RecordedAccess, facts: 
             resolved: 0,
         },
     };
-    let mut end = Turn::Next;
-    for (place, entry) in policies.iter().enumerate() {
-        if entry.mode == Mode::Off || !entry.policy.needs().operations.contains(&kind) {
-            continue;
-        }
-        case.judged.said.push(Said { place, verdict: "abstain", faults: Vec::new() });
-        if entry.mode != Mode::Enforce {
-            case.ask(entry, &[]);
-            continue;
-        }
-        end = case.enforce(entry);
-        if !matches!(end, Turn::Next) {
-            break;
-        }
+    let mut end = case.ask_all(policies);
+    if let Some(other) = besides.as_ref().filter(|_| matches!(end, Turn::Next | Turn::Final(Decision::Allow))) {
+        (case.access, case.is_first) = (other, false);
+        end = case.ask_all(policies);
     }
     case.judged.ending = match end {
         Turn::Next => ending(Decision::Allow, case.asked),
@@ -119,12 +115,31 @@ pub(super) fn judge(policies: &[PolicyEntry], recorded: &RecordedAccess, facts: 
 }
 
 impl Case<'_> {
+    fn ask_all(&mut self, policies: &[PolicyEntry]) -> Turn {
+        let kind = self.access.operation.kind();
+        for (place, entry) in policies.iter().enumerate() {
+            if entry.mode == Mode::Off || !entry.policy.needs().operations.contains(&kind) {
+                continue;
+            }
+            self.judged.said.push(Said { place, verdict: "abstain", faults: Vec::new() });
+            if entry.mode != Mode::Enforce {
+                self.ask(entry, &[]);
+                continue;
+            }
+            let turn = self.enforce(entry);
+            if !matches!(turn, Turn::Next) {
+                return turn;
+            }
+        }
+        Turn::Next
+    }
+
     fn enforce(&mut self, entry: &PolicyEntry) -> Turn {
         let mut evidence = Vec::new();
         for _ in 0..ROUNDS {
             let ruling = self.ask(entry, &evidence);
             match ruling.verdict {
-                Verdict::Challenge(request) => match self.answer(&request) {
+                Verdict::Challenge(request) => match self.answer(entry, &request) {
                     Some(result) => evidence.push(Evidence::Challenge(result)),
                     None => {
                         self.judged.pushes += 1;
@@ -152,7 +167,7 @@ impl Case<'_> {
     }
 
     fn ask(&mut self, entry: &PolicyEntry, evidence: &[Evidence]) -> Ruling {
-        let word = word::of(entry, word::ask(entry, &self.recorded.access, self.facts, evidence));
+        let word = word::of(entry, word::ask(entry, self.access, self.facts, evidence));
         if let Some(said) = self.judged.said.last_mut() {
             let asks_already = said.verdict == "challenge";
             if !asks_already {
@@ -170,8 +185,13 @@ impl Case<'_> {
     }
 
     /// What is known of the answer, if anything.
-    fn answer(&mut self, request: &ChallengeRequest) -> Option<ChallengeResult> {
-        let access = &self.recorded.access;
+    fn answer(&mut self, entry: &PolicyEntry, request: &ChallengeRequest) -> Option<ChallengeResult> {
+        let access = self.access;
+        if !self.is_first
+            && let Some(place) = word::answered(&self.approvals, &entry.name, request)
+        {
+            return Some(self.approvals.swap_remove(place).1);
+        }
         if person_to_ask(access.account.as_ref()).is_err() {
             let connector: ConnectorName = request.connector.clone();
             let outcome = ChallengeOutcome::NotEnrolled;
@@ -180,12 +200,16 @@ impl Case<'_> {
         let place = self.answers.iter().position(|answer| answer.connector == request.connector)?;
         let answer = self.answers.remove(place);
         self.asked |= was_asked(answer);
-        Some(ChallengeResult {
+        let result = ChallengeResult {
             connector: answer.connector.clone(),
             outcome: answer.outcome,
             at: access.at.plus(Duration::from_millis(answer.waited_ms)),
             remembered: answer.remembered,
-        })
+        };
+        if self.is_first && result.outcome == ChallengeOutcome::Approved {
+            self.approvals.push((entry.name.clone(), result.clone()));
+        }
+        Some(result)
     }
 
     fn effects(&mut self, effects: &[Effect]) {

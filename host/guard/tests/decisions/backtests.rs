@@ -9,7 +9,7 @@ use portcullis_core::backtest::{AccessLog, AccessReader, BacktestReport, BareRul
 use portcullis_core::directory::{Directory, DirectoryAccount, DirectoryError};
 use portcullis_core::event::{AccessEvent, Decision, Event, RecordedChallenge};
 use portcullis_core::gate::Claim;
-use portcullis_core::plugin::PluginFault;
+use portcullis_core::plugin::{PluginFault, Progress};
 use portcullis_core::policy::*;
 use portcullis_core::store::{EventStore as _, Sequence, StoreError};
 use portcullis_core::{
@@ -20,6 +20,7 @@ use portcullis_guard::{BacktestOptions, BacktestProgress, PolicyEntry, backtest}
 use portcullis_store::{Store, StoreOptions};
 use proptest::prelude::*;
 
+use crate::about::{ALICE, change, mixed, on_changes};
 use crate::support::*;
 
 /// Everybody whose DN begins with `uid=`, but for those who have left.
@@ -230,6 +231,27 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         runtime.block_on(agree((first, second), accesses));
     }
+}
+
+#[tokio::test]
+async fn what_comes_with_a_password_is_judged_too() {
+    let push = on_changes("push", |_, evidence| match evidence {
+        [] => challenge(0),
+        [Evidence::Challenge(result), ..] if result.outcome == ChallengeOutcome::Approved => Verdict::Allow,
+        _ => Verdict::Block,
+    });
+    let place = Place::new(vec![push.clone()]).await;
+    place.scene.phone.not_enrolled.store(false, Ordering::SeqCst);
+    place.scene.phone.answer(Progress::Approved);
+    assert!(place.scene.decide(change(mixed(), Some(ALICE))).await.is_ok());
+    let same = place.backtest(vec![push.clone()]).await;
+    assert_eq!((same.evaluated, same.changed, same.pushes, same.pushes_spared), (1, 0, 0, 0), "{same:?}");
+    let keys = on_changes("keys", |operation, _| match operation {
+        Operation::Modify(_) => Verdict::Block,
+        _ => Verdict::Abstain,
+    });
+    let other = place.backtest(vec![keys, push]).await;
+    assert_eq!((other.changes.len(), other.changes[0].to), (1, Ending::ChallengeBlock), "{other:?}");
 }
 
 /// Accesses that were made up.

@@ -42,6 +42,8 @@ pub struct World {
     /// Nobody's entry is there any more.
     pub entries_gone: AtomicBool,
     pub kind: Mutex<Option<AccountKind>>,
+    /// An identifier under which the directory knows an entry, and that entry's DN.
+    pub by_id: Mutex<Option<(String, String)>>,
     /// Somebody else has alice's mail address.
     pub two_alices: AtomicBool,
     pub profiles: profiles::Profiles,
@@ -75,6 +77,8 @@ impl Directory for World {
         if self.directory_down.load(Ordering::SeqCst) {
             return Err(DirectoryError::Unreachable("connection refused".to_owned()));
         }
+        let by_id = self.by_id.lock().unwrap().clone();
+        let name = by_id.as_ref().filter(|(id, _)| id == name).map_or(name, |(_, dn)| dn.as_str());
         let account = Account {
             id: AccountId::new("alice-id"),
             login: "alice".to_owned(),

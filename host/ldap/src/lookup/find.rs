@@ -122,8 +122,8 @@ async fn entry(
     if name.contains('=') {
         let found = single(link.search(name, Scope::Base, ANY, &wanted, 2).await?).unwrap_or(None);
         // Active Directory also takes display names, and one of them may look like a DN. Not like one of these, by which the
-        // directory itself names an account (MS-ADTS, section 3.1.1.3.1.2.4).
-        if found.is_some() || options.schema == Schema::Rfc2307 || name.starts_with("<SID=") {
+        // directory itself names an entry (MS-ADTS, section 3.1.1.3.1.2.4).
+        if found.is_some() || options.schema == Schema::Rfc2307 || name.trim_start().starts_with('<') {
             return Ok(found);
         }
     }

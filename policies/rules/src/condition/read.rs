@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use settings::{Node, Problems};
 
 use super::{Condition, Proof};
+use crate::attribute;
 use crate::contract::portcullis::gateway::types::{AccountKind, Outcome};
 use crate::dn::Dn;
 use crate::hours::Hours;
@@ -46,7 +47,7 @@ const READERS: [(&str, Reader); 35] = [
         let values = Texts::read(node, problems)?;
         Some(Condition::Attribute { name: "department".to_owned(), values })
     }),
-    ("attribute", attribute),
+    ("attribute", account_attribute),
     ("kind", |node, problems| words(node, &KINDS, problems).map(Condition::Kind)),
     ("privileged", |node, problems| node.boolean(problems).map(Condition::Privileged)),
     ("cloud-enabled", |node, problems| node.boolean(problems).map(Condition::CloudEnabled)),
@@ -80,7 +81,7 @@ const READERS: [(&str, Reader); 35] = [
     }),
     ("time", |node, problems| Hours::read(node, problems).map(Condition::Time)),
     ("bind-method", |node, problems| each(node, problems, proof).map(Condition::BindMethod)),
-    ("attributes", |node, problems| Texts::read(node, problems).map(Condition::Attributes)),
+    ("attributes", |node, problems| Texts::read_as(node, problems, attribute::name).map(Condition::Attributes)),
 ];
 
 /// Keys of a condition.
@@ -123,7 +124,7 @@ fn text(node: &Node<'_>, problems: &mut Problems) -> Option<String> {
     node.text(problems)
 }
 
-fn attribute(node: &Node<'_>, problems: &mut Problems) -> Option<Condition> {
+fn account_attribute(node: &Node<'_>, problems: &mut Problems) -> Option<Condition> {
     let table = node.table(&ATTRIBUTE_KEYS, problems)?;
     let name = table.require("name", problems).and_then(|node| node.text(problems));
     let values = table.require("values", problems).and_then(|node| Texts::read(&node, problems));
@@ -166,12 +167,12 @@ fn fingerprint(node: &Node<'_>, problems: &mut Problems) -> Option<String> {
 
 /// A name, or the word for the entry that has none (RFC 4512, section 5.1).
 fn entry(node: &Node<'_>, problems: &mut Problems) -> Option<Dn> {
-    if node.text(problems)? == "root-dse" { Dn::parse("") } else { base(node, problems) }
+    if node.text(problems)? == "root-dse" { Dn::loose("") } else { base(node, problems) }
 }
 
 fn base(node: &Node<'_>, problems: &mut Problems) -> Option<Dn> {
     let text = node.text(problems)?;
-    let dn = Dn::parse(&text);
+    let dn = Dn::loose(&text);
     if dn.is_none() {
         problems.add(node, "is not a distinguished name; write it like ou=People,dc=acme,dc=example");
     }

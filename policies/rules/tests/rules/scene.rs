@@ -22,6 +22,7 @@ pub struct Scene {
     pub account_risk: u8,
     pub associated: bool,
     pub shared: bool,
+    pub entry: Option<&'static str>,
 }
 
 impl Scene {
@@ -52,7 +53,7 @@ impl Scene {
             account,
             endpoint,
             protection: Some(Protection::Cleartext),
-            target: Target { application: "wiki".to_owned(), entry: None },
+            target: Target { application: "wiki".to_owned(), entry: self.entry.map(str::to_owned) },
             operation: Operation::Bind(BindMethod::Simple),
             outcome: Outcome::Success,
             signals: Vec::new(),

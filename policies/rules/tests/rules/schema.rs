@@ -56,6 +56,16 @@ fn schema_and_parser_have_the_same_keys() {
     }
 }
 
+/// What people read about rules names every key and every word.
+#[test]
+fn the_page_about_rules_has_all_keys() {
+    let page = include_str!("../../../../docs/rules.md");
+    let words = OPERATIONS.map(|(name, _)| name.to_owned());
+    for key in tables().into_iter().flat_map(|(_, keys, _)| keys).chain(words) {
+        assert!(key == "rules" || page.contains(&format!("`{key}`")), "{key}");
+    }
+}
+
 /// A value that is wrong under every key draws a problem at exactly that key: so the parser reads each of them, and knows no
 /// key that the schema lacks.
 #[test]

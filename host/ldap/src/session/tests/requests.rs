@@ -193,13 +193,18 @@ async fn silence_ends_a_connection_where_it_is_configured() {
 /// Any application number but those that the session itself has a part in.
 fn forwarded_op() -> impl Strategy<Value = u8> {
     (3..=30_u8).prop_filter("has rules of its own", |number| {
-        ![op::BIND, op::BIND_RESPONSE, op::UNBIND, op::MODIFY, op::EXTENDED, op::ABANDON].contains(number)
+        ![op::BIND, op::BIND_RESPONSE, op::UNBIND, op::MODIFY, op::DELETE, op::EXTENDED, op::ABANDON].contains(number)
     })
 }
 
 fn message(id: u8, op: u8, body: &[u8]) -> Vec<u8> {
     let length = |size: usize| u32::try_from(size).unwrap().to_be_bytes();
-    let operation = [&[0x60 | op, 0x84][..], &length(body.len()), body].concat();
+    // What names an entry has one that can be read.
+    let entry: &[u8] = match op {
+        op::SEARCH | op::COMPARE | op::ADD | op::MODIFY_DN => &[0x04, 0x01, b'x'],
+        _ => &[],
+    };
+    let operation = [&[0x60 | op, 0x84][..], &length(entry.len() + body.len()), entry, body].concat();
     [&[0x30, 0x84][..], &length(3 + operation.len()), &[0x02, 0x01, id], &operation].concat()
 }
 

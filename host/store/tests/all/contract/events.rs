@@ -28,6 +28,7 @@ pub async fn every_event_comes_back_as_it_was<P: Place>(place: &P) {
         Operation::Search(None),
         Operation::Modify(vec!["member".to_owned()]),
         Operation::PasswordChange,
+        Operation::MixedChange(vec!["member".to_owned()]),
         Operation::Extended("1.3.6.1.4.1.1466.20037".to_owned()),
         Operation::Other(String::new()),
     ];
