@@ -130,7 +130,7 @@ async fn signed_out(app: &App, request: Request) -> Response {
                 p { "This is what you have sent:" }
                 @for (number, (name, text)) in written.iter().enumerate() {
                     label for={ "field-" (number) } { (name) }
-                    textarea id={ "field-" (number) } rows="2" readonly { "\n" (text) }
+                    textarea id={ "field-" (number) } rows="4" readonly { "\n" (text) }
                 }
             }
             p { a.button href="/sign-in" { "Sign in" } }

@@ -48,7 +48,7 @@ fn list(incidents: &[Incident], open: u64, is_later: bool, signed_in: &SignedIn)
             h1 { "Incidents " span.count { (words::number(open)) " open" } }
             a.button.quiet.small href="/incidents" { @if is_later { "Back to the first" } @else { "Look again" } }
         }
-        p.hint { "Those that are not resolved come first, the most severe before others; then those that are. What changed last is above." }
+        p.hint { "Those that are not resolved come first, the most severe before others; among equals, what changed last." }
         @if incidents.is_empty() {
             p.empty { @if is_later { "There are no more." } @else { "There are none." } }
         } @else {
