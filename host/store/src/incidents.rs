@@ -33,12 +33,13 @@ const ABOVE_ALL: i64 = 9;
 #[async_trait]
 impl IncidentStore for Store {
     async fn incidents_after(&self, place: Option<IncidentPlace>, limit: u32) -> Result<Vec<Incident>, StoreError> {
-        // The expressions are those of the index.
+        // The expressions are those of the index; the first condition is how SQLite finds the place in it.
         let rows = sqlx::query(
             "SELECT id, account, login, policy, address, severity, title, state, opened_at, changed_at, count, raised_by,
                     resolved_by, resolved_by_person, verdict, assignee, escalates_at
              FROM incidents
-             WHERE (CASE WHEN state = 'resolved' THEN 0 ELSE severity END, changed_at, id) < (?1, ?2, ?3)
+             WHERE CASE WHEN state = 'resolved' THEN 0 ELSE severity END <= ?1
+               AND (CASE WHEN state = 'resolved' THEN 0 ELSE severity END, changed_at, id) < (?1, ?2, ?3)
              ORDER BY CASE WHEN state = 'resolved' THEN 0 ELSE severity END DESC, changed_at DESC, id DESC LIMIT ?4",
         )
         .bind(place.map_or(ABOVE_ALL, |place| place.severity.map_or(0, severity_number)))

@@ -115,8 +115,8 @@ async fn from_own_page(app: &App, request: Request) -> Result<(SignedIn, Request
     }
 }
 
-/// Whoever has been signed out meanwhile gets back what he has written: it may be nowhere else. That is not for lists of policies,
-/// which anybody could send then.
+/// Whoever has been signed out meanwhile gets back what he has written: it may be nowhere else. What is larger than a note is not
+/// read, because anybody can send it.
 async fn signed_out(app: &App, request: Request) -> Response {
     let is_small = request.body().size_hint().upper().is_some_and(|most| most <= NOTE_LIMIT as u64);
     let form = if is_small { Form::from_request(request, app).await.ok() } else { None };

@@ -116,18 +116,13 @@ async fn make(app: &App, id: Id, form: ConfirmedWith<Form>) -> Result<Wanted, Fa
 /// `POST /incidents/{id}/exclude`.
 pub(crate) async fn exclude(State(app): State<App>, id: Id, form: ConfirmedWith<Form>) -> Result<Response, Failure> {
     let Wanted { id, form, signed_in, done } = make(&app, id, form).await?;
-    let (why, said);
-    match done {
+    let (problem, refusal) = match done {
         Ok(()) => return Ok(incident::to_page(id)),
         Err(ExclusionError::Store(error)) => return Err(error.into()),
-        Err(ExclusionError::TooLate) => {
-            said = Said { problem: Some("Nothing was done: the incident is resolved."), ..Said::default() };
-        }
-        Err(ExclusionError::Refused(text)) => {
-            why = text;
-            said = Said { exclusion: Some((&form, &why)), ..Said::default() };
-        }
-    }
+        Err(ExclusionError::TooLate) => (Some("Nothing was done: the incident is resolved."), None),
+        Err(ExclusionError::Refused(why)) => (None, Some(why)),
+    };
+    let said = Said { problem, exclusion: refusal.as_deref().map(|why| (&form, why)), note: None };
     incident::show(&app, id, &signed_in, StatusCode::CONFLICT, &said).await
 }
 
