@@ -1,5 +1,9 @@
 //! What an analyst has to know.
 
+mod place;
+
+pub use place::{IncidentPlace, NoPlace};
+
 use std::fmt;
 use std::net::IpAddr;
 

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::challenge::{ChallengeRecord, Forget, RememberKey};
 use crate::event::{Event, Record};
-use crate::incident::{Incident, IncidentAction, IncidentReport};
+use crate::incident::{Incident, IncidentAction, IncidentPlace, IncidentReport};
 use crate::learned::{AccountHistory, EndpointHistory};
 use crate::{AccountId, BoxFuture, ChallengeId, EventId, IncidentId, Timestamp};
 
@@ -60,8 +60,14 @@ pub trait EventStore: Send + Sync {
 /// Incidents.
 #[async_trait]
 pub trait IncidentStore: Send + Sync {
-    /// The newest `limit` incidents by their last change, those that are not resolved first.
-    async fn incidents(&self, limit: u32) -> Result<Vec<Incident>, StoreError>;
+    /// The `limit` incidents that come after that place in the list of all, or are its first; see [`IncidentPlace`].
+    async fn incidents_after(&self, place: Option<IncidentPlace>, limit: u32) -> Result<Vec<Incident>, StoreError>;
+    /// The first `limit` of the list.
+    async fn incidents(&self, limit: u32) -> Result<Vec<Incident>, StoreError> {
+        self.incidents_after(None, limit).await
+    }
+    /// How many are not resolved.
+    async fn open_incidents(&self) -> Result<u64, StoreError>;
     /// One incident with its history.
     async fn incident(&self, id: IncidentId) -> Result<Option<IncidentReport>, StoreError>;
     /// A person does something with an incident. Says whether it was there and in a state in which that can be done. `event`
@@ -138,13 +144,13 @@ pub trait SettingsStore: Send + Sync {
     async fn put_setting(&self, key: &str, json: &str) -> Result<(), StoreError>;
     /// How many administrators there are.
     async fn administrator_count(&self) -> Result<u64, StoreError>;
-    /// Adds an administrator, or replaces the one of that login.
+    /// Adds an administrator, or replaces the one of that login, whose sessions end then.
     async fn put_administrator(&self, administrator: &Administrator) -> Result<(), StoreError>;
     /// By login.
     async fn administrator(&self, login: &str) -> Result<Option<Administrator>, StoreError>;
     /// Adds a session; forgets those that ended before `now`.
     async fn put_session(&self, session: &ConsoleSession, now: Timestamp) -> Result<(), StoreError>;
-    /// The session, if it has not ended.
+    /// The session, if it has not ended and is an administrator's.
     async fn session(&self, token_hash: &[u8; 32], now: Timestamp) -> Result<Option<ConsoleSession>, StoreError>;
     /// Ends a session.
     async fn end_session(&self, token_hash: &[u8; 32]) -> Result<(), StoreError>;

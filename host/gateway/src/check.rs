@@ -10,7 +10,7 @@ use portcullis_guard::ChannelEntry;
 use portcullis_ldap::Lookup;
 
 use crate::certificates::Certificates;
-use crate::config::{Config, Loaded, Problem};
+use crate::config::{Config, Loaded, Problem, Web};
 use crate::out::say;
 use crate::{assemble, channels, plugins, policies};
 
@@ -54,11 +54,22 @@ pub(crate) fn check(file: &Path, offline: bool) -> Result<ExitCode> {
             ask_connectors(config, &plugins, &mut problems).await
         })?;
     }
+    if hides_clients(&config.web) {
+        say(format_args!(
+            "web: warning: `public-url` begins with https:// and there is no certificate: behind a proxy everybody has its address, \
+             so that people wait for each other's wrong passwords and the challenge page finds nobody's sign-in"
+        ))?;
+    }
     if problems.is_empty() {
         say(format_args!("{}: no problem was found", file.display()))?;
         return Ok(ExitCode::SUCCESS);
     }
     Err(loaded.problems(problems).into())
+}
+
+/// Whether something in front of the console and the challenge page has to speak TLS for them.
+fn hides_clients(web: &Web) -> bool {
+    web.certificate.is_none() && web.public_url.as_deref().is_some_and(|url| url.starts_with("https://"))
 }
 
 /// A look-up for each server of the directory, so that those behind the first are tried too.
@@ -129,4 +140,19 @@ async fn ask_connectors(config: &Config, plugins: &plugins::Plugins, problems: &
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_in_front_of_the_pages_is_warned_of() {
+        let hides = |text: &str| hides_clients(&toml::from_str(text).unwrap());
+        assert!(hides("address = \"127.0.0.1:8080\"\npublic-url = \"https://portcullis.example.com\""));
+        assert!(!hides("address = \"127.0.0.1:8080\""));
+        assert!(!hides("address = \"127.0.0.1:8080\"\npublic-url = \"http://localhost:8080\""));
+        let own = "address = \"[::]:443\"\npublic-url = \"https://a.example\"\ncertificate = \"a\"\nkey = \"b\"";
+        assert!(!hides(own));
+    }
 }

@@ -12,7 +12,7 @@ pub(crate) use address::{DirectoryAddress, ListenAddress, ServiceAddress};
 pub(crate) use channels::{Channel, ChannelKind, MailTls, SyslogTransport};
 pub(crate) use model::{
     Backtest, Balance, ClientCertificates, Cloud, Config, Connector, Directory, Limits, Listener, ListenerTls,
-    LogFormat, LogLevel, OnBlock, Policy, Schema, SitePosition, TlsMin,
+    LogFormat, LogLevel, OnBlock, Policy, Schema, SitePosition, TlsMin, Web,
 };
 pub(crate) use problem::{Problem, Problems, pointer_path};
 pub(crate) use validate::secret;

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use portcullis_core::escalation::{DueEscalation, EscalationStore};
 use portcullis_core::event::Event;
 use portcullis_core::incident::{
-    Incident, IncidentAction, IncidentChange, IncidentReport, IncidentSource, IncidentState, IncidentStep,
-    IncidentVerdict,
+    Incident, IncidentAction, IncidentChange, IncidentPlace, IncidentReport, IncidentSource, IncidentState,
+    IncidentStep, IncidentVerdict,
 };
 use portcullis_core::policy::Severity;
 use portcullis_core::store::{IncidentStore, StoreError};
@@ -19,7 +19,7 @@ use crate::Store;
 use crate::challenges;
 use crate::events::EventRow;
 use crate::fault::{Fault, damaged, store_error};
-use crate::numbers::{millis, timestamp};
+use crate::numbers::{millis, timestamp, unsigned};
 use crate::work::{Answer, Work};
 
 mod history;
@@ -27,19 +27,37 @@ pub(crate) mod severity;
 
 use severity::Review;
 
+/// Higher than the number of any severity.
+const ABOVE_ALL: i64 = 9;
+
 #[async_trait]
 impl IncidentStore for Store {
-    async fn incidents(&self, limit: u32) -> Result<Vec<Incident>, StoreError> {
+    async fn incidents_after(&self, place: Option<IncidentPlace>, limit: u32) -> Result<Vec<Incident>, StoreError> {
+        // The expressions are those of the index; the first condition is how SQLite finds the place in it.
         let rows = sqlx::query(
             "SELECT id, account, login, policy, address, severity, title, state, opened_at, changed_at, count, raised_by,
                     resolved_by, resolved_by_person, verdict, assignee, escalates_at
-             FROM incidents ORDER BY (state = 'resolved'), changed_at DESC, id DESC LIMIT ?1",
+             FROM incidents
+             WHERE CASE WHEN state = 'resolved' THEN 0 ELSE severity END <= ?1
+               AND (CASE WHEN state = 'resolved' THEN 0 ELSE severity END, changed_at, id) < (?1, ?2, ?3)
+             ORDER BY CASE WHEN state = 'resolved' THEN 0 ELSE severity END DESC, changed_at DESC, id DESC LIMIT ?4",
         )
+        .bind(place.map_or(ABOVE_ALL, |place| place.severity.map_or(0, severity_number)))
+        .bind(place.map_or(0, |place| millis(place.changed_at)))
+        .bind(place.map_or(Uuid::nil(), |place| place.id.0).as_bytes().as_slice())
         .bind(limit)
         .fetch_all(self.readers())
         .await
         .map_err(store_error)?;
         rows.iter().map(incident).collect()
+    }
+
+    async fn open_incidents(&self) -> Result<u64, StoreError> {
+        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM incidents WHERE state <> 'resolved'")
+            .fetch_one(self.readers())
+            .await
+            .map_err(store_error)?;
+        Ok(unsigned(count))
     }
 
     async fn incident(&self, id: IncidentId) -> Result<Option<IncidentReport>, StoreError> {

@@ -51,13 +51,15 @@ impl SettingsStore for Store {
     }
 
     async fn session(&self, token_hash: &[u8; 32], now: Timestamp) -> Result<Option<ConsoleSession>, StoreError> {
-        let found: Option<(String, i64)> =
-            sqlx::query_as("SELECT login, expires_at FROM sessions WHERE token_hash = ?1 AND expires_at > ?2")
-                .bind(token_hash.as_slice())
-                .bind(millis(now))
-                .fetch_optional(self.readers())
-                .await
-                .map_err(store_error)?;
+        let found: Option<(String, i64)> = sqlx::query_as(
+            "SELECT login, expires_at FROM sessions
+                 WHERE token_hash = ?1 AND expires_at > ?2 AND login IN (SELECT login FROM administrators)",
+        )
+        .bind(token_hash.as_slice())
+        .bind(millis(now))
+        .fetch_optional(self.readers())
+        .await
+        .map_err(store_error)?;
         Ok(found.map(|(login, expires_at)| ConsoleSession {
             token_hash: *token_hash,
             login,
@@ -83,6 +85,10 @@ pub(crate) async fn put_administrator(
     connection: &mut SqliteConnection,
     administrator: &Administrator,
 ) -> Result<u64, Fault> {
+    sqlx::query("DELETE FROM sessions WHERE login = ?1")
+        .bind(administrator.login.as_str())
+        .execute(&mut *connection)
+        .await?;
     let done = sqlx::query("INSERT OR REPLACE INTO administrators (login, password_hash) VALUES (?1, ?2)")
         .bind(administrator.login.as_str())
         .bind(administrator.password_hash.as_str())

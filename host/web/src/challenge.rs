@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Redirect, Response};
 use portcullis_core::Secret;
 use portcullis_core::challenge::{ChallengeState, ChallengeView, LinkToken, NotTaken, PageId, Presence};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use crate::app::{App, Peer};
 use crate::failure::Failure;
@@ -67,12 +67,8 @@ pub(crate) async fn one(State(app): State<App>, link: Link) -> Result<Response, 
 /// What the form for a code sends.
 #[derive(Deserialize)]
 pub(crate) struct Typed {
-    #[serde(deserialize_with = "secret")]
+    #[serde(deserialize_with = "session::secret")]
     code: Secret,
-}
-
-fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
-    String::deserialize(deserializer).map(Secret::new)
 }
 
 /// `POST /challenge/{token}/code`. Answered by a redirection to the page, so that loading it again sends nothing.

@@ -104,6 +104,14 @@ impl Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
+        let mut response = self.page();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl Failure {
+    fn page(self) -> Response {
         if self == Self::SignInFirst {
             return Redirect::to("/sign-in").into_response();
         }
@@ -123,19 +131,28 @@ impl IntoResponse for Failure {
     }
 }
 
-/// The same for a program: JSON with one sentence in `error`.
+/// The same for a program: JSON with one sentence in `error`. What is asked for under `/api/` is answered so in any case; this is
+/// for other addresses that scripts ask for.
 #[derive(Debug)]
 pub(crate) struct ClientFailure(Failure);
 
 impl<F: Into<Failure>> From<F> for ClientFailure {
     fn from(failure: F) -> Self {
-        Self(failure.into())
+        match failure.into() {
+            Failure::SignInFirst => Self(Failure::NoSession),
+            failure => Self(failure),
+        }
     }
+}
+
+/// The same for a reason of its own.
+pub(crate) fn refused(status: StatusCode, error: &str) -> Response {
+    (status, Json(serde_json::json!({ "error": error }))).into_response()
 }
 
 impl IntoResponse for ClientFailure {
     fn into_response(self) -> Response {
         let (status, title, _) = self.0.words();
-        self.0.with_headers((status, Json(serde_json::json!({ "error": title }))).into_response())
+        self.0.with_headers(refused(status, title))
     }
 }

@@ -17,9 +17,10 @@ use tokio_util::sync::CancellationToken;
 use crate::WebError;
 use crate::connection::Door;
 
-/// A client has so long for the head of a request; also how long a connection may idle.
+/// A client has so long for the head of a request; also how long a connection may idle. Collectors that ask more seldom
+/// open another one.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// Idle connections of collectors that ask more seldom are opened anew.
+/// A client may refuse to read an answer for so long.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 const HEAD_LIMIT: usize = 16 * 1024;
 /// A handful of collectors is what there is; anybody else must not cost anything.

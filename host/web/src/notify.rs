@@ -20,12 +20,10 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::app::{App, Peer};
 use crate::challenge::sse;
 use crate::failure::{ClientFailure, Failure};
-use crate::seats::Seat;
+use crate::seats::{LONGEST_STREAM, Seat};
 
 /// How often is looked for new challenges.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// A stream ends after this; who still listens asks for another one.
-const LONGEST_STREAM: Duration = Duration::from_secs(3_600);
 
 /// A challenge, for a notification.
 #[derive(Serialize)]

@@ -6,8 +6,9 @@ use crate::app::App;
 use crate::failure::Failure;
 
 /// Refuses what a browser sends on behalf of another site. `Sec-Fetch-Site` (Fetch Metadata Request Headers) decides
-/// where it is sent; older browsers send `Origin` with every form (RFC 6454, section 7). A request with neither does
-/// not come from a browser, so nobody else's authority can be misused by it.
+/// where it is sent; older browsers, and all where a page came in clear text from another machine, send `Origin` with every
+/// form (RFC 6454, section 7), which our policy on referrers leaves as it is. A request with neither does not come from a
+/// browser, so nobody else's authority can be misused by it.
 ///
 /// # Errors
 /// [`Failure::OtherSite`].

@@ -28,8 +28,9 @@ pub(crate) fn simple(status: StatusCode, title: &str, live: Option<Live>, body: 
 }
 
 /// The pages of the console, by their titles.
-const PAGES: [(&str, &str); 7] = [
+const PAGES: [(&str, &str); 8] = [
     ("Activity", "/activity"),
+    ("Incidents", "/incidents"),
     ("Policy", "/policy"),
     ("Service accounts", "/service-accounts"),
     ("Demotions", "/demotions"),

@@ -15,6 +15,9 @@ use crate::{assets, challenge, headers, notify, session, sign_in};
 /// The largest body of a request, in bytes.
 pub(crate) const BODY_LIMIT: usize = 16 * 1024;
 
+/// The same for a note of 4,000 characters, of which each can be nine octets in a form.
+pub(crate) const NOTE_LIMIT: usize = 64 * 1024;
+
 /// The same for a list of policies with all its settings.
 pub(crate) const POLICY_LIMIT: usize = 512 * 1024;
 
@@ -35,7 +38,8 @@ pub enum Authority {
     Session,
     /// A console session; a program is told 401 without one.
     ClientSession,
-    /// A console session and its anti-forgery secret, in a form that does not come from another site.
+    /// A console session and its anti-forgery secret, in a form that does not come from another site. A program is told 401
+    /// without a session, a person that he is signed out.
     SessionForm,
 }
 
@@ -93,17 +97,18 @@ fn table() -> Vec<(Route, MethodRouter<App>)> {
         read("/activity", Session, get(activity::page)),
         read("/activity/fragment", ClientSession, get(activity::fragment)),
         read("/activity/events", ClientSession, get(activity::follow)),
+        read("/incidents", Session, get(incident::list::page)),
         read("/incidents/{id}", Session, get(incident::page)),
         write("/incidents/{id}/take", SessionForm, post(incident::take)),
         write("/incidents/{id}/release", SessionForm, post(incident::release)),
         write("/incidents/{id}/resolve", SessionForm, post(incident::resolve)),
         write("/incidents/{id}/exclude", SessionForm, post(exclusion::exclude)),
         write("/incidents/{id}/reopen", SessionForm, post(incident::reopen)),
-        write("/incidents/{id}/note", SessionForm, post(incident::note)),
+        write("/incidents/{id}/note", SessionForm, up_to(NOTE_LIMIT, post(incident::note))),
         read("/policy", Session, get(policy::page)),
         read("/policy/edit", Session, get(policy::edit)),
         read("/policy/revisions/{number}", Session, get(policy::revision)),
-        write("/policy/save", SessionForm, large(post(policy::save))),
+        write("/policy/save", SessionForm, up_to(POLICY_LIMIT, post(policy::save))),
         write("/policy/drop", SessionForm, post(policy::drop_draft)),
         write("/policy/apply", SessionForm, post(policy::apply)),
         write("/policy/revert", SessionForm, post(policy::revert)),
@@ -119,14 +124,21 @@ fn table() -> Vec<(Route, MethodRouter<App>)> {
         write("/service-accounts/fence", SessionForm, post(fences::accept)),
         read("/exclusions", Session, get(exclusion::page)),
         write("/exclusions/{number}/undo", SessionForm, post(exclusion::undo)),
+        read("/api/v1/session", ClientSession, get(session::about)),
         read("/api/v1/events", ClientSession, get(api::events)),
-        read("/api/v1/incidents", ClientSession, get(api::incidents)),
-        read("/api/v1/incidents/{id}", ClientSession, get(incident::one)),
+        read("/api/v1/incidents", ClientSession, get(incident::api::all)),
+        read("/api/v1/incidents/{id}", ClientSession, get(incident::api::one)),
+        write("/api/v1/incidents/{id}/take", SessionForm, post(incident::api::take)),
+        write("/api/v1/incidents/{id}/release", SessionForm, post(incident::api::release)),
+        write("/api/v1/incidents/{id}/resolve", SessionForm, post(incident::api::resolve)),
+        write("/api/v1/incidents/{id}/reopen", SessionForm, post(incident::api::reopen)),
+        write("/api/v1/incidents/{id}/note", SessionForm, up_to(NOTE_LIMIT, post(incident::api::note))),
         write("/api/v1/incidents/{id}/exclude", SessionForm, post(exclusion::exclude_by_program)),
         read("/api/v1/exclusions", ClientSession, get(exclusion::all)),
         write("/api/v1/exclusions/{number}/undo", SessionForm, post(exclusion::undo_by_program)),
         read("/api/v1/connectors", ClientSession, get(api::connectors)),
         read("/api/v1/demotions", ClientSession, get(demotions::all)),
+        write("/api/v1/demotions/{number}/restore", SessionForm, post(demotions::restore_by_program)),
         read("/api/v1/channels", ClientSession, get(channels::all)),
         read("/api/v1/risk/{kind}", ClientSession, get(risk::riskiest)),
         read("/api/v1/risk/{kind}/{key}", ClientSession, get(risk::one)),
@@ -141,7 +153,7 @@ fn table() -> Vec<(Route, MethodRouter<App>)> {
         read("/api/v1/policies/revisions", ClientSession, get(policy::api::revisions)),
         read("/api/v1/policies/revisions/{number}", ClientSession, get(policy::api::revision)),
         read("/api/v1/policies/draft", ClientSession, get(policy::api::draft)),
-        write("/api/v1/policies/draft/save", SessionForm, large(post(policy::api::save))),
+        write("/api/v1/policies/draft/save", SessionForm, up_to(POLICY_LIMIT, post(policy::api::save))),
         write("/api/v1/policies/draft/drop", SessionForm, post(policy::api::drop_draft)),
         write("/api/v1/policies/draft/apply", SessionForm, post(policy::api::apply)),
         write("/api/v1/policies/revert", SessionForm, post(policy::api::revert)),
@@ -152,9 +164,9 @@ fn table() -> Vec<(Route, MethodRouter<App>)> {
     ]
 }
 
-/// A route whose body may be as large as a list of policies.
-fn large(handler: MethodRouter<App>) -> MethodRouter<App> {
-    handler.layer(DefaultBodyLimit::max(POLICY_LIMIT))
+/// A route whose body may have so many bytes.
+fn up_to(limit: usize, handler: MethodRouter<App>) -> MethodRouter<App> {
+    handler.layer(DefaultBodyLimit::max(limit))
 }
 
 async fn health(State(app): State<App>) -> impl IntoResponse {

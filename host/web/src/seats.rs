@@ -3,6 +3,10 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How long a stream keeps its seat; who still listens then asks for another one.
+pub(crate) const LONGEST_STREAM: Duration = Duration::from_secs(3_600);
 
 /// A room with a number of seats.
 #[derive(Debug)]

@@ -44,7 +44,7 @@ const CONNECTIONS_PER_ADDRESS: usize = 64;
 /// How to serve.
 #[derive(Clone, Default)]
 pub struct WebOptions {
-    /// Speaks TLS by this; none serves clear text, which is for loopback and for a proxy on the same machine.
+    /// Speaks TLS by this; none serves clear text, which is for loopback. Behind a proxy everybody has the proxy's address.
     /// What is sent later counts for the connections that come from then
     /// on. The protocols for ALPN are set by [`serve`].
     pub tls: Option<watch::Receiver<Arc<ServerConfig>>>,

@@ -2,25 +2,27 @@
 
 use std::time::Duration;
 
-use axum::Form;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, HttpBody as _, to_bytes};
 use axum::extract::rejection::FormRejection;
 use axum::extract::{FromRequest, FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::{Form, Json};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use maud::html;
+use portcullis_core::Secret;
 use portcullis_core::store::{ConsoleSession, StoreError};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use crate::app::{App, Peer};
 use crate::failure::{ClientFailure, Failure};
-use crate::origin;
-use crate::routes::BODY_LIMIT;
+use crate::routes::{BODY_LIMIT, NOTE_LIMIT};
+use crate::{origin, page};
 
 /// How long a session lasts.
 const LIFETIME: Duration = Duration::from_secs(8 * 3_600);
@@ -43,9 +45,9 @@ impl SignedIn {
         &self.csrf
     }
 
-    /// Whether the session is still there.
-    pub(crate) async fn is_alive(&self, app: &App) -> bool {
-        matches!(app.state.settings.session(&self.token_hash, app.now()).await, Ok(Some(_)))
+    /// Whether the session has ended. A store that cannot be asked does not say so.
+    pub(crate) async fn has_ended(&self, app: &App) -> bool {
+        matches!(app.state.settings.session(&self.token_hash, app.now()).await, Ok(None))
     }
 
     async fn end(&self, app: &App) -> Result<(), StoreError> {
@@ -95,19 +97,48 @@ struct CsrfField {
 }
 
 impl FromRequest<App> for Confirmed {
-    type Rejection = Failure;
+    type Rejection = Response;
 
-    async fn from_request(request: Request, app: &App) -> Result<Self, Failure> {
-        let signed_in = from_own_page(app, request.headers()).await?;
-        confirmed(app, signed_in, request).await.map(Self)
+    async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
+        let (signed_in, request) = from_own_page(app, request).await?;
+        confirmed(app, signed_in, request).await.map(Self).map_err(Failure::into_response)
     }
 }
 
 /// Whoever is signed in and sends it from one of our own pages, as far as that is seen before anything of the body is read.
-async fn from_own_page(app: &App, headers: &HeaderMap) -> Result<SignedIn, Failure> {
-    let signed_in = of(app, headers).await?.ok_or(Failure::SignInFirst)?;
-    origin::check(app, headers)?;
-    Ok(signed_in)
+async fn from_own_page(app: &App, request: Request) -> Result<(SignedIn, Request), Response> {
+    origin::check(app, request.headers()).map_err(Failure::into_response)?;
+    match of(app, request.headers()).await {
+        Ok(Some(signed_in)) => Ok((signed_in, request)),
+        Ok(None) => Err(signed_out(app, request).await),
+        Err(failure) => Err(failure.into_response()),
+    }
+}
+
+/// Whoever has been signed out meanwhile gets back what he has written: it may be nowhere else. What is larger than a note is not
+/// read, because anybody can send it.
+async fn signed_out(app: &App, request: Request) -> Response {
+    let is_small = request.body().size_hint().upper().is_some_and(|most| most <= NOTE_LIMIT as u64);
+    let form = if is_small { Form::from_request(request, app).await.ok() } else { None };
+    let fields: Vec<(String, String)> = form.map(|Form(fields)| fields).unwrap_or_default();
+    let written: Vec<_> = fields.iter().filter(|(name, text)| name != "csrf" && !text.trim().is_empty()).collect();
+    let body = html! {
+        section.card.notice {
+            h1 { "You are signed out" }
+            p { "Nothing was saved. Sign in again and do it once more." }
+            @if !written.is_empty() {
+                p { "This is what you have sent:" }
+                @for (number, (name, text)) in written.iter().enumerate() {
+                    label for={ "field-" (number) } { (name) }
+                    textarea id={ "field-" (number) } rows="4" readonly { "\n" (text) }
+                }
+            }
+            p { a.button href="/sign-in" { "Sign in" } }
+        }
+    };
+    let mut response = page::simple(StatusCode::FORBIDDEN, "You are signed out", None, &body);
+    response.extensions_mut().insert(Failure::SignInFirst);
+    response
 }
 
 /// Looks for the session's secret in the form.
@@ -138,17 +169,35 @@ impl<T, const LIMIT: usize> ConfirmedWith<T, LIMIT> {
 }
 
 impl<T: DeserializeOwned, const LIMIT: usize> FromRequest<App> for ConfirmedWith<T, LIMIT> {
-    type Rejection = Failure;
+    type Rejection = Response;
 
-    async fn from_request(request: Request, app: &App) -> Result<Self, Failure> {
+    async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
+        let (signed_in, request) = from_own_page(app, request).await?;
         let (parts, body) = request.into_parts();
-        let signed_in = from_own_page(app, &parts.headers).await?;
-        let body = to_bytes(body, LIMIT).await.map_err(|_| Failure::TooLarge)?;
+        let body = to_bytes(body, LIMIT).await.map_err(|_| Failure::TooLarge.into_response())?;
         let again = Request::from_parts(parts.clone(), Body::from(body.clone()));
-        let signed_in = confirmed(app, signed_in, again).await?;
+        let signed_in = confirmed(app, signed_in, again).await.map_err(Failure::into_response)?;
         let form = Form::<T>::from_request(Request::from_parts(parts, Body::from(body)), app).await;
         Ok(Self(signed_in, form.ok().map(|Form(form)| form)))
     }
+}
+
+/// What a person types that nobody else is to see.
+pub(crate) fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+    String::deserialize(deserializer).map(Secret::new)
+}
+
+/// The answer to `GET /api/v1/session`.
+#[derive(Serialize)]
+pub(crate) struct About {
+    login: String,
+    /// What the forms of this session have to name.
+    csrf: String,
+}
+
+/// `GET /api/v1/session`.
+pub(crate) async fn about(SignedInClient(SignedIn { login, csrf, .. }): SignedInClient) -> Json<About> {
+    Json(About { login, csrf })
 }
 
 /// What was wrong with a form.

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use maud::html;
 use portcullis_core::Secret;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use crate::app::{App, Peer};
 use crate::failure::Failure;
@@ -31,12 +31,8 @@ pub(crate) async fn form(State(app): State<App>, headers: HeaderMap) -> Result<R
 #[derive(Deserialize)]
 pub(crate) struct Fields {
     login: String,
-    #[serde(deserialize_with = "secret")]
+    #[serde(deserialize_with = "session::secret")]
     password: Secret,
-}
-
-fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
-    String::deserialize(deserializer).map(Secret::new)
 }
 
 /// `POST /sign-in`.
@@ -63,7 +59,7 @@ pub(crate) async fn sign_in(
         app.note(&actor, "console-sign-in-refused", detail).await?;
         return Ok(show(StatusCode::UNAUTHORIZED, Some("Login or password is wrong.")));
     }
-    app.throttle.forget(&login, peer.0);
+    app.throttle.forget(&login, peer.0, app.now());
     let cookie = session::begin(&app, &actor, peer).await?;
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/activity")).into_response())
 }

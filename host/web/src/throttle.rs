@@ -11,7 +11,8 @@ use sha2::{Digest as _, Sha256};
 
 /// So many attempts go through at once; people mistype.
 const FREE: u32 = 5;
-/// The longest delay for a login, whoever tries: short, so that nobody can lock an administrator out for long.
+/// The longest delay for a login, whoever tries. Who tries from many networks can take each of its turns, so it does not hold
+/// where that login has signed in from before.
 const LONGEST_FOR_LOGIN: Duration = Duration::from_secs(30);
 /// The longest delay for an address.
 const LONGEST_FOR_ADDRESS: Duration = Duration::from_secs(900);
@@ -28,6 +29,8 @@ pub(crate) struct Throttle(Mutex<Tables>);
 struct Tables {
     logins: Table<[u8; 32]>,
     addresses: Table<IpAddr>,
+    /// Networks that a login has signed in from.
+    known: Table<([u8; 32], IpAddr)>,
 }
 
 impl Throttle {
@@ -38,11 +41,9 @@ impl Throttle {
     pub(crate) fn attempt(&self, login: &str, address: IpAddr, now: Timestamp) -> Result<(), Duration> {
         let mut tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (login, address) = (login_key(login), network(address));
-        let wait = tables.logins.wait(&login, LONGEST_FOR_LOGIN, now).max(tables.addresses.wait(
-            &address,
-            LONGEST_FOR_ADDRESS,
-            now,
-        ));
+        let is_known = tables.known.0.contains_key(&(login, address));
+        let for_login = if is_known { Duration::ZERO } else { tables.logins.wait(&login, LONGEST_FOR_LOGIN, now) };
+        let wait = for_login.max(tables.addresses.wait(&address, LONGEST_FOR_ADDRESS, now));
         if !wait.is_zero() {
             return Err(wait);
         }
@@ -51,11 +52,13 @@ impl Throttle {
         Ok(())
     }
 
-    /// Forgets the attempts of somebody who knew the password.
-    pub(crate) fn forget(&self, login: &str, address: IpAddr) {
+    /// Forgets the attempts of somebody who knew the password, and remembers from where.
+    pub(crate) fn forget(&self, login: &str, address: IpAddr, now: Timestamp) {
         let mut tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tables.logins.0.remove(&login_key(login));
-        tables.addresses.0.remove(&network(address));
+        let (login, address) = (login_key(login), network(address));
+        tables.logins.0.remove(&login);
+        tables.addresses.0.remove(&address);
+        tables.known.count((login, address), now);
     }
 }
 
@@ -89,7 +92,9 @@ struct Attempts {
 
 impl<K: Hash + Eq + Clone> Table<K> {
     fn wait(&self, key: &K, longest: Duration, now: Timestamp) -> Duration {
-        let Some(attempts) = self.0.get(key).filter(|attempts| now.since(attempts.latest) < MEMORY) else {
+        // What is later than now is from before the clock was set back: nobody knows how long ago that is.
+        let counts = |attempts: &&Attempts| attempts.latest <= now && now.since(attempts.latest) < MEMORY;
+        let Some(attempts) = self.0.get(key).filter(counts) else {
             return Duration::ZERO;
         };
         let Some(beyond) = attempts.count.checked_sub(FREE) else {
@@ -159,8 +164,33 @@ mod tests {
             }
         }
         assert_eq!(throttle.attempt("admin", address(200), seconds(now)), Err(LONGEST_FOR_LOGIN));
-        throttle.forget("admin", address(200));
+        throttle.forget("admin", address(200), seconds(now));
         assert!(throttle.attempt("admin", address(200), seconds(now)).is_ok());
+    }
+
+    #[test]
+    fn who_has_signed_in_from_a_network_does_not_wait_for_those_who_try_from_others() {
+        let throttle = Throttle::default();
+        throttle.forget("admin", address(1), seconds(0));
+        for other in 2..200 {
+            let _ = throttle.attempt("admin", address(other), seconds(0));
+        }
+        assert!(throttle.attempt("admin", address(300), seconds(0)).is_err());
+        for _ in 0..FREE {
+            assert!(throttle.attempt("admin", address(1), seconds(0)).is_ok());
+        }
+        assert!(throttle.attempt("admin", address(1), seconds(0)).is_err(), "the network itself guesses");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_nobody_wait_until_it_has_caught_up() {
+        let throttle = Throttle::default();
+        for _ in 0..FREE {
+            throttle.attempt("admin", address(1), seconds(9_000)).unwrap();
+        }
+        assert!(throttle.attempt("admin", address(1), seconds(9_000)).is_err());
+        assert!(throttle.attempt("admin", address(1), seconds(100)).is_ok());
+        assert_eq!(throttle.attempt("admin", address(1), seconds(100)), Err(Duration::from_secs(2)), "and counts on");
     }
 
     #[test]

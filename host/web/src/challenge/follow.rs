@@ -19,12 +19,10 @@ use super::Link;
 use super::view::{self, Shown};
 use crate::app::{App, Peer};
 use crate::failure::Failure;
-use crate::seats::Seat;
+use crate::seats::{LONGEST_STREAM, Seat};
 
 /// How often is looked for new challenges of an address.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// A stream ends after this; a browser that still has the page open asks for another one.
-const LONGEST_STREAM: Duration = Duration::from_secs(3_600);
 
 #[derive(Serialize)]
 struct Message<'a> {
@@ -90,7 +88,7 @@ impl One {
             if self.seen != Some(view.version) {
                 break view;
             }
-            // The desk waited as long as it does. Without a change there is nothing to say.
+            // Without a change there is nothing to say.
             sleep(Duration::from_millis(100)).await;
         };
         self.seen = Some(view.version);

@@ -61,18 +61,20 @@ impl Shown {
     }
 
     pub(super) fn say(&self) -> String {
-        let said = match self {
-            Self::Nothing => "There is no sign-in to confirm.",
-            Self::One(view) => match asks(view) {
-                Asks::Number(_) => "Pick the number that is shown here on your phone.",
-                Asks::Code(hint) => hint,
-                Asks::Nothing => words::challenge_state(view.state).advice,
-            },
-            Self::Several(_) => "There is more than one sign-in from this machine.",
-        };
         match self {
-            Self::One(view) if view.note.is_some() => format!("{} {said}", view.note.as_deref().unwrap_or_default()),
-            _ => said.to_owned(),
+            Self::Nothing => "There is no sign-in to confirm.".to_owned(),
+            Self::Several(_) => "There is more than one sign-in from this machine.".to_owned(),
+            Self::One(view) => {
+                let said = match asks(view) {
+                    Asks::Number(number) => format!("Pick the number {number} on your phone."),
+                    Asks::Code(hint) => hint.to_owned(),
+                    Asks::Nothing => words::challenge_state(view.state).advice.to_owned(),
+                };
+                match &view.note {
+                    Some(note) => format!("{note} {said}"),
+                    None => said,
+                }
+            }
         }
     }
 

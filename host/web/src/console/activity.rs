@@ -17,7 +17,7 @@ use crate::app::{App, Peer};
 use crate::challenge::sse;
 use crate::failure::Failure;
 use crate::page;
-use crate::seats::Seat;
+use crate::seats::{LONGEST_STREAM, Seat};
 use crate::session::{SignedIn, SignedInClient};
 
 /// Events on one page.
@@ -28,9 +28,6 @@ const INCIDENTS: u32 = 30;
 const CALM: Duration = Duration::from_secs(1);
 /// After this the session is looked at even when nothing has changed.
 const SESSION_CHECK: Duration = Duration::from_secs(30);
-/// A stream ends after this; a browser that still has the page open asks for another one.
-const LONGEST_STREAM: Duration = Duration::from_secs(3_600);
-
 /// Where the list begins.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Place {
@@ -45,8 +42,9 @@ async fn content(app: &App, before: Option<u64>) -> Result<Content, Failure> {
         events.pop();
     }
     let incidents = app.state.incidents.incidents(INCIDENTS).await?;
+    let open = app.state.incidents.open_incidents().await?;
     let sources = (app.state.sources)();
-    Ok(Content { events, older, before, incidents, sources })
+    Ok(Content { events, older, before, incidents, open, sources })
 }
 
 /// `GET /activity?before=`.
@@ -103,7 +101,7 @@ impl Follower {
                 () = sleep(SESSION_CHECK) => None,
                 mark = self.changed(first) => Some(mark),
             };
-            if !self.signed_in.is_alive(&self.app).await {
+            if self.signed_in.has_ended(&self.app).await {
                 self.done = true;
                 return Some(Message::default().data("signed-out"));
             }

@@ -5,7 +5,6 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use portcullis_core::cloud::SourceStatus;
 use portcullis_core::event::Event;
-use portcullis_core::incident::Incident;
 use portcullis_core::status::ConnectorRole;
 use portcullis_core::store::Sequence;
 use portcullis_core::{ConnectorName, Timestamp};
@@ -26,12 +25,34 @@ pub(crate) struct Page {
     before: Option<u64>,
 }
 
+/// What a list without pages is asked for with.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Most {
+    limit: Option<u32>,
+}
+
+impl Most {
+    pub(crate) fn limit(&self) -> Result<u32, Failure> {
+        limited(self.limit)
+    }
+}
+
+pub(super) fn limited(limit: Option<u32>) -> Result<u32, Failure> {
+    match limit.unwrap_or(USUAL_LIMIT) {
+        limit @ 1..=HIGHEST_LIMIT => Ok(limit),
+        _ => Err(Failure::Malformed),
+    }
+}
+
+/// The last of as many as were asked for: there may be more behind it.
+pub(super) fn last_of_full<T>(found: &[T], limit: u32) -> Option<&T> {
+    found.last().filter(|_| u32::try_from(found.len()).is_ok_and(|count| count == limit))
+}
+
 impl Page {
     pub(crate) fn limit(&self) -> Result<u32, Failure> {
-        match self.limit.unwrap_or(USUAL_LIMIT) {
-            limit @ 1..=HIGHEST_LIMIT => Ok(limit),
-            _ => Err(Failure::Malformed),
-        }
+        limited(self.limit)
     }
 
     pub(crate) fn before(&self) -> Option<u64> {
@@ -63,29 +84,10 @@ pub(crate) async fn events(
     let Query(page) = query.map_err(|_| Failure::Malformed)?;
     let limit = page.limit()?;
     let found = app.state.events.recent(page.before.map(Sequence), limit).await?;
-    let full = u32::try_from(found.len()).is_ok_and(|count| count == limit);
-    let next_before = found.last().filter(|_| full).map(|stored| stored.sequence.0);
+    let next_before = last_of_full(&found, limit).map(|stored| stored.sequence.0);
     let events =
         found.into_iter().map(|stored| Numbered { sequence: stored.sequence.0, event: stored.event }).collect();
     Ok(Json(Events { events, next_before }))
-}
-
-/// The answer to `GET /api/v1/incidents`.
-#[derive(Debug, Serialize)]
-pub(crate) struct Incidents {
-    /// Those that are not resolved first.
-    incidents: Vec<Incident>,
-}
-
-/// `GET /api/v1/incidents?limit=`.
-pub(crate) async fn incidents(
-    State(app): State<App>,
-    _: SignedInClient,
-    query: Result<Query<Page>, QueryRejection>,
-) -> Result<Json<Incidents>, ClientFailure> {
-    let Query(page) = query.map_err(|_| Failure::Malformed)?;
-    let incidents = app.state.incidents.incidents(page.limit()?).await?;
-    Ok(Json(Incidents { incidents }))
 }
 
 /// The answer to `GET /api/v1/connectors`.

@@ -1,8 +1,11 @@
 //! The Notifications page: by which channels people are told, and how each fares.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
 use portcullis_core::ChannelName;
@@ -17,10 +20,17 @@ use crate::session::{Confirmed, SignedIn, SignedInClient};
 use crate::time::{Show, time};
 use crate::words::{self, Badge};
 
+/// A person waits so long for a test.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// `GET /notifications`.
 pub(crate) async fn page(State(app): State<App>, signed_in: SignedIn) -> Result<Response, Failure> {
+    show(&app, &signed_in, StatusCode::OK, None).await
+}
+
+async fn show(app: &App, signed_in: &SignedIn, status: StatusCode, said: Option<&str>) -> Result<Response, Failure> {
     let channels = app.state.channels.channels().await?;
-    Ok(page::console("Notifications", &signed_in, &view(&channels, &signed_in)))
+    Ok(page::console_with(status, "Notifications", signed_in, &view(&channels, said, signed_in)))
 }
 
 /// The answer to `GET /api/v1/channels`.
@@ -35,29 +45,45 @@ pub(crate) async fn all(State(app): State<App>, _: SignedInClient) -> Result<Jso
     Ok(Json(Channels { channels }))
 }
 
-/// `POST /notifications/{name}/test`. How it went stands on the page.
+/// `POST /notifications/{name}/test`. How it went stands on the page. A receiver may take its time, and one that does not answer
+/// takes the longest; the test goes on and is put on record when nobody waits for it any more.
 pub(crate) async fn test(
     State(app): State<App>,
     name: Result<Path<String>, PathRejection>,
     Confirmed(signed_in): Confirmed,
-) -> Result<impl IntoResponse, Failure> {
+) -> Result<Response, Failure> {
     let Path(name) = name.map_err(|_| Failure::NotFound)?;
     let name = ChannelName::new(name);
-    let sent = app.state.channels.test(&name, signed_in.login()).await.ok_or(Failure::NotFound)?;
-    let detail = match sent {
+    let testing = tokio::spawn(try_out(app.clone(), name.clone(), signed_in.login().to_owned()));
+    match tokio::time::timeout(PATIENCE, testing).await {
+        Ok(tried) => {
+            tried.unwrap_or(Err(Failure::Unavailable))?;
+            Ok(Redirect::to("/notifications").into_response())
+        }
+        Err(_) => {
+            let said = format!(
+                "{name} has not answered the test yet. How it goes on stands here and in Activity: look again."
+            );
+            show(&app, &signed_in, StatusCode::ACCEPTED, Some(&said)).await
+        }
+    }
+}
+
+async fn try_out(app: App, name: ChannelName, login: String) -> Result<(), Failure> {
+    let detail = match app.state.channels.test(&name, &login).await.ok_or(Failure::NotFound)? {
         Ok(()) => format!("A test message went out through {name}."),
         Err(error) => format!("A test message did not go out through {name}: {error}."),
     };
-    app.note(signed_in.login(), "channel-tested", detail).await?;
-    Ok(Redirect::to("/notifications"))
+    Ok(app.note(&login, "channel-tested", detail).await?)
 }
 
-fn view(channels: &[ChannelStatus], signed_in: &SignedIn) -> Markup {
+fn view(channels: &[ChannelStatus], said: Option<&str>, signed_in: &SignedIn) -> Markup {
     html! {
         div.title {
             h1 { "Notifications" }
             a.button.quiet.small href="/notifications" { "Look again" }
         }
+        @if let Some(text) = said { p.problem role="alert" { (text) } }
         @if channels.is_empty() {
             p.empty {
                 "No channel is configured. A section [[channel]] of the configuration adds one, and SIGHUP puts it into force."

@@ -3,12 +3,13 @@
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
 use portcullis_core::demotion::{Demotion, DemotionState};
 use serde::Serialize;
 
-use super::api::Page;
+use super::api::{Page, last_of_full};
 use super::view::badge;
 use crate::app::App;
 use crate::failure::{ClientFailure, Failure};
@@ -28,9 +29,7 @@ pub(crate) async fn page(
 ) -> Result<Response, Failure> {
     let Query(place) = query.map_err(|_| Failure::Malformed)?;
     let found = app.state.demotions.demotions(place.before(), SHOWN).await?;
-    let older = found.last().filter(|_| u32::try_from(found.len()).is_ok_and(|count| count == SHOWN));
-    let older = older.map(|demotion| demotion.number);
-    Ok(page::console("Demotions", &signed_in, &view(&found, older, &signed_in)))
+    Ok(page::console("Demotions", &signed_in, &view(&found, &signed_in)))
 }
 
 /// The answer to `GET /api/v1/demotions`.
@@ -57,17 +56,30 @@ pub(crate) async fn restore(
     number: Result<Path<u64>, PathRejection>,
     Confirmed(signed_in): Confirmed,
 ) -> Result<impl IntoResponse, Failure> {
-    let Path(number) = number.map_err(|_| Failure::NotFound)?;
-    let detail = format!("Demotion {number} is to be undone.");
-    let event = app.administration(signed_in.login(), "restoration-wanted", detail);
-    if !app.state.demotions.restore_demotion(number, signed_in.login(), app.now(), event).await? {
-        // Its time was over, or somebody was faster: the page shows it.
-        tracing::info!(number, "a demotion that is not there or over was to be undone");
-    }
+    // Where its time was over, or somebody was faster, the page shows it.
+    want_back(&app, number, &signed_in).await?;
     Ok(Redirect::to("/demotions"))
 }
 
-fn view(demotions: &[Demotion], older: Option<u64>, signed_in: &SignedIn) -> Markup {
+/// The same for programs: `POST /api/v1/demotions/{number}/restore`.
+pub(crate) async fn restore_by_program(
+    State(app): State<App>,
+    number: Result<Path<u64>, PathRejection>,
+    Confirmed(signed_in): Confirmed,
+) -> Result<StatusCode, ClientFailure> {
+    let done = want_back(&app, number, &signed_in).await?;
+    if done { Ok(StatusCode::NO_CONTENT) } else { Err(Failure::NotFound.into()) }
+}
+
+/// Says whether there was something to undo.
+async fn want_back(app: &App, number: Result<Path<u64>, PathRejection>, signed_in: &SignedIn) -> Result<bool, Failure> {
+    let Path(number) = number.map_err(|_| Failure::NotFound)?;
+    let detail = format!("Demotion {number} is to be undone.");
+    let event = app.administration(signed_in.login(), "restoration-wanted", detail);
+    Ok(app.state.demotions.restore_demotion(number, signed_in.login(), app.now(), event).await?)
+}
+
+fn view(demotions: &[Demotion], signed_in: &SignedIn) -> Markup {
     html! {
         div.title {
             h1 { "Demotions" }
@@ -77,7 +89,7 @@ fn view(demotions: &[Demotion], older: Option<u64>, signed_in: &SignedIn) -> Mar
             p.empty { "No policy has taken an account out of a group." }
         } @else {
             ul.cards { @for one in demotions { li { (demotion(one, signed_in)) } } }
-            @if let Some(number) = older {
+            @if let Some(Demotion { number, .. }) = last_of_full(demotions, SHOWN) {
                 p.more { a.button.quiet href={ "/demotions?before=" (number) } { "Older demotions" } }
             }
             p.hint.times { "All times are UTC." }
@@ -116,7 +128,9 @@ fn demotion(one: &Demotion, signed_in: &SignedIn) -> Markup {
             @if one.state == DemotionState::Demoted && !is_waiting {
                 form method="post" action={ "/demotions/" (number) "/restore" } {
                     input type="hidden" name="csrf" value=(signed_in.csrf());
-                    button.button.small type="submit" aria-label={ "Put " (wanted.login) " back into " (group) } { "Put back" }
+                    button.button.small type="submit" {
+                        "Put back" span.unseen { " " (wanted.login) " into " (group) }
+                    }
                 }
             }
         }

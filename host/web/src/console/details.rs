@@ -25,7 +25,7 @@ fn facts(event: &AccessEvent) -> Markup {
     let access = &event.access;
     html! {
         section {
-            h4 { "Access" }
+            h3 { "Access" }
             dl.facts {
                 @if let Some(of) = &access.account { div { dt { "Account" } dd { (account(of)) } } }
                 @if let Some(of) = &access.endpoint { div { dt { "Machine" } dd { (endpoint(of)) } } }
@@ -55,7 +55,7 @@ fn facts(event: &AccessEvent) -> Markup {
 fn foreign(told: &Foreign) -> Markup {
     html! {
         section {
-            h4 { "At the service" }
+            h3 { "At the service" }
             dl.facts {
                 @if !told.detail.is_empty() { div { dt { "What" } dd { (told.detail) } } }
                 @if let Some(place) = &told.place { div { dt { "Place" } dd {
@@ -113,7 +113,7 @@ fn certificate(access: &Access) -> Option<&ClientCertificate> {
 fn list<T>(title: &str, none: &str, items: &[T], item: impl Fn(&T) -> Markup) -> Markup {
     html! {
         section {
-            h4 { (title) }
+            h3 { (title) }
             @if items.is_empty() { p.none { (none) } } @else {
                 ul { @for one in items { li { (item(one)) } } }
             }

@@ -13,11 +13,11 @@ use portcullis_core::incident::{Incident, IncidentState};
 use portcullis_core::{IncidentId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::api::Page;
-use super::incident;
+use super::api::{Page, last_of_full};
+use super::incident::{self, Said};
 use super::view::badge;
 use crate::app::App;
-use crate::failure::{ClientFailure, Failure};
+use crate::failure::{ClientFailure, Failure, refused};
 use crate::page;
 use crate::session::{Confirmed, ConfirmedWith, SignedIn, SignedInClient};
 use crate::time::{Show, time};
@@ -93,44 +93,49 @@ fn end_of(day: &str) -> Option<Timestamp> {
     u64::try_from(midnight).ok().map(Timestamp)
 }
 
+/// What somebody wanted of which incident, and what came of it.
+struct Wanted {
+    id: IncidentId,
+    form: Form,
+    signed_in: SignedIn,
+    done: Result<(), ExclusionError>,
+}
+
 /// Resolves the incident and makes the exclusion.
-async fn make(app: &App, incident: &Incident, form: &Form, signed_in: &SignedIn) -> Result<(), ExclusionError> {
-    let wish = form.wish().map_err(ExclusionError::Refused)?;
-    app.state.exclusions.exclude(incident, wish, signed_in.login()).await
+async fn make(app: &App, id: Id, form: ConfirmedWith<Form>) -> Result<Wanted, Failure> {
+    let id = incident::read(id)?;
+    let (signed_in, form) = form.filled()?;
+    let report = app.state.incidents.incident(id).await?.ok_or(Failure::NotFound)?;
+    let done = match form.wish() {
+        Ok(wish) => app.state.exclusions.exclude(&report.incident, wish, signed_in.login()).await,
+        Err(why) => Err(ExclusionError::Refused(why)),
+    };
+    Ok(Wanted { id, form, signed_in, done })
 }
 
 /// `POST /incidents/{id}/exclude`.
 pub(crate) async fn exclude(State(app): State<App>, id: Id, form: ConfirmedWith<Form>) -> Result<Response, Failure> {
-    let id: IncidentId = incident::read(id)?;
-    let (signed_in, form) = form.filled()?;
-    let report = app.state.incidents.incident(id).await?.ok_or(Failure::NotFound)?;
-    match make(&app, &report.incident, &form, &signed_in).await {
-        // Where somebody, or a policy, was faster, the page shows who.
-        Ok(()) | Err(ExclusionError::TooLate) => Ok(Redirect::to(&format!("/incidents/{id}")).into_response()),
-        Err(ExclusionError::Refused(why)) => {
-            let page = incident::view(&app, &report, &signed_in, Some((&form, &why)));
-            Ok(page::console_with(StatusCode::CONFLICT, "Incident", &signed_in, &page))
-        }
-        Err(ExclusionError::Store(error)) => Err(error.into()),
-    }
+    let Wanted { id, form, signed_in, done } = make(&app, id, form).await?;
+    let (problem, refusal) = match done {
+        Ok(()) => return Ok(incident::to_page(id)),
+        Err(ExclusionError::Store(error)) => return Err(error.into()),
+        Err(ExclusionError::TooLate) => (Some("Nothing was done: the incident is resolved."), None),
+        Err(ExclusionError::Refused(why)) => (None, Some(why)),
+    };
+    let said = Said { problem, exclusion: refusal.as_deref().map(|why| (&form, why)), note: None };
+    incident::show(&app, id, &signed_in, StatusCode::CONFLICT, &said).await
 }
 
-/// The same for programs: `POST /api/v1/incidents/{id}/exclude`. What is refused is answered with `error`.
+/// The same for programs: `POST /api/v1/incidents/{id}/exclude`.
 pub(crate) async fn exclude_by_program(
     State(app): State<App>,
     id: Id,
     form: ConfirmedWith<Form>,
 ) -> Result<Response, Failure> {
-    let id: IncidentId = incident::read(id)?;
-    let (signed_in, form) = form.filled()?;
-    let report = app.state.incidents.incident(id).await?.ok_or(Failure::NotFound)?;
-    match make(&app, &report.incident, &form, &signed_in).await {
+    match make(&app, id, form).await?.done {
         Ok(()) => Ok(StatusCode::NO_CONTENT.into_response()),
         Err(ExclusionError::Store(error)) => Err(error.into()),
-        Err(error) => {
-            let why = serde_json::json!({ "error": error.to_string() });
-            Ok((StatusCode::CONFLICT, Json(why)).into_response())
-        }
+        Err(error) => Ok(refused(StatusCode::CONFLICT, &error.to_string())),
     }
 }
 
@@ -142,9 +147,7 @@ pub(crate) async fn page(
 ) -> Result<Response, Failure> {
     let Query(place) = query.map_err(|_| Failure::Malformed)?;
     let found = app.state.exclusions.exclusions(place.before(), SHOWN).await?;
-    let older = found.last().filter(|_| u32::try_from(found.len()).is_ok_and(|count| count == SHOWN));
-    let older = older.map(|exclusion| exclusion.number);
-    Ok(page::console("Exclusions", &signed_in, &list(&found, older, app.now(), &signed_in)))
+    Ok(page::console("Exclusions", &signed_in, &list(&found, app.now(), &signed_in)))
 }
 
 /// The answer to `GET /api/v1/exclusions`.
@@ -293,7 +296,7 @@ fn warning(choice: &Choice, form: &Form) -> Markup {
     }
 }
 
-fn list(exclusions: &[Exclusion], older: Option<u64>, now: Timestamp, signed_in: &SignedIn) -> Markup {
+fn list(exclusions: &[Exclusion], now: Timestamp, signed_in: &SignedIn) -> Markup {
     html! {
         div.title {
             h1 { "Exclusions" }
@@ -306,7 +309,7 @@ fn list(exclusions: &[Exclusion], older: Option<u64>, now: Timestamp, signed_in:
             p.empty { "There are none. One is made where an incident of a detection is resolved as a false positive." }
         } @else {
             ul.cards.below { @for one in exclusions { li { (exclusion(one, now, signed_in)) } } }
-            @if let Some(number) = older {
+            @if let Some(Exclusion { number, .. }) = last_of_full(exclusions, SHOWN) {
                 p.more { a.button.quiet href={ "/exclusions?before=" (number) } { "Older exclusions" } }
             }
             p.hint.times { "All times are UTC." }

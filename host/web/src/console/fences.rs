@@ -14,7 +14,7 @@ use portcullis_core::policy::Mode;
 use portcullis_core::revision::Revision;
 use serde::Deserialize;
 
-use super::api::Page;
+use super::api::Most;
 use super::policy::api::Refused;
 use super::policy::refusal;
 use super::risk::said_kind;
@@ -24,7 +24,9 @@ use crate::page;
 use crate::session::{ConfirmedWith, SignedIn, SignedInClient};
 
 /// How many accounts the page shows of either kind.
-const SHOWN: u32 = 100;
+const SHOWN: usize = 100;
+/// One more tells whether that is all.
+const ASKED: u32 = 101;
 
 /// Why something was not done, as a sentence and a status.
 fn refused(error: &FenceError) -> Result<(StatusCode, String), Failure> {
@@ -44,8 +46,8 @@ pub(crate) async fn page(State(app): State<App>, signed_in: SignedIn) -> Result<
 
 /// The whole page, with a word on what was just not done.
 async fn whole(app: &App, signed_in: &SignedIn, said: Option<(StatusCode, String)>) -> Result<Response, Failure> {
-    let kinds = app.state.risks.proposed_kinds(SHOWN).await?;
-    let (fences, said) = match (app.state.fences.fences(SHOWN).await, said) {
+    let kinds = app.state.risks.proposed_kinds(ASKED).await?;
+    let (fences, said) = match (app.state.fences.fences(ASKED).await, said) {
         (Ok(fences), said) => (Some(fences), said),
         (Err(error), None) => (None, Some(refused(&error)?)),
         (Err(_), said) => (None, said),
@@ -72,7 +74,8 @@ pub(crate) async fn kind(State(app): State<App>, form: ConfirmedWith<DecidedKind
 /// What is accepted: the revision and the rule that were shown.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Accepted {
-    revision: u64,
+    /// A number as text: what is beside the anti-forgery secret in a form is text.
+    revision: String,
     seal: String,
     mode: String,
 }
@@ -84,7 +87,8 @@ impl Accepted {
             "enforce" => Mode::Enforce,
             _ => return Err(Failure::Malformed),
         };
-        Ok(Acceptance { seal: Some(self.seal), revision: Some(self.revision), mode })
+        let revision = self.revision.parse().map_err(|_| Failure::Malformed)?;
+        Ok(Acceptance { seal: Some(self.seal), revision: Some(revision), mode })
     }
 }
 
@@ -92,15 +96,14 @@ impl Accepted {
 #[derive(Debug, Deserialize)]
 pub(crate) struct AcceptedFor {
     account: String,
-    revision: u64,
-    seal: String,
-    mode: String,
+    #[serde(flatten)]
+    accepted: Accepted,
 }
 
 /// `POST /service-accounts/fence`.
 pub(crate) async fn accept(State(app): State<App>, form: ConfirmedWith<AcceptedFor>) -> Result<Response, Failure> {
-    let (signed_in, AcceptedFor { account, revision, seal, mode }) = form.filled()?;
-    let acceptance = Accepted { revision, seal, mode }.read()?;
+    let (signed_in, AcceptedFor { account, accepted }) = form.filled()?;
+    let acceptance = accepted.read()?;
     match app.state.fences.accept_fence(signed_in.login(), &AccountId::new(account), acceptance).await {
         Ok(_) => Ok(Redirect::to("/service-accounts").into_response()),
         Err(error) => whole(&app, &signed_in, Some(refused(&error)?)).await,
@@ -122,10 +125,10 @@ fn told(error: FenceError) -> Refused {
 pub(crate) async fn all(
     State(app): State<App>,
     _: SignedInClient,
-    query: Result<Query<Page>, QueryRejection>,
+    query: Result<Query<Most>, QueryRejection>,
 ) -> Result<Json<Fences>, Refused> {
-    let Query(page) = query.map_err(|_| Failure::Malformed)?;
-    Ok(Json(app.state.fences.fences(page.limit()?).await.map_err(told)?))
+    let Query(most) = query.map_err(|_| Failure::Malformed)?;
+    Ok(Json(app.state.fences.fences(most.limit()?).await.map_err(told)?))
 }
 
 /// `GET /api/v1/accounts/{key}/fence`.

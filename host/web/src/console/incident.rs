@@ -1,26 +1,27 @@
-//! The page of an incident, and what people do with it.
+//! The page of an incident, and what people do with it. The list of all, and the same for programs.
 
-use axum::Json;
+pub(crate) mod api;
+pub(crate) mod list;
+mod view;
+
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::response::{Redirect, Response};
-use maud::{Markup, html};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Redirect, Response};
 use portcullis_core::IncidentId;
-use portcullis_core::incident::{
-    Incident, IncidentAction, IncidentEntry, IncidentReport, IncidentState, IncidentStep, IncidentVerdict,
-};
+use portcullis_core::incident::{IncidentAction, IncidentReport, IncidentState, IncidentVerdict};
+use portcullis_core::store::StoreError;
 use serde::Deserialize;
 
-use super::exclusion;
-use super::view::badge;
 use crate::app::App;
-use crate::failure::{ClientFailure, Failure};
+use crate::failure::Failure;
 use crate::page;
-use crate::session::{Confirmed, ConfirmedWith, SignedIn, SignedInClient};
-use crate::time::{Show, time};
-use crate::words;
+use crate::routes::NOTE_LIMIT;
+use crate::session::{Confirmed, ConfirmedWith, SignedIn};
 
-/// The longest note, in bytes.
+pub(super) use view::Said;
+
+/// The longest note, in characters; a line break is one. A browser counts some characters twice, and none as less.
 const LONGEST_NOTE: usize = 4_000;
 
 type Id = Result<Path<String>, PathRejection>;
@@ -30,25 +31,31 @@ pub(super) fn read(id: Id) -> Result<IncidentId, Failure> {
     id.parse().map_err(|_| Failure::NotFound)
 }
 
-/// `GET /incidents/{id}`.
-pub(crate) async fn page(State(app): State<App>, signed_in: SignedIn, id: Id) -> Result<Response, Failure> {
-    let report = app.state.incidents.incident(read(id)?).await?.ok_or(Failure::NotFound)?;
-    Ok(page::console("Incident", &signed_in, &view(&app, &report, &signed_in, None)))
+async fn report(app: &App, id: IncidentId) -> Result<IncidentReport, Failure> {
+    app.state.incidents.incident(id).await?.ok_or(Failure::NotFound)
 }
 
-/// `GET /api/v1/incidents/{id}`: the incident and its history.
-pub(crate) async fn one(
-    State(app): State<App>,
-    _: SignedInClient,
-    id: Id,
-) -> Result<Json<IncidentReport>, ClientFailure> {
-    let report = app.state.incidents.incident(read(id)?).await?;
-    Ok(Json(report.ok_or(Failure::NotFound)?))
+/// The page of an incident as it stands now.
+pub(super) async fn show(
+    app: &App,
+    id: IncidentId,
+    signed_in: &SignedIn,
+    status: StatusCode,
+    said: &Said<'_>,
+) -> Result<Response, Failure> {
+    let report = report(app, id).await?;
+    let title = format!("{} – Incident", report.incident.title);
+    Ok(page::console_with(status, &title, signed_in, &view::page(app, &report, signed_in, said)))
+}
+
+/// `GET /incidents/{id}`.
+pub(crate) async fn page(State(app): State<App>, signed_in: SignedIn, id: Id) -> Result<Response, Failure> {
+    show(&app, read(id)?, &signed_in, StatusCode::OK, &Said::default()).await
 }
 
 /// `POST /incidents/{id}/take`.
-pub(crate) async fn take(State(app): State<App>, id: Id, Confirmed(signed_in): Confirmed) -> Result<Redirect, Failure> {
-    act(&app, read(id)?, &signed_in, IncidentAction::Take).await
+pub(crate) async fn take(State(app): State<App>, id: Id, Confirmed(signed_in): Confirmed) -> Result<Response, Failure> {
+    act_and_show(&app, read(id)?, &signed_in, IncidentAction::Take, None).await
 }
 
 /// `POST /incidents/{id}/release`.
@@ -56,8 +63,8 @@ pub(crate) async fn release(
     State(app): State<App>,
     id: Id,
     Confirmed(signed_in): Confirmed,
-) -> Result<Redirect, Failure> {
-    act(&app, read(id)?, &signed_in, IncidentAction::Release).await
+) -> Result<Response, Failure> {
+    act_and_show(&app, read(id)?, &signed_in, IncidentAction::Release, None).await
 }
 
 /// `POST /incidents/{id}/reopen`.
@@ -65,14 +72,32 @@ pub(crate) async fn reopen(
     State(app): State<App>,
     id: Id,
     Confirmed(signed_in): Confirmed,
-) -> Result<Redirect, Failure> {
-    act(&app, read(id)?, &signed_in, IncidentAction::Reopen).await
+) -> Result<Response, Failure> {
+    act_and_show(&app, read(id)?, &signed_in, IncidentAction::Reopen, None).await
 }
 
 /// The form of `POST …/resolve`.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Resolved {
     verdict: Option<IncidentVerdict>,
+    back: Option<Back>,
+}
+
+/// The list that a button stands in; it is shown again.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Back {
+    Activity,
+    Incidents,
+}
+
+impl Back {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Activity => "activity",
+            Self::Incidents => "incidents",
+        }
+    }
 }
 
 /// `POST /incidents/{id}/resolve`: `verdict` is `true-positive` or `false-positive`, or not there.
@@ -80,12 +105,10 @@ pub(crate) async fn resolve(
     State(app): State<App>,
     id: Id,
     form: ConfirmedWith<Resolved>,
-) -> Result<Redirect, Failure> {
+) -> Result<Response, Failure> {
     let id = read(id)?;
-    let (signed_in, Resolved { verdict }) = form.filled()?;
-    let to_page = act(&app, id, &signed_in, IncidentAction::Resolve(verdict)).await?;
-    // The button on the Activity page asks for no verdict.
-    Ok(if verdict.is_some() { to_page } else { Redirect::to("/activity") })
+    let (signed_in, Resolved { verdict, back }) = form.filled()?;
+    act_and_show(&app, id, &signed_in, IncidentAction::Resolve(verdict), back).await
 }
 
 /// The form of `POST …/note`.
@@ -94,19 +117,80 @@ pub(crate) struct Noted {
     text: String,
 }
 
-/// `POST /incidents/{id}/note`: `text`.
-pub(crate) async fn note(State(app): State<App>, id: Id, form: ConfirmedWith<Noted>) -> Result<Redirect, Failure> {
-    let id = read(id)?;
-    let (signed_in, Noted { text }) = form.filled()?;
-    let text = text.trim();
-    let is_strange = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\r' | '\t');
-    if text.is_empty() || text.len() > LONGEST_NOTE || text.chars().any(is_strange) {
-        return Err(Failure::Malformed);
+impl Noted {
+    fn read(&self) -> Result<String, &'static str> {
+        let text = self.text.replace("\r\n", "\n");
+        let text = text.trim();
+        if text.is_empty() {
+            return Err("A note needs a text.");
+        }
+        if text.chars().count() > LONGEST_NOTE {
+            return Err("A note has 4,000 characters at most.");
+        }
+        if text.chars().any(|letter| letter.is_control() && !matches!(letter, '\n' | '\t')) {
+            return Err("A note has no control characters but line breaks and tabulators.");
+        }
+        Ok(text.to_owned())
     }
-    act(&app, id, &signed_in, IncidentAction::Note(text.to_owned())).await
 }
 
-async fn act(app: &App, id: IncidentId, signed_in: &SignedIn, action: IncidentAction) -> Result<Redirect, Failure> {
+/// `POST /incidents/{id}/note`: `text`.
+pub(crate) async fn note(
+    State(app): State<App>,
+    id: Id,
+    form: ConfirmedWith<Noted, NOTE_LIMIT>,
+) -> Result<Response, Failure> {
+    let id = read(id)?;
+    let (signed_in, noted) = form.filled()?;
+    let (status, why) = match noted.read() {
+        Err(why) => (StatusCode::UNPROCESSABLE_ENTITY, why),
+        Ok(text) => match act(&app, id, &signed_in, IncidentAction::Note(text)).await {
+            Ok(()) => return Ok(to_page(id)),
+            Err(NotDone::Failure(failure)) => return Err(failure),
+            Err(NotDone::Because(why)) => (StatusCode::CONFLICT, why),
+        },
+    };
+    show(&app, id, &signed_in, status, &Said { note: Some((&noted.text, why)), ..Said::default() }).await
+}
+
+pub(super) fn to_page(id: IncidentId) -> Response {
+    Redirect::to(&format!("/incidents/{id}")).into_response()
+}
+
+async fn act_and_show(
+    app: &App,
+    id: IncidentId,
+    signed_in: &SignedIn,
+    action: IncidentAction,
+    back: Option<Back>,
+) -> Result<Response, Failure> {
+    match act(app, id, signed_in, action).await {
+        Ok(()) => Ok(match back {
+            None => to_page(id),
+            Some(back) => Redirect::to(&format!("/{}", back.name())).into_response(),
+        }),
+        Err(NotDone::Failure(failure)) => Err(failure),
+        Err(NotDone::Because(why)) => {
+            show(app, id, signed_in, StatusCode::CONFLICT, &Said { problem: Some(why), ..Said::default() }).await
+        }
+    }
+}
+
+/// Why nothing was done with an incident.
+#[derive(Debug)]
+pub(crate) enum NotDone {
+    Failure(Failure),
+    /// It is there, and it cannot be done with it as it stands.
+    Because(&'static str),
+}
+
+impl<F: Into<Failure>> From<F> for NotDone {
+    fn from(failure: F) -> Self {
+        Self::Failure(failure.into())
+    }
+}
+
+async fn act(app: &App, id: IncidentId, signed_in: &SignedIn, action: IncidentAction) -> Result<(), NotDone> {
     let (name, what) = match &action {
         IncidentAction::Take => ("incident-taken", "Took"),
         IncidentAction::Release => ("incident-released", "Gave back"),
@@ -121,121 +205,45 @@ async fn act(app: &App, id: IncidentId, signed_in: &SignedIn, action: IncidentAc
         IncidentAction::Note(_) => ("incident-noted", "Wrote a note on"),
     };
     let event = app.administration(signed_in.login(), name, format!("{what} incident {id}."));
-    if !app.state.incidents.act(id, action, signed_in.login(), event).await? {
-        // Somebody, or a policy, was faster: the page shows who.
-        tracing::info!(%id, action = name, "nothing was done with an incident that is not there or in another state");
-    }
-    Ok(Redirect::to(&format!("/incidents/{id}")))
-}
-
-/// The page; `wrong` is a form for an exclusion that was refused, and why.
-pub(super) fn view(
-    app: &App,
-    report: &IncidentReport,
-    signed_in: &SignedIn,
-    wrong: Option<(&exclusion::Form, &str)>,
-) -> Markup {
-    let incident = &report.incident;
-    html! {
-        div.title {
-            h1 { "Incident" }
-            a.button.quiet.small href="/activity" { "Back to Activity" }
+    match app.state.incidents.act(id, action.clone(), signed_in.login(), event).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(NotDone::Because(hindrance(&action, report(app, id).await?.incident.state))),
+        Err(StoreError::Quota(_)) => {
+            Err(NotDone::Because("Nothing was written: the incident has as many notes as one may have."))
         }
-        article.incident data-severity=(words::severity(incident.severity).name) {
-            header {
-                (badge(words::severity(incident.severity), "severity"))
-                span.state { (words::incident_state(incident.state)) }
-                @if incident.count > 1 { span.times { "×" (incident.count) } }
-            }
-            h2 { (incident.title) }
-            (facts(incident))
-            (actions(incident, signed_in))
-            (exclusion::offer(app, incident, signed_in, wrong))
-        }
-        section.life aria-labelledby="history-title" {
-            h2 id="history-title" { "History" }
-            ol.history { @for entry in &report.history { li { (self::entry(entry)) } } }
-            form.note method="post" action={ "/incidents/" (incident.id) "/note" } {
-                input type="hidden" name="csrf" value=(signed_in.csrf());
-                label for="note" { "Note" }
-                textarea id="note" name="text" rows="3" maxlength=(LONGEST_NOTE) required {}
-                button.button type="submit" { "Add the note" }
-            }
-            p.hint.times { "All times are UTC. Notes cannot be changed." }
-        }
+        Err(error) => Err(error.into()),
     }
 }
 
-fn facts(incident: &Incident) -> Markup {
-    html! {
-        dl.facts {
-            div { dt { "Account" } dd { strong { (incident.login) } } }
-            div { dt { "Source" } dd { (words::incident_source(&incident.source)) } }
-            @if let Some(address) = incident.address { div { dt { "From" } dd { code { (address) } } } }
-            div { dt { "Opened" } dd { (time(incident.opened_at, Show::Full)) } }
-            div { dt { "Last change" } dd { (time(incident.changed_at, Show::Full)) } }
-            @if let Some(at) = incident.escalates_at.filter(|_| incident.state != IncidentState::Resolved) {
-                div { dt { "More severe" } dd { (time(at, Show::Full)) ", unless it is resolved" } }
-            }
-            div { dt { "Works on it" } dd {
-                @match &incident.assignee { Some(login) => (login), None => span.none { "nobody" } }
-            } }
-            div { dt { "Latest event" } dd { code { (incident.raised_by) } } }
-            @if let Some(event) = &incident.resolved_by { div { dt { "Proof" } dd { code { (event) } } } }
-            @if let Some(person) = &incident.resolved_by_person {
-                div { dt { "Resolved by" } dd {
-                    (person)
-                    @if let Some(verdict) = incident.verdict { ", as " (words::incident_verdict(verdict)) }
-                } }
-            }
+/// Why that cannot be done with an incident in this state.
+fn hindrance(action: &IncidentAction, state: IncidentState) -> &'static str {
+    match (action, state) {
+        (IncidentAction::Reopen, IncidentState::Resolved) => {
+            "Nothing was done: another incident of this account and source is open."
         }
+        (IncidentAction::Reopen, _) => "Nothing was done: the incident is not resolved.",
+        (_, IncidentState::Resolved) => "Nothing was done: the incident is resolved.",
+        (IncidentAction::Release, _) => "Nothing was done: nobody works on the incident.",
+        _ => "Nothing was done: the incident has changed meanwhile.",
     }
 }
 
-fn actions(incident: &Incident, signed_in: &SignedIn) -> Markup {
-    let form = |action: &str, verdict: Option<&str>, label: &str| {
-        html! {
-            form method="post" action={ "/incidents/" (incident.id) "/" (action) } {
-                input type="hidden" name="csrf" value=(signed_in.csrf());
-                @if let Some(verdict) = verdict { input type="hidden" name="verdict" value=(verdict); }
-                button.button.quiet.small type="submit" { (label) }
-            }
-        }
-    };
-    html! {
-        div.actions {
-            @if incident.state == IncidentState::Resolved {
-                (form("reopen", None, "Reopen"))
-            } @else {
-                @if incident.assignee.as_deref() != Some(signed_in.login()) { (form("take", None, "Take")) }
-                @if incident.state == IncidentState::InProgress { (form("release", None, "Give back")) }
-                (form("resolve", Some("true-positive"), "Resolve: true positive"))
-                (form("resolve", Some("false-positive"), "Resolve: false positive"))
-            }
-        }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn entry(entry: &IncidentEntry) -> Markup {
-    let what = match entry.step {
-        IncidentStep::Opened => "Opened",
-        IncidentStep::Raised => "Raised again",
-        IncidentStep::Escalated => "More severe",
-        IncidentStep::Taken => "Taken",
-        IncidentStep::Released => "Given back",
-        IncidentStep::Resolved => "Resolved",
-        IncidentStep::Reopened => "Reopened",
-        IncidentStep::Noted => "Note",
-    };
-    html! {
-        p.what {
-            (time(entry.at, Show::Full)) " · " strong { (what) }
-            @match &entry.person {
-                Some(person) => { " by " (person) },
-                None => @if entry.step == IncidentStep::Resolved { " by the policy, with proof" },
-            }
+    #[test]
+    fn a_note_is_as_long_as_its_field_takes() {
+        let read = |text: &str| Noted { text: text.to_owned() }.read();
+        for letter in ["ä", "字", "𝄞", "\r\nx"] {
+            // As the field counts: in code units of UTF-16, a line break as one.
+            let most = LONGEST_NOTE / letter.replace("\r\n", "\n").encode_utf16().count();
+            assert!(read(&letter.repeat(most)).is_ok(), "{letter}");
         }
-        @if !entry.text.is_empty() { p.said { (entry.text) } }
-        p.hint { "Event " code { (entry.event) } }
+        assert!(read(&"x".repeat(LONGEST_NOTE + 1)).is_err());
+        assert_eq!(read(" a\r\nb\t ").as_deref(), Ok("a\nb"));
+        for wrong in ["", " \n", "a\0b", "x\u{85}x"] {
+            assert!(read(wrong).is_err(), "{wrong:?}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use portcullis_core::risk::{KindProposal, RiskChange, RiskError, RiskReport};
 use portcullis_core::{AccountId, AccountKind};
 use serde::{Deserialize, Serialize};
 
-use super::api::Page;
+use super::api::Most;
 use crate::app::App;
 use crate::failure::{ClientFailure, Failure};
 use crate::session::{ConfirmedWith, SignedInClient};
@@ -53,11 +53,11 @@ pub(crate) async fn riskiest(
     State(app): State<App>,
     _: SignedInClient,
     of: Result<Path<String>, PathRejection>,
-    query: Result<Query<Page>, QueryRejection>,
+    query: Result<Query<Most>, QueryRejection>,
 ) -> Result<Json<Risks>, ClientFailure> {
     let Path(of) = of.map_err(|_| Failure::NotFound)?;
-    let Query(page) = query.map_err(|_| Failure::Malformed)?;
-    let risks = app.state.risks.riskiest(kind(&of)?, page.limit()?).await?;
+    let Query(most) = query.map_err(|_| Failure::Malformed)?;
+    let risks = app.state.risks.riskiest(kind(&of)?, most.limit()?).await?;
     Ok(Json(Risks { risks }))
 }
 
@@ -122,10 +122,10 @@ pub(crate) struct Kinds {
 pub(crate) async fn kinds(
     State(app): State<App>,
     _: SignedInClient,
-    query: Result<Query<Page>, QueryRejection>,
+    query: Result<Query<Most>, QueryRejection>,
 ) -> Result<Json<Kinds>, ClientFailure> {
-    let Query(page) = query.map_err(|_| Failure::Malformed)?;
-    Ok(Json(Kinds { proposals: app.state.risks.proposed_kinds(page.limit()?).await? }))
+    let Query(most) = query.map_err(|_| Failure::Malformed)?;
+    Ok(Json(Kinds { proposals: app.state.risks.proposed_kinds(most.limit()?).await? }))
 }
 
 /// The form of `POST /api/v1/accounts/{key}/kind`.

@@ -105,7 +105,7 @@ fn details(summary: &SessionSummary) -> Markup {
     html! {
         div.details {
             section {
-                h4 { "Who and from where" }
+                h3 { "Who and from where" }
                 dl.facts {
                     @if let Some(of) = &summary.account {
                         div {
@@ -133,7 +133,7 @@ fn details(summary: &SessionSummary) -> Markup {
                 }
             }
             section {
-                h4 { "Requests and answers" }
+                h3 { "Requests and answers" }
                 dl.facts {
                     @for (kind, count) in &tally.operations {
                         div { dt { (words::operation_kind(*kind)) } dd { (words::number(*count)) } }
@@ -146,7 +146,7 @@ fn details(summary: &SessionSummary) -> Markup {
                 }
             }
             section {
-                h4 { "Bases" }
+                h3 { "Bases" }
                 @if tally.bases.is_empty() { p.none { "Nothing was searched." } } @else {
                     ul {
                         @for base in &tally.bases {

@@ -6,6 +6,7 @@ use portcullis_core::event::{AccessEvent, AdministrationEvent, Event};
 use portcullis_core::incident::{Incident, IncidentState};
 use portcullis_core::store::StoredEvent;
 
+use super::incident::Back;
 use super::{details, summary};
 use crate::session::SignedIn;
 use crate::time::{Show, time};
@@ -19,8 +20,10 @@ pub(super) struct Content {
     pub(super) older: bool,
     /// The page begins before this event; none for the newest page, which is live.
     pub(super) before: Option<u64>,
-    /// Those that are not resolved first.
+    /// Those that are not resolved first, the most severe before others.
     pub(super) incidents: Vec<Incident>,
+    /// How many are not resolved.
+    pub(super) open: u64,
     /// The cloud services that are read.
     pub(super) sources: Vec<SourceStatus>,
 }
@@ -32,7 +35,7 @@ pub(super) fn page(content: &Content, signed_in: &SignedIn) -> Markup {
             h1 { "Activity" }
             @if live {
                 p.live-state id="live-state" role="status" data-state="off" { "Not live" }
-                button.button.quiet.small id="pause" type="button" aria-pressed="false" hidden { "Pause" }
+                button.button.quiet.small id="pause" type="button" hidden { "Pause" }
             } @else {
                 a.button.quiet.small href="/activity" { "Back to the newest" }
             }
@@ -45,7 +48,7 @@ pub(super) fn page(content: &Content, signed_in: &SignedIn) -> Markup {
 /// The live part.
 pub(super) fn part(content: &Content, signed_in: &SignedIn) -> Markup {
     html! {
-        (incidents(&content.incidents, signed_in))
+        (incidents(content, signed_in))
         @if !content.sources.is_empty() { (sources(&content.sources)) }
         section aria-labelledby="events-title" {
             h2 id="events-title" { "Events" }
@@ -65,25 +68,30 @@ pub(super) fn badge(badge: Badge, kind: &str) -> Markup {
     }
 }
 
-fn incidents(incidents: &[Incident], signed_in: &SignedIn) -> Markup {
-    let (resolved, mut open): (Vec<_>, Vec<_>) =
-        incidents.iter().partition(|incident| incident.state == IncidentState::Resolved);
-    // The sort is stable: those of one severity stay in the order of their latest change.
-    open.sort_by_key(|incident| std::cmp::Reverse(incident.severity));
+fn incidents(content: &Content, signed_in: &SignedIn) -> Markup {
+    let (resolved, open): (Vec<_>, Vec<_>) =
+        content.incidents.iter().partition(|incident| incident.state == IncidentState::Resolved);
+    let shown = open.len() as u64;
     html! {
         section.incidents aria-labelledby="incidents-title" {
-            h2 id="incidents-title" { "Incidents " span.count { (open.len()) " open" } }
+            h2 id="incidents-title" {
+                "Incidents " span.count {
+                    (words::number(content.open)) " open"
+                    @if content.open > shown { ", " (words::number(shown)) " shown" }
+                }
+            }
             @if open.is_empty() {
                 p.empty { "No open incidents." }
             } @else {
-                ul.cards { @for one in open { li { (incident(one, signed_in)) } } }
+                ul.cards { @for one in open { li { (incident(one, Back::Activity, signed_in)) } } }
             }
             @if !resolved.is_empty() {
                 details data-key="resolved" {
                     summary id="resolved" { "Resolved lately (" (resolved.len()) ")" }
-                    ul.cards { @for one in resolved { li { (incident(one, signed_in)) } } }
+                    ul.cards { @for one in resolved { li { (incident(one, Back::Activity, signed_in)) } } }
                 }
             }
+            p.more { a.button.quiet id="all-incidents" href="/incidents" { "All incidents" } }
         }
     }
 }
@@ -108,7 +116,8 @@ fn source(status: &SourceStatus) -> Markup {
     }
 }
 
-fn incident(incident: &Incident, signed_in: &SignedIn) -> Markup {
+/// One of a list; the list is shown again when its button has resolved it.
+pub(super) fn incident(incident: &Incident, list: Back, signed_in: &SignedIn) -> Markup {
     html! {
         article.incident data-severity=(words::severity(incident.severity).name) {
             header {
@@ -117,7 +126,7 @@ fn incident(incident: &Incident, signed_in: &SignedIn) -> Markup {
                 @if incident.count > 1 { span.times { "×" (incident.count) } }
                 span.when { (time(incident.changed_at, Show::Full)) }
             }
-            h3 { a href={ "/incidents/" (incident.id) } { (incident.title) } }
+            h3 { a id={ "incident-" (incident.id) } href={ "/incidents/" (incident.id) } { (incident.title) } }
             p.who { strong { (incident.login) } " · " (words::incident_source(&incident.source)) }
             p.since {
                 "Opened " (time(incident.opened_at, Show::Full))
@@ -128,6 +137,7 @@ fn incident(incident: &Incident, signed_in: &SignedIn) -> Markup {
             @if incident.state != IncidentState::Resolved {
                 form method="post" action={ "/incidents/" (incident.id) "/resolve" } {
                     input type="hidden" name="csrf" value=(signed_in.csrf());
+                    input type="hidden" name="back" value=(list.name());
                     button.button.quiet.small id={ "resolve-" (incident.id) } type="submit" {
                         "Resolve" span.unseen { " the incident of " (incident.login) }
                     }

@@ -87,12 +87,29 @@
     if (event.persisted) window.location.reload();
   });
 
-  // A stream that the server refuses does not come back by itself.
-  function listen(onMessage, onLost) {
-    const source = new EventSource(address);
-    source.onmessage = (event) => onMessage(event.data, source);
-    source.onerror = () => onLost(source);
-    window.addEventListener("pagehide", () => source.close(), { once: true });
+  // Opens the stream, and again after five seconds where the server refuses it, which browsers do not do by themselves. Each
+  // stream takes one of the few connections that a browser has to a server: a page that need not follow while it is hidden
+  // gives it back.
+  function listen(onMessage, onLost, whileHidden) {
+    let source;
+    let retry;
+    function stop() {
+      clearTimeout(retry);
+      source?.close();
+    }
+    function start() {
+      stop();
+      if (document.hidden && !whileHidden) return;
+      source = new EventSource(address);
+      source.onmessage = (event) => onMessage(event.data, stop);
+      source.onerror = () => {
+        onLost();
+        if (source.readyState === EventSource.CLOSED) retry = setTimeout(start, 5000);
+      };
+    }
+    window.addEventListener("pagehide", stop);
+    if (!whileHidden) document.addEventListener("visibilitychange", () => (document.hidden ? stop() : start()));
+    start();
   }
 
   // Tells the gateway that the page of a challenge is open. A code can be typed nowhere else, so that who closes the page
@@ -128,9 +145,9 @@
     });
     const announce = document.getElementById("announce");
     listen(
-      (data, source) => {
+      (data, stop) => {
         const message = JSON.parse(data);
-        if (message.done) source.close();
+        if (message.done) stop();
         if (message.mark === region.dataset.mark) return;
         region.dataset.mark = message.mark;
         replace(message.html);
@@ -138,9 +155,8 @@
         document.title = `${message.title} – Portcullis`;
         if (announce) announce.textContent = `${message.title}. ${message.say}`;
       },
-      (source) => {
-        if (source.readyState === EventSource.CLOSED) setTimeout(() => window.location.reload(), 5000);
-      },
+      () => {},
+      true,
     );
   }
 
@@ -150,6 +166,7 @@
     let paused = false;
     let missed = false;
     let busy = false;
+    let again;
     const show = (name, words) => {
       if (!state || state.dataset.state === name) return;
       state.dataset.state = name;
@@ -163,51 +180,53 @@
       }
       busy = true;
       missed = false;
+      let wait = 1000;
       try {
         const answer = await fetch(region.dataset.fragment, { cache: "no-store" });
         if (answer.status === 401) window.location.assign("/sign-in");
-        const html = answer.ok ? await answer.text() : "";
+        if (!answer.ok) throw new Error(`status ${answer.status}`);
+        const html = await answer.text();
         // Somebody may have pressed the button meanwhile.
-        if (answer.ok && paused) missed = true;
-        else if (answer.ok) replace(html);
+        if (paused) {
+          missed = true;
+        } else {
+          replace(html);
+          show("live", "Live");
+        }
       } catch {
-        show("off", "Not live – the gateway does not answer");
+        if (!paused) show("off", "Not live – the gateway does not answer");
+        missed = true;
+        wait = 5000;
       } finally {
         busy = false;
       }
-      if (missed && !paused) setTimeout(refresh, 1000);
+      clearTimeout(again);
+      if (missed && !paused && !document.hidden) again = setTimeout(refresh, wait);
     }
     if (pause) {
       pause.hidden = false;
       pause.addEventListener("click", () => {
         paused = !paused;
-        pause.setAttribute("aria-pressed", String(paused));
         pause.textContent = paused ? "Resume" : "Pause";
         show(paused ? "paused" : "live", paused ? "Paused" : "Live");
         if (!paused && missed) refresh();
       });
     }
-    let begun = false;
-    const start = () => listen(
+    // What happened before the first stream, on a page that was opened in the background, or between two streams, was not told.
+    let isStale = document.hidden;
+    listen(
       (data) => {
         if (data === "signed-out") {
           window.location.assign("/sign-in");
           return;
         }
-        if (!paused) show("live", "Live");
-        // What happened between two streams was not told.
-        if (data === "changed" || begun) refresh();
-        begun = true;
+        if (data === "changed" || isStale) refresh();
+        else if (!paused) show("live", "Live");
+        isStale = true;
       },
-      (source) => {
-        show("off", "Not live – trying again");
-        if (source.readyState === EventSource.CLOSED) {
-          refresh();
-          setTimeout(start, 5000);
-        }
-      },
+      () => show("off", "Not live – trying again"),
+      false,
     );
-    start();
   }
 
   if (region.dataset.kind === "challenge") challenge();

@@ -213,7 +213,7 @@ async fn an_incident_is_resolved_by_a_person_who_is_on_record() {
     assert!(page.find("Hunting") < page.find("Second factor denied"), "the worst first");
 
     let (csrf, path) = (browser.csrf().await, format!("/incidents/{}/resolve", incident.id));
-    let answer = browser.post(&path, &format!("csrf={csrf}")).await;
+    let answer = browser.post(&path, &format!("csrf={csrf}&back=activity")).await;
     assert_eq!((answer.status().as_u16(), header(&answer, "location")), (303, "/activity".to_owned()));
     let resolved = stage.world.store.incident(incident.id);
     assert_eq!(resolved.state, IncidentState::Resolved);
@@ -222,7 +222,9 @@ async fn an_incident_is_resolved_by_a_person_who_is_on_record() {
     assert_eq!((event.actor.as_str(), event.action.as_str()), ("admin", "incident-resolved"));
     assert!(event.detail.contains(&incident.id.to_string()));
     // A second time there is nothing to do and nothing to record.
-    assert_eq!(browser.post(&path, &format!("csrf={csrf}")).await.status(), 303);
+    let again = browser.post(&path, &format!("csrf={csrf}&back=activity")).await;
+    assert_eq!(again.status(), 409);
+    assert!(again.text().await.unwrap().contains("Nothing was done: the incident is resolved."));
     assert_eq!(stage.world.store.administration().len(), 2);
     assert_eq!(browser.post("/incidents/x/resolve", &format!("csrf={csrf}")).await.status(), 404);
     assert!(browser.text("/activity").await.contains("resolved by admin"));
@@ -308,4 +310,41 @@ async fn what_comes_from_outside_is_text_and_nothing_else() {
     let page = stage.signed_in().await.text("/activity").await;
     assert!(!page.contains("<script>alert") && !page.contains("\"'>"), "{page}");
     assert!(page.matches("&lt;script&gt;alert(1)&lt;/script&gt;").count() >= 19, "it is shown, as text");
+}
+
+#[tokio::test]
+async fn a_critical_incident_is_not_pushed_off_by_thirty_newer_ones() {
+    let stage = Stage::new().await;
+    stage.world.store.put_incident(sample::incident(1, "mallory", Severity::Critical, "Honeytoken", at(0)));
+    for number in 2..=40 {
+        let login = format!("user-{number}");
+        stage.world.store.put_incident(sample::incident(number, &login, Severity::Medium, "Guesses", at(number)));
+    }
+    let page = stage.signed_in().await.text("/activity").await;
+    assert!(page.contains("Honeytoken") && page.contains("40 open, 30 shown"), "{page}");
+    assert!(page.contains("href=\"/incidents\""));
+}
+
+#[tokio::test]
+async fn what_can_have_the_focus_in_the_live_part_can_be_found_again() {
+    let stage = Stage::new().await;
+    put(&stage, sample::challenged(2, "bob", at(2), ChallengeOutcome::Denied));
+    put_summary(&stage, sample::summary(3, "alice", at(60)));
+    for number in 1..=60 {
+        put(&stage, sample::allowed(100 + number, "carol", at(number)));
+    }
+    stage.world.store.put_incident(sample::incident(1, "bob", Severity::High, "Denied", at(1)));
+    let mut done = sample::incident(2, "eve", Severity::High, "Denied", at(1));
+    done.state = IncidentState::Resolved;
+    stage.world.store.put_incident(done);
+    let fragment = stage.signed_in().await.text("/activity/fragment").await;
+    for name in ["a", "button", "summary"] {
+        let tags: Vec<_> =
+            fragment.split(&format!("<{name}")).skip(1).filter(|rest| rest.starts_with([' ', '>'])).collect();
+        assert!(!tags.is_empty(), "{name}");
+        for tag in tags {
+            let tag = tag.split('>').next().unwrap();
+            assert!(tag.contains(" id=\""), "<{name}{tag}>");
+        }
+    }
 }

@@ -90,6 +90,7 @@ async fn the_stream_of_a_link_pushes_the_number_and_the_approval_and_ends() {
     stage.world.desk.change(&sample::link(1), |view| view.number = Some(17));
     let second = stream.json().await;
     assert!(second["html"].as_str().unwrap().contains(">17<"), "{second}");
+    assert!(second["say"].as_str().unwrap().contains("the number 17"), "{second}");
     assert_ne!(second["mark"], first["mark"]);
     stage.world.desk.end(&sample::link(1), ChallengeState::Approved);
     let third = stream.json().await;

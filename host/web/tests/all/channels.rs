@@ -1,5 +1,7 @@
 //! The Notifications page.
 
+use std::time::Duration;
+
 use crate::stage::Stage;
 
 #[tokio::test]
@@ -42,4 +44,26 @@ async fn a_test_is_sent_by_who_is_signed_in_and_recorded() {
     for text in ["A test message went out through soc.", "A test message did not go out through old: HTTP 410."] {
         assert!(activity.contains(text), "{text} in {activity}");
     }
+}
+
+#[tokio::test]
+async fn a_receiver_that_does_not_answer_is_told_of_in_time_and_on_record_afterwards() {
+    let stage = Stage::new().await;
+    let browser = stage.signed_in().await;
+    let csrf = browser.csrf().await;
+    *stage.world.channels.takes.lock().unwrap() = Duration::from_secs(7);
+    let answer = browser.post("/notifications/old/test", &format!("csrf={csrf}")).await;
+    assert_eq!(answer.status(), 202);
+    let page = answer.text().await.unwrap();
+    assert!(page.contains("old has not answered the test yet"), "{page}");
+    // Nobody waits any more, and it ends all the same.
+    let told = || stage.world.store.administration().pop().is_some_and(|event| event.action == "channel-tested");
+    assert!(!told());
+    tokio::time::timeout(crate::stage::PATIENCE, async {
+        while !told() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await
+    .expect("the test is put on record");
 }

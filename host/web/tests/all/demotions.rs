@@ -37,3 +37,16 @@ async fn programs_read_demotions() {
     assert_eq!(demotions[1]["wanted"]["login"], "alice");
     assert_eq!(browser.get("/api/v1/demotions?limit=0").await.status(), 400);
 }
+
+#[tokio::test]
+async fn programs_put_back_what_stands() {
+    let stage = Stage::new().await;
+    let browser = stage.signed_in().await;
+    let csrf = browser.csrf().await;
+    let post = async |number: &str| {
+        let path = format!("/api/v1/demotions/{number}/restore");
+        browser.post(&path, &format!("csrf={csrf}")).await.status().as_u16()
+    };
+    assert_eq!((post("2").await, post("9").await, post("x").await), (204, 404, 404));
+    assert_eq!(stage.world.demotions.restored.lock().unwrap().as_slice(), ["admin: 2"]);
+}

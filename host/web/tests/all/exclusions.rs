@@ -81,7 +81,9 @@ async fn what_is_ticked_is_asked_for_and_what_is_refused_is_shown_with_it() {
         assert!(page.contains(part), "{part} in {page}");
     }
     *stage.world.exclusions.refusal.lock().unwrap() = Some(ExclusionError::TooLate);
-    assert_eq!(post(FORM).await.status(), 303, "the page shows who was faster");
+    let late = post(FORM).await;
+    assert_eq!(late.status(), 409);
+    assert!(late.text().await.unwrap().contains("Nothing was done: the incident is resolved."));
     assert_eq!(post("detections=group").await.status(), 400, "a form of somebody else's making");
     assert_eq!(said().len(), 2);
     let nowhere = "/incidents/00000000-0000-0000-0000-000000000000/exclude";

@@ -8,7 +8,7 @@ use portcullis_core::Timestamp;
 use portcullis_core::policy::Severity;
 
 /// What was decided on by hand.
-const EXPECTED: [(&str, &str, Authority); 76] = [
+const EXPECTED: [(&str, &str, Authority); 84] = [
     ("GET", "/", Authority::Anybody),
     ("GET", "/healthz", Authority::Anybody),
     ("GET", "/static/console.css", Authority::Anybody),
@@ -29,6 +29,7 @@ const EXPECTED: [(&str, &str, Authority); 76] = [
     ("GET", "/activity", Authority::Session),
     ("GET", "/activity/fragment", Authority::ClientSession),
     ("GET", "/activity/events", Authority::ClientSession),
+    ("GET", "/incidents", Authority::Session),
     ("GET", "/incidents/{id}", Authority::Session),
     ("POST", "/incidents/{id}/take", Authority::SessionForm),
     ("POST", "/incidents/{id}/release", Authority::SessionForm),
@@ -55,14 +56,21 @@ const EXPECTED: [(&str, &str, Authority); 76] = [
     ("POST", "/service-accounts/fence", Authority::SessionForm),
     ("GET", "/exclusions", Authority::Session),
     ("POST", "/exclusions/{number}/undo", Authority::SessionForm),
+    ("GET", "/api/v1/session", Authority::ClientSession),
     ("GET", "/api/v1/events", Authority::ClientSession),
     ("GET", "/api/v1/incidents", Authority::ClientSession),
     ("GET", "/api/v1/incidents/{id}", Authority::ClientSession),
+    ("POST", "/api/v1/incidents/{id}/take", Authority::SessionForm),
+    ("POST", "/api/v1/incidents/{id}/release", Authority::SessionForm),
+    ("POST", "/api/v1/incidents/{id}/resolve", Authority::SessionForm),
+    ("POST", "/api/v1/incidents/{id}/reopen", Authority::SessionForm),
+    ("POST", "/api/v1/incidents/{id}/note", Authority::SessionForm),
     ("POST", "/api/v1/incidents/{id}/exclude", Authority::SessionForm),
     ("GET", "/api/v1/exclusions", Authority::ClientSession),
     ("POST", "/api/v1/exclusions/{number}/undo", Authority::SessionForm),
     ("GET", "/api/v1/connectors", Authority::ClientSession),
     ("GET", "/api/v1/demotions", Authority::ClientSession),
+    ("POST", "/api/v1/demotions/{number}/restore", Authority::SessionForm),
     ("GET", "/api/v1/channels", Authority::ClientSession),
     ("GET", "/api/v1/risk/{kind}", Authority::ClientSession),
     ("GET", "/api/v1/risk/{kind}/{key}", Authority::ClientSession),
@@ -157,8 +165,9 @@ async fn every_route_refuses_whoever_lacks_its_authority() {
                 assert_eq!(bare(&impostor, route, &path).await, 401, "{path}");
             }
             Authority::SessionForm => {
-                assert_eq!(bare(&nobody, route, &path).await, 303, "{path}: to the sign-in page");
-                assert_eq!(bare(&impostor, route, &path).await, 303, "{path}: to the sign-in page");
+                let refused = if path.starts_with("/api/") { 401 } else { 403 };
+                assert_eq!(bare(&nobody, route, &path).await, refused, "{path}");
+                assert_eq!(bare(&impostor, route, &path).await, refused, "{path}");
                 let csrf = signed_in.csrf().await;
                 for wrong in ["", "csrf=", "csrf=wrong", &format!("csrf={csrf}x"), &format!("csrf={}", &csrf[1..])] {
                     assert_eq!(signed_in.post(&path, wrong).await.status(), 403, "{path} with {wrong:?}");
@@ -183,6 +192,77 @@ async fn every_route_refuses_whoever_lacks_its_authority() {
 }
 
 #[tokio::test]
+async fn programs_are_refused_in_json_whatever_the_reason() {
+    let stage = full_stage().await;
+    let (nobody, signed_in) = (stage.browser(), stage.signed_in().await);
+    let csrf = signed_in.csrf().await;
+    let large = "x".repeat(600 * 1024);
+    let programs = routes().into_iter().filter(|route| route.path.starts_with("/api/"));
+    for (method, path) in programs.map(|route| (route.method, real(route))).chain([("GET", "/api/v1/x".to_owned())]) {
+        let mut answers = vec![nobody.get(&path).await];
+        if method == "POST" {
+            answers = vec![
+                nobody.post(&path, "").await,
+                signed_in.post(&path, "csrf=wrong").await,
+                signed_in.post(&path, &large).await,
+                signed_in.post_from(&path, &format!("csrf={csrf}"), &[("sec-fetch-site", "cross-site")]).await,
+                signed_in.post(&path.replace("000", "zzz"), &format!("csrf={csrf}&revision=x&of=x&mode=x&name=")).await,
+            ];
+        }
+        for answer in answers {
+            let status = answer.status().as_u16();
+            if status < 300 {
+                continue;
+            }
+            assert!((400..500).contains(&status), "{path} gave {status}");
+            assert_eq!(header(&answer, "content-type"), "application/json", "{path} with {status}");
+            let body: serde_json::Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+            assert!(body["error"].is_string(), "{path}: {body}");
+        }
+    }
+    assert_eq!(
+        header(&nobody.post("/api/v1/policies/revert", "").await, "www-authenticate"),
+        "Session realm=\"portcullis\""
+    );
+}
+
+#[tokio::test]
+async fn a_program_is_told_the_secret_of_its_session() {
+    let stage = full_stage().await;
+    let browser = stage.signed_in().await;
+    let about = browser.json("/api/v1/session").await;
+    assert_eq!((about["login"].as_str(), about["csrf"].as_str()), (Some("admin"), Some(browser.csrf().await.as_str())));
+}
+
+#[tokio::test]
+async fn who_is_signed_out_meanwhile_gets_back_what_he_has_written() {
+    let stage = full_stage().await;
+    let browser = stage.signed_in().await;
+    let csrf = browser.csrf().await;
+    stage.world.clock.forward(8 * 3_600);
+    let path = "/incidents/00000000-0000-0000-0000-000100000000/note";
+    let body = format!("csrf={csrf}&text=%3Cb%3E+long");
+    let answer = browser.post(path, &body).await;
+    assert_eq!(answer.status(), 403);
+    let page = answer.text().await.unwrap();
+    assert!(page.contains("You are signed out") && page.contains("&lt;b&gt; long"), "{page}");
+    assert!(!page.contains(&csrf) && !page.contains("<b>"), "{page}");
+    // Another site cannot have it shown.
+    let answer = browser.post_from(path, &body, &[("sec-fetch-site", "cross-site")]).await;
+    assert!(!answer.text().await.unwrap().contains("long"));
+}
+
+#[tokio::test]
+async fn lists_without_pages_refuse_before() {
+    let stage = full_stage().await;
+    let browser = stage.signed_in().await;
+    for path in ["risk/accounts", "accounts/kinds", "accounts/fences"] {
+        assert_eq!(browser.get(&format!("/api/v1/{path}?limit=3")).await.status(), 200, "{path}");
+        assert_eq!(browser.get(&format!("/api/v1/{path}?before=3")).await.status(), 400, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn every_answer_has_the_security_headers() {
     let stage = full_stage().await;
     let (nobody, signed_in) = (stage.browser(), stage.signed_in().await);
@@ -204,7 +284,7 @@ async fn every_answer_has_the_security_headers() {
              form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
             "{path}"
         );
-        assert_eq!(header(&answer, "referrer-policy"), "no-referrer", "{path}");
+        assert_eq!(header(&answer, "referrer-policy"), "same-origin", "{path}");
         assert_eq!(header(&answer, "x-content-type-options"), "nosniff", "{path}");
         let cached = if path.starts_with("/static/") { "public, max-age=31536000, immutable" } else { "no-store" };
         assert!(header(&answer, "cache-control") == cached || path.ends_with("/events"), "{path}");
@@ -227,6 +307,7 @@ async fn pages_have_no_inline_script_or_style_and_nothing_from_elsewhere() {
     for path in [
         "/challenge",
         "/activity",
+        "/incidents",
         "/policy",
         "/policy/edit",
         "/policy/revisions/2",

@@ -138,6 +138,7 @@ async fn a_form_of_another_site_is_refused_and_older_browsers_are_not() {
     let stage = Stage::new().await;
     let body = format!("login=admin&password={}", stage.password);
     let base = stage.base.as_str();
+    // An older browser names the origin with a form of ours; it hides that of a page that is shown inside another.
     let cases: [(&[(&str, &str)], u16); 7] = [
         (&[("sec-fetch-site", "same-origin"), ("origin", "null")], 303),
         (&[("sec-fetch-site", "same-site")], 403),

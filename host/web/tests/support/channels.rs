@@ -1,6 +1,7 @@
 //! Channels that are made up: one that works, one that does not, one that was never used.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use portcullis_core::channel::{ChannelDesk, ChannelError, ChannelLog, ChannelStatus};
@@ -12,6 +13,8 @@ use portcullis_core::{ChannelName, Timestamp};
 #[derive(Default)]
 pub struct FakeChannels {
     pub tested: Mutex<Vec<String>>,
+    /// As long it takes until a receiver has answered.
+    pub takes: Mutex<Duration>,
 }
 
 fn channel(name: &str, kind: &str, target: &str, log: ChannelLog) -> ChannelStatus {
@@ -54,6 +57,8 @@ impl ChannelDesk for FakeChannels {
 
     async fn test(&self, channel: &ChannelName, person: &str) -> Option<Result<(), ChannelError>> {
         let all = self.channels().await.ok()?;
+        let takes = *self.takes.lock().unwrap();
+        tokio::time::sleep(takes).await;
         let known = all.iter().find(|one| one.name == *channel)?;
         self.tested.lock().unwrap().push(format!("{person}: {channel}"));
         Some(if known.stopped { Err(ChannelError::Gone("HTTP 410".to_owned())) } else { Ok(()) })

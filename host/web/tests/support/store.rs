@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use portcullis_core::event::{AdministrationEvent, Event, Record};
-use portcullis_core::incident::{Incident, IncidentAction, IncidentEntry, IncidentReport, IncidentState, IncidentStep};
+use portcullis_core::incident::{
+    Incident, IncidentAction, IncidentEntry, IncidentPlace, IncidentReport, IncidentState, IncidentStep,
+};
 use portcullis_core::store::{
     Administrator, ConsoleSession, EventStore, IncidentStore, Sequence, SettingsStore, StoreError, StoredEvent,
 };
@@ -24,6 +26,8 @@ pub struct FakeStore {
     pub broken: AtomicBool,
     /// No event is taken.
     pub full: AtomicBool,
+    /// No note is taken.
+    pub has_all_notes: AtomicBool,
 }
 
 impl Default for FakeStore {
@@ -38,6 +42,7 @@ impl Default for FakeStore {
             mark: watch::Sender::new(1),
             broken: AtomicBool::new(false),
             full: AtomicBool::new(false),
+            has_all_notes: AtomicBool::new(false),
         }
     }
 }
@@ -114,14 +119,19 @@ impl EventStore for FakeStore {
 
 #[async_trait]
 impl IncidentStore for FakeStore {
-    async fn incidents(&self, limit: u32) -> Result<Vec<Incident>, StoreError> {
+    async fn incidents_after(&self, place: Option<IncidentPlace>, limit: u32) -> Result<Vec<Incident>, StoreError> {
         self.check()?;
         let mut incidents = self.incidents.lock().unwrap().clone();
-        incidents.sort_by_key(|incident| {
-            (incident.state == IncidentState::Resolved, std::cmp::Reverse(incident.changed_at))
-        });
+        incidents.retain(|incident| place.is_none_or(|place| incident.place() < place));
+        incidents.sort_by_key(|incident| std::cmp::Reverse(incident.place()));
         incidents.truncate(limit as usize);
         Ok(incidents)
+    }
+
+    async fn open_incidents(&self) -> Result<u64, StoreError> {
+        self.check()?;
+        let incidents = self.incidents.lock().unwrap();
+        Ok(incidents.iter().filter(|incident| incident.state != IncidentState::Resolved).count() as u64)
     }
 
     async fn incident(&self, id: IncidentId) -> Result<Option<IncidentReport>, StoreError> {
@@ -141,6 +151,10 @@ impl IncidentStore for FakeStore {
     ) -> Result<bool, StoreError> {
         self.check()?;
         let mut incidents = self.incidents.lock().unwrap();
+        let Some(found) = incidents.iter().find(|one| one.id == id).cloned() else { return Ok(false) };
+        let has_successor = incidents.iter().any(|one| {
+            (&one.account, &one.source) == (&found.account, &found.source) && one.state != IncidentState::Resolved
+        });
         let Some(incident) = incidents.iter_mut().find(|one| one.id == id) else { return Ok(false) };
         let is_resolved = incident.state == IncidentState::Resolved;
         let (step, text) = match action {
@@ -157,10 +171,13 @@ impl IncidentStore for FakeStore {
                 incident.resolved_by_person = Some(person.to_owned());
                 (IncidentStep::Resolved, String::new())
             }
-            IncidentAction::Reopen if is_resolved => {
+            IncidentAction::Reopen if is_resolved && !has_successor => {
                 (incident.state, incident.verdict) = (IncidentState::Open, None);
                 incident.resolved_by_person = None;
                 (IncidentStep::Reopened, String::new())
+            }
+            IncidentAction::Note(_) if self.has_all_notes.load(Ordering::SeqCst) => {
+                return Err(StoreError::Quota("the notes".to_owned()));
             }
             IncidentAction::Note(text) => (IncidentStep::Noted, text),
             _ => return Ok(false),
@@ -193,6 +210,7 @@ impl SettingsStore for FakeStore {
 
     async fn put_administrator(&self, administrator: &Administrator) -> Result<(), StoreError> {
         self.check()?;
+        self.sessions.lock().unwrap().retain(|_, session| session.login != administrator.login);
         self.administrators.lock().unwrap().insert(administrator.login.clone(), administrator.clone());
         Ok(())
     }

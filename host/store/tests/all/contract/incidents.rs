@@ -272,3 +272,41 @@ pub async fn unresolved_come_first<P: Place>(place: &P) {
     assert_eq!(order(store.incidents(10).await.unwrap()), ["a", "c", "b", "d"]);
     assert_eq!(order(store.incidents(3).await.unwrap()), ["a", "c", "b"]);
 }
+
+pub async fn the_most_severe_are_listed_first<P: Place>(place: &P) {
+    let store = place.open().await;
+    let severities = [Severity::Critical, Severity::Low, Severity::High, Severity::High, Severity::Medium];
+    for ((number, account), severity) in (1..).zip(["a", "b", "c", "d", "e"]).zip(severities) {
+        store.append(with_incidents(number, vec![raise(100 + number, account, severity, "t")])).await.unwrap();
+    }
+    store.append(with_incidents(6, vec![raise(106, "f", Severity::Critical, "t"), resolve("f")])).await.unwrap();
+    let order = |incidents: Vec<Incident>| -> String {
+        incidents.iter().map(|incident| incident.account.to_string()).collect()
+    };
+    assert_eq!(order(store.incidents(10).await.unwrap()), "adcebf");
+    assert_eq!(order(store.incidents(2).await.unwrap()), "ad", "however many newer ones there are");
+    assert_eq!(store.open_incidents().await.unwrap(), 5);
+}
+
+pub async fn pages_of_the_list_meet_whatever_becomes_of_their_ends<P: Place>(place: &P) {
+    let store = place.open().await;
+    assert_eq!(store.open_incidents().await.unwrap(), 0);
+    let accounts = ["a", "b", "c", "d", "e", "f", "g"];
+    for (number, account) in (1..).zip(accounts) {
+        let severity = if number % 2 == 0 { Severity::High } else { Severity::Low };
+        store.append(with_incidents(number, vec![raise(100 + number, account, severity, "t")])).await.unwrap();
+    }
+    let first = store.incidents_after(None, 3).await.unwrap();
+    let (mut seen, mut last) = (first.clone(), first[2].clone());
+    // That the last one of a page is resolved does not make the next page begin among the resolved.
+    let event = administration(50);
+    assert!(store.act(last.id, IncidentAction::Resolve(None), "ada", event).await.unwrap());
+    loop {
+        let page = store.incidents_after(Some(last.place()), 3).await.unwrap();
+        let Some(end) = page.last() else { break };
+        last = end.clone();
+        seen.extend(page);
+    }
+    let order: String = seen.iter().map(|incident| incident.account.to_string()).collect();
+    assert_eq!(order, "fdbgecab", "the one that was resolved comes once more, at the end");
+}

@@ -85,6 +85,7 @@ contract! { sqlite: crate::sqlite::Folder =>
         one_is_not_reopened_beside_its_successor, distrust_reopens_what_a_policy_resolved,
         a_history_is_bounded_and_counts_go_on,
         detections_and_policies_are_apart, concurrent_raising_makes_one, unresolved_come_first,
+        the_most_severe_are_listed_first, pages_of_the_list_meet_whatever_becomes_of_their_ends,
     }
     history {
         what_was_imported_is_stored_once_and_read_apart, what_was_imported_teaches_by_its_own_time,
@@ -113,7 +114,7 @@ contract! { sqlite: crate::sqlite::Folder =>
     }
     settings {
         settings_are_set_and_replaced, administrators_are_added_and_replaced, sessions_end_in_time,
-        sessions_are_ended, settings_survive_reopening,
+        sessions_are_ended, sessions_are_administrators_and_end_with_the_password, settings_survive_reopening,
     }
     sources {
         each_foreign_event_is_stored_once, a_page_is_stored_whole_or_not_at_all,

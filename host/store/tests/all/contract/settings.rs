@@ -19,7 +19,6 @@ pub async fn settings_are_set_and_replaced<P: Place>(place: &P) {
 
 pub async fn administrators_are_added_and_replaced<P: Place>(place: &P) {
     let store = place.open().await;
-    let ada = |hash: &str| Administrator { login: "ada".to_owned(), password_hash: hash.to_owned() };
     assert_eq!(store.administrator_count().await.unwrap(), 0);
     store.put_administrator(&ada("one")).await.unwrap();
     store.put_administrator(&Administrator { login: "bob".to_owned(), ..ada("three") }).await.unwrap();
@@ -31,8 +30,13 @@ pub async fn administrators_are_added_and_replaced<P: Place>(place: &P) {
     assert!(store.administrator("ADA").await.unwrap().is_none());
 }
 
+fn ada(hash: &str) -> Administrator {
+    Administrator { login: "ada".to_owned(), password_hash: hash.to_owned() }
+}
+
 pub async fn sessions_end_in_time<P: Place>(place: &P) {
     let store = place.open().await;
+    store.put_administrator(&ada("one")).await.unwrap();
     store.put_session(&session(1, 100), Timestamp(10)).await.unwrap();
     assert!(store.session(&[1; 32], Timestamp(99)).await.unwrap() == Some(session(1, 100)));
     assert!(store.session(&[1; 32], Timestamp(100)).await.unwrap().is_none());
@@ -45,6 +49,7 @@ pub async fn sessions_end_in_time<P: Place>(place: &P) {
 
 pub async fn sessions_are_ended<P: Place>(place: &P) {
     let store = place.open().await;
+    store.put_administrator(&ada("one")).await.unwrap();
     store.put_session(&session(1, 100), Timestamp(10)).await.unwrap();
     store.put_session(&session(2, 100), Timestamp(10)).await.unwrap();
     store.end_session(&[1; 32]).await.unwrap();
@@ -53,9 +58,26 @@ pub async fn sessions_are_ended<P: Place>(place: &P) {
     assert!(store.session(&[2; 32], Timestamp(20)).await.unwrap().is_some());
 }
 
+pub async fn sessions_are_administrators_and_end_with_the_password<P: Place>(place: &P) {
+    let store = place.open().await;
+    store.put_session(&session(1, 100), Timestamp(10)).await.unwrap();
+    assert!(store.session(&[1; 32], Timestamp(20)).await.unwrap().is_none(), "of nobody");
+    let bob = Administrator { login: "bob".to_owned(), ..ada("three") };
+    store.put_administrator(&bob).await.unwrap();
+    store.put_administrator(&ada("one")).await.unwrap();
+    assert!(store.session(&[1; 32], Timestamp(20)).await.unwrap().is_none(), "from before");
+    store.put_session(&session(2, 100), Timestamp(10)).await.unwrap();
+    let of_bob = ConsoleSession { login: "bob".to_owned(), ..session(3, 100) };
+    store.put_session(&of_bob, Timestamp(10)).await.unwrap();
+    store.put_administrator(&ada("two")).await.unwrap();
+    assert!(store.session(&[2; 32], Timestamp(20)).await.unwrap().is_none(), "a new password");
+    assert!(store.session(&[3; 32], Timestamp(20)).await.unwrap().is_some(), "somebody else's");
+}
+
 pub async fn settings_survive_reopening<P: Place>(place: &P) {
     let store = place.open().await;
     store.put_setting("policies", "[]").await.unwrap();
+    store.put_administrator(&ada("one")).await.unwrap();
     store.put_session(&session(1, 100), Timestamp(10)).await.unwrap();
     P::close(store).await;
     let store = place.open().await;

@@ -7,6 +7,7 @@ use portcullis_core::policies::mode_name;
 use portcullis_core::policy::Mode;
 use portcullis_core::risk::KindProposal;
 
+use super::SHOWN;
 use crate::console::view::badge;
 use crate::session::SignedIn;
 use crate::time::{Show, time};
@@ -25,16 +26,16 @@ pub(super) fn page(
         }
         @if let Some(text) = refused { p.problem role="alert" { (text) } }
         section.part aria-labelledby="kinds-title" {
-            h2 id="kinds-title" { "Seem to be something else " span.count { (kinds.len()) } }
+            h2 id="kinds-title" { "Seem to be something else " span.count { (counted(kinds.len(), "account", "accounts")) } }
             @if kinds.is_empty() {
                 p.empty { "Every account behaves as what is known of it." }
             } @else {
-                ul.cards { @for (number, one) in kinds.iter().enumerate() { li { (kind(number, one, signed_in)) } } }
+                ul.cards { @for (number, one) in kinds.iter().take(SHOWN).enumerate() { li { (kind(number, one, signed_in)) } } }
             }
         }
         @if let Some(Fences { revision, proposals }) = fences {
             section.part aria-labelledby="fences-title" {
-                h2 id="fences-title" { "Fences " span.count { (words::count(proposals.len() as u64, "service account", "service accounts")) } }
+                h2 id="fences-title" { "Fences " span.count { (counted(proposals.len(), "service account", "service accounts")) } }
                 p.hint {
                     "What an account is used for, as its behaviour tells. Accepted, the fence is a rule in front of the list of policies: what is "
                     "outside is an incident, and blocked where the rule is enforced. One click on the page " a href="/policy" { "Policy" }
@@ -44,12 +45,21 @@ pub(super) fn page(
                     p.empty { "No account that has been used is known to be a service account." }
                 } @else {
                     ul.cards.connectors {
-                        @for (number, one) in proposals.iter().enumerate() { li { (proposal(number, one, *revision, signed_in)) } }
+                        @for (number, one) in proposals.iter().take(SHOWN).enumerate() { li { (proposal(number, one, *revision, signed_in)) } }
                     }
                 }
                 p.hint.times { "All times are UTC." }
             }
         }
+    }
+}
+
+/// How many there are, as far as they were counted.
+fn counted(found: usize, one: &str, many: &str) -> String {
+    if found > SHOWN {
+        format!("more than {SHOWN} {many}, {SHOWN} shown")
+    } else {
+        words::count(found as u64, one, many)
     }
 }
 
@@ -195,4 +205,16 @@ fn week(hours: &WeekHours) -> String {
     let days: Vec<_> = hours.days.iter().filter_map(|day| names.get(usize::from(*day)).copied()).collect();
     let days = if days.is_empty() { "every day".to_owned() } else { days.join(" ") };
     format!("{days}, {:02}:00 to {:02}:00", hours.from, hours.to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_than_are_shown_are_not_counted() {
+        assert_eq!(counted(1, "account", "accounts"), "1 account");
+        assert_eq!(counted(SHOWN, "account", "accounts"), "100 accounts");
+        assert_eq!(counted(SHOWN + 1, "account", "accounts"), "more than 100 accounts, 100 shown");
+    }
 }
