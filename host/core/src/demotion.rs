@@ -150,10 +150,10 @@ pub enum GroupError {
     /// The account is not in the group.
     #[error("the account is not in {0}")]
     NotMember(String),
-    /// It is in the group, and the group shows nothing that could be taken away: it is in it through another group or by its
-    /// primary one, or who is in the group must not be read.
+    /// There is nothing that could be taken away, although the account may be in the group: it is in it through another group
+    /// or by its primary one, or the group, its members or the account are not to be seen.
     #[error("{0}")]
-    Indirect(String),
+    NoPlace(String),
     /// It must not be done, or cannot, and that does not pass by itself.
     #[error("{0}")]
     Refused(String),
@@ -168,9 +168,8 @@ pub trait Groups: Send + Sync {
     /// Where the account stands in a group, given by DN or common name.
     ///
     /// # Errors
-    /// [`GroupError::NotMember`] with the group's DN; [`GroupError::Indirect`]; [`GroupError::Refused`] where there is no such
-    /// group or more than one, where the account would stay in it in another way, is one of the gateway's own, or the last
-    /// one in a group that is vital.
+    /// [`GroupError::NotMember`] with the group's DN; [`GroupError::NoPlace`]; [`GroupError::Refused`] where the account would
+    /// stay in the group in another way, is one of the gateway's own, or the last one in a group that is vital.
     async fn membership(&self, group: &str, account: &AccountId) -> Result<Membership, GroupError>;
     /// Takes the account out. That it is out already is none of its errors.
     ///

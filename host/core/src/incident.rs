@@ -21,10 +21,11 @@ pub enum IncidentState {
     Resolved,
 }
 
-/// What incidents of detections begin with, as text. No policy is named so: a name has no colon.
+/// What the sources of incidents that no policy has raised begin with, as text. No policy is named so: a name has no colon.
 const DETECTION: &str = "detection:";
+const GATEWAY: &str = "gateway:";
 
-/// What has raised an incident: a policy, or a detection.
+/// What has raised an incident: a policy, a detection, or the gateway.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum IncidentSource {
@@ -32,12 +33,17 @@ pub enum IncidentSource {
     Policy(PolicyName),
     /// A detection, by the name of its signal; as text, that behind `detection:`.
     Detection(String),
+    /// The gateway could not do what a policy wants; as text, what that was, behind `gateway:`.
+    Gateway(String),
 }
 
 impl From<String> for IncidentSource {
     fn from(text: String) -> Self {
-        match text.strip_prefix(DETECTION) {
-            Some(name) => Self::Detection(name.to_owned()),
+        if let Some(name) = text.strip_prefix(DETECTION) {
+            return Self::Detection(name.to_owned());
+        }
+        match text.strip_prefix(GATEWAY) {
+            Some(what) => Self::Gateway(what.to_owned()),
             None => Self::Policy(PolicyName::new(text)),
         }
     }
@@ -60,6 +66,7 @@ impl fmt::Display for IncidentSource {
         match self {
             Self::Policy(name) => name.fmt(f),
             Self::Detection(name) => write!(f, "{DETECTION}{name}"),
+            Self::Gateway(what) => write!(f, "{GATEWAY}{what}"),
         }
     }
 }

@@ -16,11 +16,11 @@ use portcullis_core::policy::{
 use portcullis_core::{
     Access, AccountFacts, AccountId, EventId, IncidentId, Operation, OperationKind, Outcome, PolicyName, Secret,
 };
+use tokio::runtime::Handle;
 use tracing::{error, warn};
 use uuid::Uuid;
 
 use crate::desk::{Answered, Question};
-use crate::enrich::is_nameless;
 use crate::gate::is_always_recorded;
 use crate::noticed::whose;
 use crate::word::{self, ROUNDS, Word, person_to_ask};
@@ -301,9 +301,10 @@ impl<'a> Draft<'a> {
                 // Carried out when the event is learned from, and when it is stored: the event alone tells of it.
                 Effect::AddRisk(_) | Effect::Notify { .. } => {}
                 Effect::Demote { group, restore_after_seconds, from_times } => match &event.access.account {
-                    Some(known) if !is_nameless(known) => self.demotions.push(WantedDemotion {
+                    // Only what has an entry can be in a group.
+                    Some(known) if known.dn.is_some() => self.demotions.push(WantedDemotion {
                         event: event.access.id,
-                        at: self.guard.rooms.clock.now(),
+                        at: event.access.at,
                         account: known.id.clone(),
                         login: known.login.clone(),
                         policy: entry.name.clone(),
@@ -311,7 +312,7 @@ impl<'a> Draft<'a> {
                         restore_after_seconds: *restore_after_seconds,
                         from_times: *from_times,
                     }),
-                    _ => warn!(policy = %entry.name, group, "nobody is taken out of a group: the account is not known"),
+                    _ => warn!(policy = %entry.name, group, "nobody is taken out of a group: the account has no entry"),
                 },
             }
         }
@@ -397,13 +398,16 @@ impl<'a> Draft<'a> {
         let stored = self.guard.rooms.events.append(self.record(event));
         let problem = match tokio::time::timeout(self.guard.options.store_timeout, stored).await {
             Ok(Ok(())) => {
-                demotions.await;
+                // What could not be stored is in the log.
+                let _ = demotions.await;
                 return closed;
             }
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("not stored within {} ms", self.guard.options.store_timeout.as_millis()),
         };
         self.guard.counts.add_not_stored();
+        // What its signals were to open is not there: the next access like it is to open it.
+        self.guard.alarms.forget();
         error!(event = %closed.id, problem, "an event could not be stored");
         if self.guard.options.without_store == FailMode::Closed && closed.decision == Decision::Allow {
             closed.decision = Decision::Block;
@@ -444,9 +448,13 @@ impl Drop for Draft<'_> {
         event.decision = Decision::Abandoned;
         event.decided_by = None;
         "The client went away before the decision.".clone_into(&mut event.reason);
-        drop(self.guard.want_demotions(std::mem::take(&mut self.demotions)));
+        let demotions = std::mem::take(&mut self.demotions);
+        // Nobody is left who could wait for it, and somebody has to say what could not be stored.
+        if let Some(runtime) = Handle::try_current().ok().filter(|_| !demotions.is_empty()) {
+            runtime.spawn(self.guard.want_demotions(demotions));
+        }
         let record = self.record(event);
-        // The store queues the record when it is handed over; nobody is left who could wait for it.
+        // The store queues the record when it is handed over.
         drop(self.guard.rooms.events.append(record));
     }
 }

@@ -31,31 +31,52 @@ use tokio_util::sync::CancellationToken;
 
 const GROUP: &str = "cn=admins,dc=example";
 
-/// A directory with one group in it.
+/// A directory with one group in it, whose members are names.
 #[derive(Default)]
 struct OneGroup {
     members: Mutex<Vec<String>>,
+    /// What the account is called; nothing for its id.
+    name: Mutex<Option<String>>,
     away: AtomicBool,
     refuses: AtomicBool,
     /// Nobody may go.
     is_last: AtomicBool,
+    /// Nobody may see who is in the group.
+    is_hidden: AtomicBool,
+    /// Changes are carried out, and the answers get lost.
+    loses_answers: AtomicBool,
     changes: Mutex<Vec<String>>,
 }
 
 impl OneGroup {
-    fn change(&self, what: &str) -> Result<(), GroupError> {
+    fn change(&self, what: &str, change: impl FnOnce(&mut Vec<String>)) -> Result<(), GroupError> {
         if self.away.load(Ordering::SeqCst) {
             return Err(GroupError::Unreachable("connection refused".to_owned()));
         }
         if self.refuses.load(Ordering::SeqCst) {
             return Err(GroupError::Refused("insufficient rights".to_owned()));
         }
+        change(&mut self.members.lock().unwrap());
         self.changes.lock().unwrap().push(what.to_owned());
+        if self.loses_answers.load(Ordering::SeqCst) {
+            return Err(GroupError::Unreachable("no answer".to_owned()));
+        }
         Ok(())
     }
 
-    fn has(&self, account: &str) -> bool {
-        self.members.lock().unwrap().iter().any(|member| member == account)
+    fn has(&self, name: &str) -> bool {
+        self.members.lock().unwrap().iter().any(|member| member == name)
+    }
+
+    fn name_of(&self, account: &AccountId) -> String {
+        self.name.lock().unwrap().clone().unwrap_or_else(|| account.as_str().to_owned())
+    }
+
+    fn rename(&self, from: &str, to: &str) {
+        *self.name.lock().unwrap() = Some(to.to_owned());
+        for member in self.members.lock().unwrap().iter_mut().filter(|member| *member == from) {
+            to.clone_into(member);
+        }
     }
 }
 
@@ -66,26 +87,33 @@ impl Groups for OneGroup {
             return Err(GroupError::Unreachable("connection refused".to_owned()));
         }
         if group != "admins" && group != GROUP {
-            return Err(GroupError::Refused(format!("there is no group {group:?}")));
+            return Err(GroupError::NoPlace(format!("there is no group {group:?}")));
         }
-        if !self.has(account.as_str()) {
+        if self.is_hidden.load(Ordering::SeqCst) {
+            return Err(GroupError::NoPlace("its members may not be read".to_owned()));
+        }
+        let (attribute, value) = ("member".to_owned(), self.name_of(account));
+        if !self.has(&value) {
             return Err(GroupError::NotMember(GROUP.to_owned()));
         }
         if self.is_last.load(Ordering::SeqCst) {
             return Err(GroupError::Refused("it is the last account".to_owned()));
         }
-        let (attribute, value) = ("member".to_owned(), account.as_str().to_owned());
         Ok(Membership { group: GROUP.to_owned(), attribute, value })
     }
-    async fn leave(&self, _: &Membership, account: &AccountId) -> Result<(), GroupError> {
-        self.change("leave")?;
-        self.members.lock().unwrap().retain(|member| member != account.as_str());
-        Ok(())
+    async fn leave(&self, membership: &Membership, account: &AccountId) -> Result<(), GroupError> {
+        if !self.has(&membership.value) && self.has(&self.name_of(account)) {
+            return Err(GroupError::Unreachable("it is named otherwise".to_owned()));
+        }
+        self.change("leave", |members| members.retain(|member| *member != membership.value))
     }
     async fn join(&self, _: &Membership, account: &AccountId) -> Result<(), GroupError> {
-        self.change("join")?;
-        self.members.lock().unwrap().push(account.as_str().to_owned());
-        Ok(())
+        let name = self.name_of(account);
+        self.change("join", |members| {
+            if !members.contains(&name) {
+                members.push(name);
+            }
+        })
     }
 }
 
@@ -159,6 +187,37 @@ impl Place {
         self.scene.bind("10.0.0.1").await.unwrap_err();
     }
 
+    /// From now on the policy wants this.
+    fn want(&self, effects: Vec<Effect>) {
+        self.scene.guard.set_policies(blocking(effects));
+    }
+
+    /// What is wanted is stored, and nobody does anything about it: that it is about to be done is written down.
+    async fn leaving() -> Self {
+        let mut place = Self::new(vec![demote("admins", 1, 0)]).await;
+        place.end().await;
+        place.bind().await;
+        let wanted = place.only().await;
+        let membership = place.groups.membership("admins", &wanted.wanted.account).await.unwrap();
+        let step = DemotionStep::Leaving(membership);
+        let at = wanted.wanted.at;
+        assert!(place.store.step_demotion(wanted.number, DemotionState::Wanted, step, None, at).await.unwrap());
+        place
+    }
+
+    /// A person wants it back.
+    async fn restore(&self, number: u64) {
+        let at = portcullis_core::Clock::now(&Real);
+        let event = Event::Administration(AdministrationEvent {
+            id: portcullis_core::Ids::event_id(&Real, at),
+            at,
+            actor: "ada".to_owned(),
+            action: "restoration-wanted".to_owned(),
+            detail: String::new(),
+        });
+        assert!(self.store.restore_demotion(number, "ada", at, event).await.unwrap());
+    }
+
     async fn only(&self) -> Demotion {
         let all = self.store.demotions(None, 10).await.unwrap();
         assert_eq!(all.len(), 1, "{all:?}");
@@ -223,16 +282,7 @@ async fn the_second_time_and_not_the_first() {
     place.until("the second one is done", is(DemotionState::Demoted)).await;
     assert!(!place.groups.has("alice-id"));
     assert_eq!(place.only().await.restore_at, None, "until a person wants it");
-    let number = place.only().await.number;
-    let at = portcullis_core::Clock::now(&Real);
-    let event = Event::Administration(AdministrationEvent {
-        id: portcullis_core::Ids::event_id(&Real, at),
-        at,
-        actor: "ada".to_owned(),
-        action: "restoration-wanted".to_owned(),
-        detail: String::new(),
-    });
-    assert!(place.store.restore_demotion(number, "ada", at, event).await.unwrap());
+    place.restore(place.only().await.number).await;
     place.until("a person has put it back", is(DemotionState::Restored)).await;
     assert!(place.groups.has("alice-id"));
     let last = place.notes().await.pop().unwrap();
@@ -271,15 +321,9 @@ async fn a_directory_that_is_away_is_waited_for_and_a_restart_forgets_nothing() 
 /// The process ended between the directory's answer and the row that says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_begun_is_ended_and_can_be_undone() {
-    let mut place = Place::new(vec![demote("admins", 1, 0)]).await;
-    place.end().await;
-    place.bind().await;
-    let wanted = place.only().await;
-    let membership = place.groups.membership("admins", &wanted.wanted.account).await.unwrap();
-    let step = DemotionStep::Leaving(membership.clone());
-    let at = wanted.wanted.at;
-    place.store.step_demotion(wanted.number, DemotionState::Wanted, step, None, at).await.unwrap();
-    place.groups.leave(&membership, &wanted.wanted.account).await.unwrap();
+    let mut place = Place::leaving().await;
+    let begun = place.only().await;
+    place.groups.leave(&begun.membership.unwrap(), &begun.wanted.account).await.unwrap();
     place.begin(true);
     place.until("it is put back in the end", is(DemotionState::Restored)).await;
     assert!(place.groups.has("alice-id"));
@@ -288,17 +332,71 @@ async fn what_was_begun_is_ended_and_can_be_undone() {
 /// Between the beginning and the end the group may have lost its other members.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_begun_is_looked_at_again() {
-    let mut place = Place::new(vec![demote("admins", 0, 0)]).await;
-    place.end().await;
-    place.bind().await;
-    let wanted = place.only().await;
-    let membership = place.groups.membership("admins", &wanted.wanted.account).await.unwrap();
-    let step = DemotionStep::Leaving(membership);
-    place.store.step_demotion(wanted.number, DemotionState::Wanted, step, None, wanted.wanted.at).await.unwrap();
+    let mut place = Place::leaving().await;
     place.groups.is_last.store(true, Ordering::SeqCst);
     place.begin(true);
     place.until("it is given up", is(DemotionState::Failed)).await;
     assert!(place.groups.has("alice-id") && place.groups.changes.lock().unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_renamed_between_beginning_and_end_is_taken_out() {
+    let mut place = Place::leaving().await;
+    place.groups.rename("alice-id", "alice-too");
+    place.begin(true);
+    place.until("it is taken out", is(DemotionState::Demoted)).await;
+    assert!(!place.groups.has("alice-too"));
+    assert_eq!(place.only().await.membership.unwrap().value, "alice-too");
+    place.until("it is put back", is(DemotionState::Restored)).await;
+    assert!(place.groups.has("alice-too"));
+}
+
+/// The directory has carried it out, and shows nobody what came of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_have_been_done_is_an_incident_and_is_undone() {
+    let mut place = Place::leaving().await;
+    let begun = place.only().await;
+    place.groups.leave(&begun.membership.unwrap(), &begun.wanted.account).await.unwrap();
+    place.groups.is_hidden.store(true, Ordering::SeqCst);
+    place.begin(true);
+    place.until("it is put back in the end", is(DemotionState::Restored)).await;
+    assert!(place.groups.has("alice-id"));
+    let incidents = place.store.incidents(10).await.unwrap();
+    assert!(incidents[0].title.contains("not known whether the account is out"), "{incidents:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_put_back_by_hand_and_taken_out_again_is_not_put_back_by_the_first() {
+    let place = Place::new(vec![demote("admins", 1, 0)]).await;
+    place.bind().await;
+    place.until("it is taken out", is(DemotionState::Demoted)).await;
+    place.groups.members.lock().unwrap().push("alice-id".to_owned());
+    place.want(vec![demote("admins", 0, 0)]);
+    place.bind().await;
+    let both = |state| move |all: &[Demotion]| all.len() == 2 && all.iter().all(|one| one.state == state);
+    place.until("it is taken out again", both(DemotionState::Demoted)).await;
+    place.until("the first waits for a person too", |all| all.iter().all(|one| one.restore_at.is_none())).await;
+    assert!(!place.groups.has("alice-id"));
+    let newest = place.store.demotions(None, 1).await.unwrap()[0].number;
+    assert!(place.notes().await.last().unwrap().detail.contains(&format!("because of demotion {newest}.")));
+    place.restore(newest).await;
+    place.until("both are over", both(DemotionState::Restored)).await;
+    assert!(place.groups.has("alice-id"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wish_beside_one_that_is_under_way_is_not_lost() {
+    let place = Place::new(vec![demote("admins", 3_600, 0)]).await;
+    place.groups.loses_answers.store(true, Ordering::SeqCst);
+    place.bind().await;
+    place.until("it is under way", is(DemotionState::Leaving)).await;
+    place.want(vec![demote("admins", 0, 0)]);
+    place.bind().await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    place
+        .until("until a person puts it back", |all| is(DemotionState::Demoted)(all) && all[0].restore_at.is_none())
+        .await;
+    assert!(!place.groups.has("alice-id"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -318,6 +416,7 @@ async fn what_cannot_be_done_is_an_incident() {
         let incidents = place.store.incidents(10).await.unwrap();
         assert_eq!(incidents.len(), 1);
         assert!(incidents[0].title.contains(why), "{incidents:?}");
+        assert_eq!(incidents[0].source.to_string(), "gateway:demotion", "what the policy raises is counted by itself");
         assert_eq!(incidents[0].account.as_str(), "alice-id");
         assert!(place.groups.has("alice-id"));
     }

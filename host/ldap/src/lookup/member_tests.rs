@@ -31,7 +31,7 @@ async fn add(lookup: &Lookup, entry: &str, attribute: &str, value: &str) {
 
 fn why(outcome: Result<Membership, GroupError>) -> String {
     match outcome {
-        Err(GroupError::Refused(why) | GroupError::Indirect(why)) => why,
+        Err(GroupError::Refused(why) | GroupError::NoPlace(why)) => why,
         other => panic!("not refused: {other:?}"),
     }
 }
@@ -80,7 +80,7 @@ async fn what_must_not_be_done_is_refused_with_the_reason() {
     changing.join(&place, &print).await.unwrap();
     assert_eq!(changing.membership("inner", &alice).await.unwrap().group, "cn=inner,dc=example");
     let missing = members(&lookup, &["nobody"]).check().await;
-    assert!(matches!(&missing, Err(GroupError::Refused(why)) if why.contains("no group")), "{missing:?}");
+    assert!(matches!(&missing, Err(GroupError::NoPlace(why)) if why.contains("no group")), "{missing:?}");
 }
 
 #[tokio::test]

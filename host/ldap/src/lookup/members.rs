@@ -84,8 +84,8 @@ impl Members {
             self.search(base, Scope::Subtree, &filter, &wanted, 2).await?
         };
         only(found).map_err(|count| match count {
-            0 => refused(format!("there is no group {name:?}, or {} may not read it", self.options.bind_name)),
-            _ => refused(format!("there is more than one group {name:?}; name it by its DN")),
+            0 => no_place(format!("there is no group {name:?}, or {} may not read it", self.options.bind_name)),
+            _ => no_place(format!("there is more than one group {name:?}; name it by its DN")),
         })
     }
 
@@ -99,7 +99,7 @@ impl Members {
         };
         let wanted = ["objectClass", "uid", "gidNumber", "objectSid", "primaryGroupID"];
         let found = entries(self.lookup.0.link.search(&base, scope, &filter, &wanted, 2).await)?;
-        only(found).map_err(|_| refused("the account is not in the directory any more".to_owned()))
+        only(found).map_err(|_| no_place("the account is not in the directory any more".to_owned()))
     }
 
     async fn search(
@@ -139,10 +139,10 @@ impl Members {
                 all.retain(|known| !of_group(known) && !rest.contains(known));
                 Ok((place.clone(), all))
             }
-            ([], true) => Err(GroupError::Indirect(format!(
-                "it is in {group} only through another group, or by its primary group"
-            ))),
-            ([], false) if all.iter().any(of_group) => Err(GroupError::Indirect(format!(
+            ([], true) => {
+                Err(no_place(format!("it is in {group} only through another group, or by its primary group")))
+            }
+            ([], false) if all.iter().any(of_group) => Err(no_place(format!(
                 "the look-up sees it in {group}, but {} may not read its members",
                 self.options.bind_name
             ))),
@@ -350,6 +350,10 @@ fn only(mut entries: Vec<SearchEntry>) -> Result<SearchEntry, usize> {
         (None, _) => Err(0),
         (Some(_), rest) => Err(rest + 1),
     }
+}
+
+fn no_place(why: String) -> GroupError {
+    GroupError::NoPlace(why)
 }
 
 fn refused(why: String) -> GroupError {
