@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use portcullis_core::channel::{
-    Channel, ChannelDesk, ChannelError, ChannelStatus, Notice, OutboxStore, Settled, Subscription, Waiting,
+    Channel, ChannelDesk, ChannelError, ChannelStatus, LONGEST_PAUSE, Notice, OutboxStore, Settled, Subscription,
+    Waiting,
 };
 use portcullis_core::event::{AdministrationEvent, Event, Record};
 use portcullis_core::store::StoreError;
-use portcullis_core::{ChannelName, Clock, Ids};
+use portcullis_core::{ChannelName, Clock, Ids, Timestamp};
 use tokio::sync::Notify;
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
@@ -28,9 +29,8 @@ pub use notice::test_notice;
 const LOOK: Duration = Duration::from_secs(1);
 /// Rows that are read at once. The outbox keeps no more for a channel.
 const MOST: u32 = 1_000;
-/// First and longest pause before something is tried again.
+/// The first pause before something is tried again.
 const PAUSE_MIN: Duration = Duration::from_secs(2);
-const PAUSE_MAX: Duration = Duration::from_secs(300);
 /// What could not be sent for so long is given up.
 const GIVE_UP: Duration = Duration::from_secs(24 * 3600);
 /// The time over which messages of a channel are counted.
@@ -173,7 +173,7 @@ impl Dispatcher {
                     Err(error) => {
                         warn!(%error, "a channel's task has failed");
                         if let Some(name) = whose.remove(&error.id()) {
-                            self.note(&name, Ok(Pass::Later(PAUSE_MAX)));
+                            self.note(&name, Ok(Pass::Later(LONGEST_PAUSE)));
                         }
                     }
                 },
@@ -229,7 +229,7 @@ impl Dispatcher {
             Err(error) => {
                 warn!(channel = %name, %error, "what became of a message cannot be stored");
                 // It may have gone out: it is not sent again and again while the store does not work.
-                one.not_before = Some(Instant::now() + PAUSE_MAX);
+                one.not_before = Some(Instant::now() + LONGEST_PAUSE);
             }
         }
     }
@@ -245,7 +245,9 @@ impl Dispatcher {
         let mut due = self.outbox.due(name, now, MOST).await?;
         let logs = self.outbox.channel_logs().await?;
         let log = logs.into_iter().find(|(known, _)| known == name).map(|(_, log)| log).unwrap_or_default();
-        let (began, sent) = log.hour.filter(|(began, _)| now.since(*began) < HOUR).unwrap_or((now, 0));
+        // An hour that begins in the future is one of a clock that has been set back since.
+        let is_now = |began: Timestamp| began <= now && now.since(began) < HOUR;
+        let (began, sent) = log.hour.filter(|(began, _)| is_now(*began)).unwrap_or((now, 0));
         let room = entry.per_hour.saturating_sub(sent) as usize;
         let until = began.plus(HOUR);
         if room == 0 {
@@ -344,7 +346,7 @@ impl Dispatcher {
         self.count(name, |counts| counts.given_up += rows.len() as u64);
         let things = if rows.len() == 1 { "1 thing".to_owned() } else { format!("{} things", rows.len()) };
         let detail = format!("The channel {name} was not told of {things}: {why}.");
-        warn!("{detail}");
+        warn!(detail, "what was to be told is given up");
         let event = Event::Administration(AdministrationEvent {
             id: self.ids.event_id(now),
             at: now,
@@ -409,5 +411,5 @@ impl ChannelDesk for Dispatcher {
 }
 
 fn pause(tries: u32) -> Duration {
-    PAUSE_MIN.saturating_mul(1 << tries.min(9)).min(PAUSE_MAX)
+    PAUSE_MIN.saturating_mul(1 << tries.min(9)).min(LONGEST_PAUSE)
 }
