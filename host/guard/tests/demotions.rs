@@ -446,3 +446,23 @@ async fn who_is_out_already_stays_out_for_longer() {
     assert!(place.notes().await.iter().any(|note| note.action == "demotion-prolonged"));
     assert_eq!(place.groups.changes.lock().unwrap().as_slice(), ["leave"]);
 }
+
+/// The wait for the event does not begin while somebody is asked.
+#[tokio::test(start_paused = true)]
+async fn a_wish_begins_when_it_is_decided() {
+    let effects = vec![demote("admins", 0, 0)];
+    let noting = policy("guard", Mode::Enforce, FailMode::Closed, move |_, _| {
+        Ok(Ruling { verdict: Verdict::Abstain, ..blocked(&effects) })
+    });
+    let scene = Arc::new(scene(vec![noting, push_policy(0)]));
+    let waiting = tokio::spawn({
+        let scene = scene.clone();
+        async move { scene.bind("10.0.0.1").await }
+    });
+    tokio::time::sleep(Duration::from_secs(50)).await;
+    let asked_at = portcullis_core::Clock::now(&*scene.world);
+    scene.phone.answer(portcullis_core::plugin::Progress::Approved);
+    assert_eq!(waiting.await.unwrap(), Ok("held"));
+    let demotions = scene.world.demotions.lock().unwrap();
+    assert!(demotions[0].at >= asked_at, "{demotions:?}");
+}
