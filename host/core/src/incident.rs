@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::escalation::Escalation;
 use crate::policy::Severity;
-use crate::{AccountId, EventId, IncidentId, PolicyName, Timestamp};
+use crate::{Account, AccountId, EventId, IncidentId, PolicyName, Timestamp};
 
 /// Where an incident stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -181,6 +181,26 @@ pub struct Incident {
     pub escalates_at: Option<Timestamp>,
 }
 
+/// What stands in place of an account in incidents that are a machine's, with its address, or nobody's.
+const MACHINE: &str = "address:";
+const NOBODY: &str = "unknown";
+
+/// Whom an incident, or a notice, is about, with a login for reading: the account, or the address where the account is not known.
+#[must_use]
+pub fn whose(account: Option<&Account>, address: Option<IpAddr>) -> (AccountId, String) {
+    match (account, address) {
+        (Some(account), _) => (account.id.clone(), account.login.clone()),
+        (None, Some(address)) => (AccountId::new(format!("{MACHINE}{address}")), address.to_string()),
+        (None, None) => (AccountId::new(NOBODY), NOBODY.to_owned()),
+    }
+}
+
+/// Whether what an incident is about is an account.
+#[must_use]
+pub fn is_account(id: &AccountId) -> bool {
+    !id.as_str().starts_with(MACHINE) && id.as_str() != NOBODY
+}
+
 /// What an event does to incidents; stored together with the event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -209,8 +229,8 @@ pub enum IncidentChange {
         /// What has raised it.
         source: IncidentSource,
     },
-    /// What a second factor proved since then is in doubt: those that a policy has resolved with one are open again. Of each
-    /// source the latest, and none beside one that is not resolved.
+    /// What a second factor proved since then is in doubt: those that a policy has resolved are open again, whatever it has
+    /// resolved them for. Of each source the latest, and none beside one that is not resolved.
     Distrust {
         /// Whose.
         account: AccountId,

@@ -4,6 +4,8 @@
 //! to be done, one by one, so that no two of them can each leave the other's account as the last one in a group. What is
 //! about to be changed is stored before the directory is told: whenever the process ends, what was taken away is known.
 
+mod restore;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::Guard;
+use crate::pause::pause;
 
 /// The store is looked at this often without being told.
 const LOOK: Duration = Duration::from_secs(2);
@@ -147,7 +150,7 @@ impl Worker {
             return self.give_up(&due.demotion, &why).await;
         }
         let tries = self.tries.entry(number).or_insert(Tries { number: 0, since, not_before: Instant::now() });
-        let pause = PAUSE_MIN.saturating_mul(1 << tries.number.min(8)).min(PAUSE_MAX);
+        let pause = pause(PAUSE_MIN, PAUSE_MAX, tries.number);
         tries.number = tries.number.saturating_add(1);
         tries.not_before = Instant::now() + pause;
         warn!(demotion = number, why, ?pause, "a demotion is tried again later");
@@ -271,64 +274,12 @@ impl Worker {
         self.step(demotion, DemotionStep::Demoted(until), Some(record)).await
     }
 
-    async fn restore(&self, demotion: &Demotion) -> Result<Done, StoreError> {
-        let (Some(groups), Some(place)) = (&self.groups, &demotion.membership) else {
-            return Ok(Done::Later(NOBODY_WHO_MAY.to_owned()));
-        };
-        let mut others = self.standing_beside(demotion).await?;
-        others.retain(|other| is_of(other, &place.group));
-        if others.iter().any(|other| other.state == DemotionState::Leaving) {
-            return Ok(Done::Later(ANOTHER.to_owned()));
-        }
-        let now = self.now();
-        // With a note, it is one whose end failed.
-        let longer = others.iter().filter(|other| other.note.is_empty() && other.restore_at.is_none_or(|at| at > now));
-        let longest = longer.max_by_key(|other| other.restore_at.unwrap_or(Timestamp(u64::MAX)));
-        if let Some(other) = longest.filter(|_| demotion.restore_by.is_none()) {
-            let (login, until) = (&demotion.wanted.login, self.until(other.restore_at));
-            let detail = format!("{login} stays out of {} {until}, because of demotion {}.", place.group, other.number);
-            let record = self.note("demotion-prolonged", detail, None);
-            return self.step(demotion, DemotionStep::Demoted(other.restore_at), Some(record)).await;
-        }
-        match groups.join(place, &demotion.wanted.account).await {
-            Ok(()) => {
-                let why = match &demotion.restore_by {
-                    Some(person) => format!("because {person} wants so"),
-                    None => "because its time is over".to_owned(),
-                };
-                let detail = format!("{} was put back into {}, {why}.", demotion.wanted.login, place.group);
-                info!(detail, "an account was put back into a group");
-                let record = self.note("account-restored", detail, None);
-                self.step_from(demotion, DemotionStep::Restored, Some(record)).await?;
-                for other in &others {
-                    self.step_from(other, DemotionStep::Restored, None).await?;
-                }
-                Ok(Done::Step)
-            }
-            Err(GroupError::Unreachable(why)) => Ok(Done::Later(why)),
-            Err(error) => {
-                self.not_restored(demotion, &error.to_string()).await?;
-                Ok(Done::Step)
-            }
-        }
-    }
-
     async fn give_up(&self, demotion: &Demotion, why: &str) -> Result<(), StoreError> {
         match demotion.state {
             DemotionState::Demoted => self.not_restored(demotion, why).await,
             DemotionState::Leaving => self.in_doubt(demotion, why).await.map(drop),
             _ => self.fail(demotion, why).await.map(drop),
         }
-    }
-
-    /// It stays out until a person sees to it.
-    async fn not_restored(&self, demotion: &Demotion, why: &str) -> Result<(), StoreError> {
-        let group = demotion.membership.as_ref().map_or(&demotion.wanted.group, |place| &place.group);
-        let title = format!("The account could not be put back into {group}: {why}");
-        let detail = format!("{} could not be put back into {group}: {why}.", demotion.wanted.login);
-        warn!(detail, "an account could not be put back into a group");
-        let record = self.note("restoration-failed", detail, Some((demotion, title)));
-        self.step_from(demotion, DemotionStep::NotRestored(why.to_owned()), Some(record)).await.map(drop)
     }
 
     /// The directory was told, and what came of it cannot be found out: it counts as out, so that it is put back in the end.

@@ -3,16 +3,15 @@
 //! One task looks at the store; each channel is served by one task of its own at a time, so that a receiver that is slow or away
 //! holds up no other. What cannot be sent stays and is tried again, in pauses that grow, for a day.
 
+mod desk;
 mod notice;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use portcullis_core::channel::{
-    Channel, ChannelDesk, ChannelError, ChannelStatus, LONGEST_PAUSE, Notice, OutboxStore, Settled, Subscription,
-    Waiting,
+    Channel, ChannelError, LONGEST_PAUSE, Notice, OutboxStore, Settled, Subscription, Waiting,
 };
 use portcullis_core::event::{AdministrationEvent, Event, Record};
 use portcullis_core::store::StoreError;
@@ -21,7 +20,9 @@ use tokio::sync::Notify;
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::warn;
+
+use crate::pause::pause;
 
 pub use notice::test_notice;
 
@@ -222,7 +223,7 @@ impl Dispatcher {
             Ok(Pass::Done) => (one.failures, one.not_before) = (0, None),
             Ok(Pass::Full(time)) => (one.failures, one.not_before) = (0, Some(Instant::now() + time)),
             Ok(Pass::Later(after)) => {
-                one.not_before = Some(Instant::now() + pause(one.failures).max(after));
+                one.not_before = Some(Instant::now() + pause(PAUSE_MIN, LONGEST_PAUSE, one.failures).max(after));
                 one.failures = one.failures.saturating_add(1);
             }
             Ok(Pass::Gone) => one.is_stopped = true,
@@ -332,7 +333,7 @@ impl Dispatcher {
     async fn postpone(&self, name: &ChannelName, rows: &[&Waiting], why: String) -> Result<(), StoreError> {
         let now = self.clock.now();
         let tries = rows.iter().map(|row| row.tries).min().unwrap_or(0);
-        let what = Settled::Later { not_before: now.plus(pause(tries)), why };
+        let what = Settled::Later { not_before: now.plus(pause(PAUSE_MIN, LONGEST_PAUSE, tries)), why };
         self.outbox.settle(name, rows.iter().map(|row| row.number).collect(), what, now).await
     }
 
@@ -365,51 +366,4 @@ impl Dispatcher {
     fn standing(&self) -> std::sync::MutexGuard<'_, HashMap<ChannelName, Standing>> {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-#[async_trait]
-impl ChannelDesk for Dispatcher {
-    async fn channels(&self) -> Result<Vec<ChannelStatus>, StoreError> {
-        let mut logs: HashMap<_, _> = self.outbox.channel_logs().await?.into_iter().collect();
-        let entries = self.entries();
-        let standing = self.standing();
-        let status = |(name, entry): (&ChannelName, &ChannelEntry)| ChannelStatus {
-            name: name.clone(),
-            kind: entry.kind.clone(),
-            target: entry.target.clone(),
-            incidents: entry.subscription.incidents,
-            resolved: entry.subscription.resolved,
-            per_hour: entry.per_hour,
-            stopped: standing.get(name).is_some_and(|one| one.is_stopped),
-            log: logs.remove(name).unwrap_or_default(),
-        };
-        Ok(entries.iter().map(status).collect())
-    }
-
-    async fn test(&self, channel: &ChannelName, person: &str) -> Option<Result<(), ChannelError>> {
-        let entry = self.entries().get(channel)?.clone();
-        let now = self.clock.now();
-        let notice = test_notice(person, now, self.ids.event_id(now));
-        let sent = tokio::time::timeout(PATIENCE, entry.channel.send(&notice)).await;
-        let sent = sent.unwrap_or_else(|_| Err(ChannelError::later("it took too long")));
-        let what = match &sent {
-            Ok(()) => {
-                info!(%channel, "a test message went out");
-                let mut standing = self.standing();
-                let one = standing.entry(channel.clone()).or_default();
-                *one = Standing { is_busy: one.is_busy, ..Standing::default() };
-                Settled::Delivered { left_out: 0 }
-            }
-            Err(error) => Settled::Later { not_before: now, why: error.to_string() },
-        };
-        if let Err(error) = self.outbox.settle(channel, Vec::new(), what, self.clock.now()).await {
-            warn!(%channel, %error, "what became of a test message cannot be stored");
-        }
-        self.wake.notify_one();
-        Some(sent)
-    }
-}
-
-fn pause(tries: u32) -> Duration {
-    PAUSE_MIN.saturating_mul(1 << tries.min(9)).min(LONGEST_PAUSE)
 }

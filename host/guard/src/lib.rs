@@ -20,6 +20,7 @@ mod incidents;
 mod ledger;
 mod mind;
 mod noticed;
+mod pause;
 mod permitted;
 mod summaries;
 mod surroundings;

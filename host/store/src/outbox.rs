@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use portcullis_core::channel::{
     ChannelLog, LONGEST_PAUSE, NoticeKind, OutboxStore, Settled, Subscription, Told, Waiting, wanted,
 };
-use portcullis_core::event::{AccessEvent, Event};
+use portcullis_core::event::Event;
+use portcullis_core::incident::whose;
 use portcullis_core::store::StoreError;
 use portcullis_core::{AccountId, ChannelName, EventId, IncidentId, Timestamp};
 use sqlx::sqlite::SqliteRow;
@@ -28,7 +29,7 @@ const HOUR: i64 = 3_600_000;
 pub(crate) struct NewRow {
     channel: ChannelName,
     source: String,
-    account: String,
+    account: AccountId,
     login: String,
     text: String,
 }
@@ -113,19 +114,11 @@ impl NewRow {
     pub(crate) fn all_of(event: &Event) -> Vec<Self> {
         let Event::Access(event) = event else { return Vec::new() };
         let row = |(channel, policy, text): (ChannelName, portcullis_core::PolicyName, &str)| {
-            let (account, login) = whose(event);
+            let address = event.access.endpoint.as_ref().map(|endpoint| endpoint.address);
+            let (account, login) = whose(event.access.account.as_ref(), address);
             Self { channel, source: policy.to_string(), account, login, text: text.to_owned() }
         };
         wanted(event).into_iter().map(row).collect()
-    }
-}
-
-/// The account's id and login; of an unknown one, the address that it came from.
-fn whose(event: &AccessEvent) -> (String, String) {
-    match (&event.access.account, &event.access.endpoint) {
-        (Some(account), _) => (account.id.as_str().to_owned(), account.login.clone()),
-        (None, Some(endpoint)) => (format!("address:{}", endpoint.address), endpoint.address.to_string()),
-        (None, None) => ("unknown".to_owned(), "unknown".to_owned()),
     }
 }
 

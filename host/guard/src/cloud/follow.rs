@@ -24,6 +24,7 @@ use tracing::{info, warn};
 
 use super::{Cloud, Reader};
 use crate::decide::{Asking, Draft, observation};
+use crate::pause::pause;
 
 /// Questions that are open at the same time, and accounts that are acted against at the same time. They have places of their
 /// own: an enforcement does not wait for people.
@@ -300,7 +301,7 @@ async fn enforce(reader: &Reader, account: &str, actions: &[Enforcement]) -> Res
 
 fn postpone(tries: &mut HashMap<u64, Tries>, number: u64, again: &Again) {
     let tries = tries.entry(number).or_default();
-    let pause = PAUSE_MIN.saturating_mul(1 << tries.number.min(8)).min(PAUSE_MAX);
+    let pause = pause(PAUSE_MIN, PAUSE_MAX, tries.number);
     tries.number = tries.number.saturating_add(1);
     tries.hopeless = if again.passes_by_itself { 0 } else { tries.hopeless.saturating_add(1) };
     tries.not_before = Some(Instant::now() + pause);
