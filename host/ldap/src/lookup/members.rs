@@ -28,6 +28,8 @@ mod code {
     pub(super) const NO_SUCH_OBJECT: u32 = 32;
     pub(super) const BUSY: u32 = 51;
     pub(super) const UNAVAILABLE: u32 = 52;
+    /// What Active Directory says where there is no such member, among much else.
+    pub(super) const UNWILLING_TO_PERFORM: u32 = 53;
     pub(super) const OBJECT_CLASS_VIOLATION: u32 = 65;
     /// What Active Directory says to a member that is one already.
     pub(super) const ENTRY_EXISTS: u32 = 68;
@@ -265,15 +267,18 @@ impl Groups for Members {
         let change = Mod::Delete(attribute.clone(), HashSet::from([value.clone()]));
         let (code, said) = self.modify(group, change).await?;
         self.lookup.forget(account);
+        if matches!(code, code::NO_SUCH_ATTRIBUTE | code::UNWILLING_TO_PERFORM) {
+            let entry = self.account(account).await?;
+            let places = self.places(group, &entry).await?;
+            if places.is_empty() {
+                return Ok(());
+            }
+            if !places.contains(membership) {
+                return Err(GroupError::Unreachable(format!("{group} names it otherwise now")));
+            }
+        }
         match code {
             code::SUCCESS => Ok(()),
-            code::NO_SUCH_ATTRIBUTE => {
-                let entry = self.account(account).await?;
-                if self.places(group, &entry).await?.is_empty() {
-                    return Ok(());
-                }
-                Err(GroupError::Unreachable(format!("{group} names it otherwise now")))
-            }
             code::NO_SUCH_OBJECT => Err(refused(format!("{group} is not there any more"))),
             code::OBJECT_CLASS_VIOLATION => {
                 Err(refused(format!("the directory does not let the last member go out of {group} ({said})")))
