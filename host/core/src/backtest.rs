@@ -174,6 +174,11 @@ pub struct BacktestReport {
     pub incidents_raised: u64,
     /// How often they would resolve one.
     pub incidents_resolved: u64,
+    /// How often they would want an account out of a group; how often its incident has to have been raised for that is not
+    /// taken into account.
+    pub demotions: u64,
+    /// How often they would tell a channel of something themselves.
+    pub notices: u64,
     /// What each policy of the list said.
     pub policies: Vec<PolicyTally>,
     /// Accounts for which something would change, the most affected first.

@@ -15,6 +15,10 @@ use crate::policy::{Effect, Mode, Severity, Verdict};
 use crate::store::StoreError;
 use crate::{AccountId, ChannelName, EventId, IncidentId, PolicyName, Timestamp};
 
+/// The longest that something waits until it is tried again. What is to wait longer was postponed by a clock that has been set
+/// back since.
+pub const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
 /// Why somebody is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]

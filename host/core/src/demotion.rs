@@ -57,7 +57,7 @@ pub enum DemotionState {
     Demoted,
     /// It is in it again.
     Restored,
-    /// It was never taken out.
+    /// It was not taken out.
     Failed,
 }
 
@@ -121,7 +121,7 @@ pub trait DemotionStore: Send + Sync {
     async fn due_demotions(&self, now: Timestamp, after: u64, limit: u32) -> Result<Vec<DueDemotion>, StoreError>;
     /// The newest `limit`, the newest first; only those with a number below `before`, where given.
     async fn demotions(&self, before: Option<u64>, limit: u32) -> Result<Vec<Demotion>, StoreError>;
-    /// Those of the account that are [`DemotionState::Demoted`].
+    /// Those of the account that are [`DemotionState::Leaving`] or [`DemotionState::Demoted`].
     async fn standing_demotions(&self, account: &AccountId) -> Result<Vec<Demotion>, StoreError>;
     /// Goes from one state on. The record, where there is one, is stored in the same transaction. Says whether the
     /// demotion was in that state; if it was not, nothing happens.
@@ -150,6 +150,10 @@ pub enum GroupError {
     /// The account is not in the group.
     #[error("the account is not in {0}")]
     NotMember(String),
+    /// There is nothing that could be taken away, although the account may be in the group: it is in it through another group
+    /// or by its primary one, or the group, its members or the account are not to be seen.
+    #[error("{0}")]
+    NoPlace(String),
     /// It must not be done, or cannot, and that does not pass by itself.
     #[error("{0}")]
     Refused(String),
@@ -164,9 +168,8 @@ pub trait Groups: Send + Sync {
     /// Where the account stands in a group, given by DN or common name.
     ///
     /// # Errors
-    /// [`GroupError::NotMember`] with the group's DN; [`GroupError::Refused`] where there is no such group or more than one,
-    /// where the account is in it through another group, is one of the gateway's own, or the last one in a group that is
-    /// vital.
+    /// [`GroupError::NotMember`] with the group's DN; [`GroupError::NoPlace`]; [`GroupError::Refused`] where the account would
+    /// stay in the group in another way, is one of the gateway's own, or the last one in a group that is vital.
     async fn membership(&self, group: &str, account: &AccountId) -> Result<Membership, GroupError>;
     /// Takes the account out. That it is out already is none of its errors.
     ///

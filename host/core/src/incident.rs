@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::escalation::Escalation;
 use crate::policy::Severity;
-use crate::{AccountId, EventId, IncidentId, PolicyName, Timestamp};
+use crate::{Account, AccountId, EventId, IncidentId, PolicyName, Timestamp};
 
 /// Where an incident stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,10 +25,11 @@ pub enum IncidentState {
     Resolved,
 }
 
-/// What incidents of detections begin with, as text. No policy is named so: a name has no colon.
+/// What the sources of incidents that no policy has raised begin with, as text. No policy is named so: a name has no colon.
 const DETECTION: &str = "detection:";
+const GATEWAY: &str = "gateway:";
 
-/// What has raised an incident: a policy, or a detection.
+/// What has raised an incident: a policy, a detection, or the gateway.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum IncidentSource {
@@ -36,12 +37,17 @@ pub enum IncidentSource {
     Policy(PolicyName),
     /// A detection, by the name of its signal; as text, that behind `detection:`.
     Detection(String),
+    /// The gateway could not do what a policy wants; as text, what that was, behind `gateway:`.
+    Gateway(String),
 }
 
 impl From<String> for IncidentSource {
     fn from(text: String) -> Self {
-        match text.strip_prefix(DETECTION) {
-            Some(name) => Self::Detection(name.to_owned()),
+        if let Some(name) = text.strip_prefix(DETECTION) {
+            return Self::Detection(name.to_owned());
+        }
+        match text.strip_prefix(GATEWAY) {
+            Some(what) => Self::Gateway(what.to_owned()),
             None => Self::Policy(PolicyName::new(text)),
         }
     }
@@ -64,6 +70,7 @@ impl fmt::Display for IncidentSource {
         match self {
             Self::Policy(name) => name.fmt(f),
             Self::Detection(name) => write!(f, "{DETECTION}{name}"),
+            Self::Gateway(what) => write!(f, "{GATEWAY}{what}"),
         }
     }
 }
@@ -178,6 +185,26 @@ pub struct Incident {
     pub escalates_at: Option<Timestamp>,
 }
 
+/// What stands in place of an account in incidents that are a machine's, with its address, or nobody's.
+const MACHINE: &str = "address:";
+const NOBODY: &str = "unknown";
+
+/// Whom an incident, or a notice, is about, with a login for reading: the account, or the address where the account is not known.
+#[must_use]
+pub fn whose(account: Option<&Account>, address: Option<IpAddr>) -> (AccountId, String) {
+    match (account, address) {
+        (Some(account), _) => (account.id.clone(), account.login.clone()),
+        (None, Some(address)) => (AccountId::new(format!("{MACHINE}{address}")), address.to_string()),
+        (None, None) => (AccountId::new(NOBODY), NOBODY.to_owned()),
+    }
+}
+
+/// Whether what an incident is about is an account.
+#[must_use]
+pub fn is_account(id: &AccountId) -> bool {
+    !id.as_str().starts_with(MACHINE) && id.as_str() != NOBODY
+}
+
 /// What an event does to incidents; stored together with the event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -206,8 +233,8 @@ pub enum IncidentChange {
         /// What has raised it.
         source: IncidentSource,
     },
-    /// What a second factor proved since then is in doubt: those that a policy has resolved with one are open again. Of each
-    /// source the latest, and none beside one that is not resolved.
+    /// What a second factor proved since then is in doubt: those that a policy has resolved are open again, whatever it has
+    /// resolved them for. Of each source the latest, and none beside one that is not resolved.
     Distrust {
         /// Whose.
         account: AccountId,

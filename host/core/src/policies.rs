@@ -76,9 +76,9 @@ pub struct PoliciesInForce {
     pub revision: Revision,
     /// What is wrong with it, for instance a component that is not there any more: then its fail mode speaks.
     pub problems: Vec<PolicyProblem>,
-    /// What each policy did since then.
+    /// What each policy did since `doings_since`.
     pub doings: BTreeMap<PolicyName, Doings>,
-    /// Since when that is counted: a day ago, or since the gateway was started.
+    /// A day ago, or when the gateway was started.
     pub doings_since: Timestamp,
 }
 
@@ -107,15 +107,15 @@ pub enum BacktestOf {
 pub struct BacktestState {
     /// Whether it is under way.
     pub running: bool,
-    /// What it is of: `draft 3` or `revision 7`; nothing before the first.
+    /// What it is of: `the draft` or `revision 7`; nothing before the first.
     pub of: String,
     /// Events that were looked at so far.
     pub done: u64,
     /// Events that there are to look at.
     pub total: u64,
-    /// What came of the last one that ended.
+    /// What came of it; none while it is under way.
     pub report: Option<BacktestReport>,
-    /// Why the last one failed.
+    /// Why it failed.
     pub error: Option<String>,
 }
 

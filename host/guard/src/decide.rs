@@ -1,30 +1,27 @@
 //! Asking the policies, in order, and writing down what they said.
 
+mod effects;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_core::cloud::Foreign;
 use portcullis_core::demotion::WantedDemotion;
-use portcullis_core::event::{AccessEvent, Decision, Event, Record, RecordedChallenge, RecordedRuling};
+use portcullis_core::event::{AccessEvent, Decision, Event, Record, RecordedRuling};
 use portcullis_core::gate::Tried;
 use portcullis_core::incident::IncidentChange;
 use portcullis_core::learned::Observation;
-use portcullis_core::policy::{
-    ChallengeOutcome, ChallengeRequest, ChallengeResult, Effect, Evidence, FailMode, Mode, Ruling, Severity, Verdict,
-};
+use portcullis_core::policy::{Evidence, FailMode, Mode, Ruling, Verdict};
 use portcullis_core::{
-    Access, AccountFacts, AccountId, EventId, IncidentId, Operation, OperationKind, Outcome, PolicyName, Secret,
+    Access, AccountFacts, EventId, IncidentId, Operation, OperationKind, Outcome, PolicyName, Secret,
 };
 use tokio::runtime::{Handle, RuntimeFlavor};
-use tracing::{error, warn};
+use tracing::error;
 use uuid::Uuid;
 
-use crate::desk::{Answered, Question};
-use crate::enrich::is_nameless;
 use crate::gate::is_always_recorded;
-use crate::noticed::whose;
-use crate::word::{self, ROUNDS, Word, person_to_ask};
+use crate::word::{self, ROUNDS, Word};
 use crate::{Guard, InForce, PolicyEntry};
 
 /// The event of an access while it is being decided. Dropped before it was closed, it is recorded as abandoned: the client
@@ -258,109 +255,6 @@ impl<'a> Draft<'a> {
         ruling
     }
 
-    /// Asks the person, once for both of what is two in one. None when the draft is closed, which cannot happen while it is
-    /// being evaluated.
-    async fn challenge(
-        &mut self,
-        in_force: &InForce,
-        entry: &PolicyEntry,
-        request: &ChallengeRequest,
-    ) -> Option<ChallengeResult> {
-        if self.besides.is_some()
-            && let Some(place) = word::answered(&self.approvals, &entry.name, request)
-        {
-            return Some(self.approvals.swap_remove(place).1);
-        }
-        let code = self.code.take();
-        let access = &self.event.as_ref()?.access;
-        let began = self.guard.rooms.clock.now();
-        let answered = match person_to_ask(access.account.as_ref()) {
-            Err(why) => Answered::without_asking(ChallengeOutcome::NotEnrolled, why, began),
-            Ok(account) => {
-                let question = Question {
-                    account: account.clone(),
-                    endpoint: access.endpoint.clone(),
-                    application: access.target.application.clone(),
-                    policy: entry.name.clone(),
-                    connector: request.connector.clone(),
-                    remember: Duration::from_secs(u64::from(request.remember_seconds)),
-                    timeout: self.guard.challenge_timeout(request.timeout_seconds),
-                    code,
-                };
-                self.guard.desk.ask(question, in_force.connectors.get(&request.connector)).await
-            }
-        };
-        let now = self.guard.rooms.clock.now();
-        self.event.as_mut()?.challenges.push(RecordedChallenge {
-            id: answered.id,
-            connector: request.connector.clone(),
-            outcome: answered.outcome,
-            detail: answered.detail,
-            remembered: answered.remembered,
-            waited_ms: u64::try_from(now.since(began).as_millis()).unwrap_or(u64::MAX),
-        });
-        let result = ChallengeResult {
-            connector: request.connector.clone(),
-            outcome: answered.outcome,
-            at: answered.at,
-            remembered: answered.remembered,
-        };
-        if result.outcome == ChallengeOutcome::Approved && self.besides.is_none() {
-            self.approvals.push((entry.name.clone(), result.clone()));
-        }
-        Some(result)
-    }
-
-    fn take_effects(&mut self, entry: &PolicyEntry, effects: &[Effect]) {
-        let Some(event) = &self.event else { return };
-        let (account, login) = whose(event.access.account.as_ref(), address(&event.access));
-        for effect in effects {
-            match effect {
-                Effect::RaiseIncident { severity, title, escalate } => self.incidents.push(IncidentChange::Raise {
-                    new_id: self.guard.new_incident(),
-                    account: account.clone(),
-                    login: login.clone(),
-                    source: entry.name.clone().into(),
-                    severity: *severity,
-                    title: title.clone(),
-                    escalate: escalate.clone(),
-                }),
-                Effect::ResolveIncident => self
-                    .incidents
-                    .push(IncidentChange::Resolve { account: account.clone(), source: entry.name.clone().into() }),
-                // Carried out when the event is learned from, and when it is stored: the event alone tells of it.
-                Effect::AddRisk(_) | Effect::Notify { .. } => {}
-                Effect::Demote { group, restore_after_seconds, from_times } => match &event.access.account {
-                    Some(known) if !is_nameless(known) => self.demotions.push(WantedDemotion {
-                        event: event.access.id,
-                        at: self.guard.rooms.clock.now(),
-                        account: known.id.clone(),
-                        login: known.login.clone(),
-                        policy: entry.name.clone(),
-                        group: group.clone(),
-                        restore_after_seconds: *restore_after_seconds,
-                        from_times: *from_times,
-                    }),
-                    _ => warn!(policy = %entry.name, group, "nobody is taken out of a group: the account is not known"),
-                },
-            }
-        }
-    }
-
-    /// A policy that cannot be evaluated is an incident of the gateway's own.
-    fn raise_fault(&mut self, entry: &PolicyEntry, problem: &str) {
-        error!(policy = %entry.name, problem, "a policy could not be evaluated");
-        self.incidents.push(IncidentChange::Raise {
-            new_id: self.guard.new_incident(),
-            account: AccountId::new("gateway"),
-            login: "(gateway)".to_owned(),
-            source: entry.name.clone().into(),
-            severity: Severity::High,
-            title: format!("Policy {} could not be evaluated: {problem}", entry.name),
-            escalate: Vec::new(),
-        });
-    }
-
     /// A read that was allowed, and that neither a policy nor what is known of its account and machine makes worth an event:
     /// no ruling but to let it pass, not even of a policy in monitor mode, and no effect, fault or signal.
     pub(crate) fn is_plain(&self) -> bool {
@@ -427,13 +321,16 @@ impl<'a> Draft<'a> {
         let stored = self.guard.rooms.events.append(self.record(event));
         let problem = match tokio::time::timeout(self.guard.options.store_timeout, stored).await {
             Ok(Ok(())) => {
-                demotions.await;
+                // What could not be stored is in the log.
+                let _ = demotions.await;
                 return closed;
             }
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("not stored within {} ms", self.guard.options.store_timeout.as_millis()),
         };
         self.guard.counts.add_not_stored();
+        // What its signals were to open is not there: the next access like it is to open it.
+        self.guard.alarms.forget();
         error!(event = %closed.id, problem, "an event could not be stored");
         if self.guard.options.without_store == FailMode::Closed && closed.decision == Decision::Allow {
             closed.decision = Decision::Block;
@@ -474,9 +371,13 @@ impl Drop for Draft<'_> {
         event.decision = Decision::Abandoned;
         event.decided_by = None;
         "The client went away before the decision.".clone_into(&mut event.reason);
-        drop(self.guard.want_demotions(std::mem::take(&mut self.demotions)));
+        let demotions = std::mem::take(&mut self.demotions);
+        // Nobody is left who could wait for it, and somebody has to say what could not be stored.
+        if let Some(runtime) = Handle::try_current().ok().filter(|_| !demotions.is_empty()) {
+            runtime.spawn(self.guard.want_demotions(demotions));
+        }
         let record = self.record(event);
-        // The store queues the record when it is handed over; nobody is left who could wait for it.
+        // The store queues the record when it is handed over.
         drop(self.guard.rooms.events.append(record));
     }
 }

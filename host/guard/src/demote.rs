@@ -4,23 +4,26 @@
 //! to be done, one by one, so that no two of them can each leave the other's account as the last one in a group. What is
 //! about to be changed is stored before the directory is told: whenever the process ends, what was taken away is known.
 
+mod restore;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis_core::Timestamp;
 use portcullis_core::demotion::{
     Demotion, DemotionState, DemotionStep, DemotionStore, DueDemotion, GroupError, Groups, Membership, WantedDemotion,
 };
-use portcullis_core::event::{AdministrationEvent, Event, Record};
-use portcullis_core::incident::IncidentChange;
+use portcullis_core::event::Record;
+use portcullis_core::incident::{IncidentChange, IncidentSource};
 use portcullis_core::policy::Severity;
 use portcullis_core::store::StoreError;
+use portcullis_core::{Timestamp, dn};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::Guard;
+use crate::pause::pause;
 
 /// The store is looked at this often without being told.
 const LOOK: Duration = Duration::from_secs(2);
@@ -37,6 +40,7 @@ const LATEST_EVENT: Duration = Duration::from_secs(60);
 
 /// Why nothing can be done.
 const NOBODY_WHO_MAY: &str = "the gateway has no account that may change groups (see [demotion] of the configuration)";
+const ANOTHER: &str = "another demotion of the account is under way";
 
 /// Tries of a demotion that has not succeeded.
 struct Tries {
@@ -55,16 +59,30 @@ enum Done {
 
 impl Guard {
     /// Stores what is wanted. The rows are queued before this returns the future.
-    pub(crate) fn want_demotions(&self, wanted: Vec<WantedDemotion>) -> impl Future<Output = ()> + Send + 'static {
-        let queued: Vec<_> = wanted.into_iter().map(|it| self.rooms.demotions.want_demotion(it)).collect();
+    ///
+    /// # Errors
+    /// Some of them are not stored.
+    pub(crate) fn want_demotions(
+        &self,
+        wanted: Vec<WantedDemotion>,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send + 'static {
+        // The wait for the event counts from now on: what came before, such as a question to a person, was no part of it.
+        let at = self.rooms.clock.now();
+        let wanted = wanted.into_iter().map(|it| WantedDemotion { at, ..it });
+        let queued: Vec<_> = wanted.map(|it| self.rooms.demotions.want_demotion(it)).collect();
         let wake = Arc::clone(&self.demotions_wanted);
         async move {
+            let mut outcome = Ok(());
             for stored in queued {
                 match stored.await {
                     Ok(()) => wake.notify_one(),
-                    Err(error) => error!(%error, "a demotion is wanted and could not be stored"),
+                    Err(error) => {
+                        error!(%error, "a demotion is wanted and could not be stored");
+                        outcome = Err(error);
+                    }
                 }
             }
+            outcome
         }
     }
 
@@ -132,7 +150,7 @@ impl Worker {
             return self.give_up(&due.demotion, &why).await;
         }
         let tries = self.tries.entry(number).or_insert(Tries { number: 0, since, not_before: Instant::now() });
-        let pause = PAUSE_MIN.saturating_mul(1 << tries.number.min(8)).min(PAUSE_MAX);
+        let pause = pause(PAUSE_MIN, PAUSE_MAX, tries.number);
         tries.number = tries.number.saturating_add(1);
         tries.not_before = Instant::now() + pause;
         warn!(demotion = number, why, ?pause, "a demotion is tried again later");
@@ -155,31 +173,39 @@ impl Worker {
         let Some(groups) = &self.groups else {
             return self.fail(demotion, NOBODY_WHO_MAY).await;
         };
+        // What comes of it decides whether there is something to do here.
+        let under_way = |other: &Demotion| {
+            let is_awaited = other.restore_by.is_some() && other.restore_at.is_some();
+            other.state == DemotionState::Leaving || is_awaited
+        };
+        if self.standing_beside(demotion).await?.iter().any(under_way) {
+            return Ok(Done::Later(ANOTHER.to_owned()));
+        }
         match groups.membership(&wanted.group, &wanted.account).await {
-            Ok(place) => {
-                let next = Demotion { membership: Some(place.clone()), ..demotion.clone() };
-                if self.step_from(demotion, DemotionStep::Leaving(place), None).await? {
-                    return self.leave(&next).await;
-                }
-                Ok(Done::Step)
-            }
+            Ok(place) => self.take_out(demotion, place).await,
             Err(GroupError::NotMember(group)) => self.prolong(demotion, &group).await,
-            Err(GroupError::Refused(why)) => self.fail(demotion, &why).await,
+            Err(GroupError::NoPlace(why) | GroupError::Refused(why)) => self.fail(demotion, &why).await,
             Err(GroupError::Unreachable(why)) => Ok(Done::Later(why)),
         }
+    }
+
+    /// Others of the same account that have begun and not ended.
+    async fn standing_beside(&self, demotion: &Demotion) -> Result<Vec<Demotion>, StoreError> {
+        let mut standing = self.store().standing_demotions(&demotion.wanted.account).await?;
+        standing.retain(|other| other.number != demotion.number);
+        Ok(standing)
     }
 
     /// It is out already. If that was us, it stays out for as long as the newer wish says.
     async fn prolong(&self, demotion: &Demotion, group: &str) -> Result<Done, StoreError> {
         let until = self.restore_at(&demotion.wanted);
-        for standing in self.store().standing_demotions(&demotion.wanted.account).await? {
-            let is_same = standing.membership.as_ref().is_some_and(|place| place.group == group);
+        for standing in self.standing_beside(demotion).await? {
             let is_longer = match (standing.restore_at, until) {
                 (Some(now), Some(then)) => then > now,
                 (Some(_), None) => true,
                 (None, _) => false,
             };
-            if is_same && is_longer && standing.restore_by.is_none() {
+            if is_of(&standing, group) && is_longer && standing.restore_by.is_none() {
                 let detail = format!(
                     "{} stays out of {group} {}, because policy {} wants so for event {}.",
                     demotion.wanted.login,
@@ -188,7 +214,9 @@ impl Worker {
                     demotion.wanted.event
                 );
                 let record = self.note("demotion-prolonged", detail, None);
-                self.step_from(&standing, DemotionStep::Demoted(until), Some(record)).await?;
+                if !self.step_from(&standing, DemotionStep::Demoted(until), Some(record)).await? {
+                    return Ok(Done::Later(ANOTHER.to_owned()));
+                }
             }
         }
         self.step(demotion, DemotionStep::Dropped, None).await
@@ -201,11 +229,21 @@ impl Worker {
             return Ok(Done::Later(NOBODY_WHO_MAY.to_owned()));
         };
         match groups.membership(&place.group, &demotion.wanted.account).await {
-            Ok(_) => self.leave(demotion).await,
+            Ok(place) => self.take_out(demotion, place).await,
             Err(GroupError::NotMember(_)) => self.demoted(demotion, place).await,
+            Err(GroupError::NoPlace(why)) => self.in_doubt(demotion, &why).await,
             Err(GroupError::Refused(why)) => self.fail(demotion, &why).await,
             Err(GroupError::Unreachable(why)) => Ok(Done::Later(why)),
         }
+    }
+
+    /// Stores where the account stands.
+    async fn take_out(&self, demotion: &Demotion, place: Membership) -> Result<Done, StoreError> {
+        let (state, membership) = (DemotionState::Leaving, Some(place.clone()));
+        if !self.step_from(demotion, DemotionStep::Leaving(place), None).await? {
+            return Ok(Done::Step);
+        }
+        self.leave(&Demotion { state, membership, ..demotion.clone() }).await
     }
 
     /// Tells the directory. Where the account stood is stored.
@@ -213,11 +251,10 @@ impl Worker {
         let (Some(groups), Some(place)) = (&self.groups, &demotion.membership) else {
             return Ok(Done::Later(NOBODY_WHO_MAY.to_owned()));
         };
-        let leaving = Demotion { state: DemotionState::Leaving, ..demotion.clone() };
         match groups.leave(place, &demotion.wanted.account).await {
-            Ok(()) => self.demoted(&leaving, place).await,
+            Ok(()) => self.demoted(demotion, place).await,
             Err(GroupError::Unreachable(why)) => Ok(Done::Later(why)),
-            Err(error) => self.fail(&leaving, &error.to_string()).await,
+            Err(error) => self.fail(demotion, &error.to_string()).await,
         }
     }
 
@@ -232,49 +269,35 @@ impl Worker {
             wanted.policy,
             wanted.event
         );
-        info!("{detail}");
+        info!(detail, "an account was taken out of a group");
         let record = self.note("account-demoted", detail, None);
         self.step(demotion, DemotionStep::Demoted(until), Some(record)).await
-    }
-
-    async fn restore(&self, demotion: &Demotion) -> Result<Done, StoreError> {
-        let (Some(groups), Some(place)) = (&self.groups, &demotion.membership) else {
-            return Ok(Done::Later(NOBODY_WHO_MAY.to_owned()));
-        };
-        match groups.join(place, &demotion.wanted.account).await {
-            Ok(()) => {
-                let why = match &demotion.restore_by {
-                    Some(person) => format!("because {person} wants so"),
-                    None => "because its time is over".to_owned(),
-                };
-                let detail = format!("{} was put back into {}, {why}.", demotion.wanted.login, place.group);
-                info!("{detail}");
-                let record = self.note("account-restored", detail, None);
-                self.step(demotion, DemotionStep::Restored, Some(record)).await
-            }
-            Err(GroupError::Unreachable(why)) => Ok(Done::Later(why)),
-            Err(error) => {
-                self.not_restored(demotion, &error.to_string()).await?;
-                Ok(Done::Step)
-            }
-        }
     }
 
     async fn give_up(&self, demotion: &Demotion, why: &str) -> Result<(), StoreError> {
         match demotion.state {
             DemotionState::Demoted => self.not_restored(demotion, why).await,
+            DemotionState::Leaving => self.in_doubt(demotion, why).await.map(drop),
             _ => self.fail(demotion, why).await.map(drop),
         }
     }
 
-    /// It stays out until a person sees to it.
-    async fn not_restored(&self, demotion: &Demotion, why: &str) -> Result<(), StoreError> {
-        let group = demotion.membership.as_ref().map_or(&demotion.wanted.group, |place| &place.group);
-        let title = format!("The account could not be put back into {group}: {why}");
-        let detail = format!("{} could not be put back into {group}: {why}.", demotion.wanted.login);
-        warn!("{detail}");
-        let record = self.note("restoration-failed", detail, Some((demotion, title)));
-        self.step_from(demotion, DemotionStep::NotRestored(why.to_owned()), Some(record)).await.map(drop)
+    /// The directory was told, and what came of it cannot be found out: it counts as out, so that it is put back in the end.
+    async fn in_doubt(&self, demotion: &Demotion, why: &str) -> Result<Done, StoreError> {
+        let wanted = &demotion.wanted;
+        let group = demotion.membership.as_ref().map_or(&wanted.group, |place| &place.group);
+        let until = self.restore_at(wanted);
+        let title = format!("It is not known whether the account is out of {group}: {why}");
+        let detail = format!(
+            "It is not known whether {} is out of {group}, as policy {} wants for event {}: {why}. It counts as out {}.",
+            wanted.login,
+            wanted.policy,
+            wanted.event,
+            self.until(until)
+        );
+        warn!(detail, "what came of a demotion is not known");
+        let record = self.note("demotion-in-doubt", detail, Some((demotion, title)));
+        self.step(demotion, DemotionStep::Demoted(until), Some(record)).await
     }
 
     async fn fail(&self, demotion: &Demotion, why: &str) -> Result<Done, StoreError> {
@@ -284,7 +307,7 @@ impl Worker {
             "{} was not taken out of {}, as policy {} wants for event {}: {why}.",
             wanted.login, wanted.group, wanted.policy, wanted.event
         );
-        warn!("{detail}");
+        warn!(detail, "an account was not taken out of a group");
         let record = self.note("demotion-failed", detail, Some((demotion, title)));
         self.step(demotion, DemotionStep::Failed(why.to_owned()), Some(record)).await
     }
@@ -303,19 +326,12 @@ impl Worker {
     }
 
     fn note(&self, action: &str, detail: String, incident: Option<(&Demotion, String)>) -> Record {
-        let at = self.now();
-        let event = Event::Administration(AdministrationEvent {
-            id: self.guard.rooms.ids.event_id(at),
-            at,
-            actor: "gateway".to_owned(),
-            action: action.to_owned(),
-            detail,
-        });
+        let event = self.guard.event_of("gateway", action, detail);
         let incidents = incident.map(|(demotion, title)| IncidentChange::Raise {
             new_id: self.guard.new_incident(),
             account: demotion.wanted.account.clone(),
             login: demotion.wanted.login.clone(),
-            source: demotion.wanted.policy.clone().into(),
+            source: IncidentSource::Gateway("demotion".to_owned()),
             severity: Severity::High,
             title,
             escalate: Vec::new(),
@@ -342,4 +358,9 @@ impl Worker {
     fn store(&self) -> &dyn DemotionStore {
         self.guard.rooms.demotions.as_ref()
     }
+}
+
+/// Whether it is one out of this group.
+fn is_of(demotion: &Demotion, group: &str) -> bool {
+    demotion.membership.as_ref().is_some_and(|place| dn::is_same(&place.group, group))
 }

@@ -3,24 +3,26 @@
 //! One task looks at the store; each channel is served by one task of its own at a time, so that a receiver that is slow or away
 //! holds up no other. What cannot be sent stays and is tried again, in pauses that grow, for a day.
 
+mod desk;
 mod notice;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use portcullis_core::channel::{
-    Channel, ChannelDesk, ChannelError, ChannelStatus, Notice, OutboxStore, Settled, Subscription, Waiting,
+    Channel, ChannelError, LONGEST_PAUSE, Notice, OutboxStore, Settled, Subscription, Waiting,
 };
 use portcullis_core::event::{AdministrationEvent, Event, Record};
 use portcullis_core::store::StoreError;
-use portcullis_core::{ChannelName, Clock, Ids};
+use portcullis_core::{ChannelName, Clock, Ids, Timestamp};
 use tokio::sync::Notify;
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::warn;
+
+use crate::pause::pause;
 
 pub use notice::test_notice;
 
@@ -28,9 +30,8 @@ pub use notice::test_notice;
 const LOOK: Duration = Duration::from_secs(1);
 /// Rows that are read at once. The outbox keeps no more for a channel.
 const MOST: u32 = 1_000;
-/// First and longest pause before something is tried again.
+/// The first pause before something is tried again.
 const PAUSE_MIN: Duration = Duration::from_secs(2);
-const PAUSE_MAX: Duration = Duration::from_secs(300);
 /// What could not be sent for so long is given up.
 const GIVE_UP: Duration = Duration::from_secs(24 * 3600);
 /// The time over which messages of a channel are counted.
@@ -173,7 +174,7 @@ impl Dispatcher {
                     Err(error) => {
                         warn!(%error, "a channel's task has failed");
                         if let Some(name) = whose.remove(&error.id()) {
-                            self.note(&name, Ok(Pass::Later(PAUSE_MAX)));
+                            self.note(&name, Ok(Pass::Later(LONGEST_PAUSE)));
                         }
                     }
                 },
@@ -222,14 +223,14 @@ impl Dispatcher {
             Ok(Pass::Done) => (one.failures, one.not_before) = (0, None),
             Ok(Pass::Full(time)) => (one.failures, one.not_before) = (0, Some(Instant::now() + time)),
             Ok(Pass::Later(after)) => {
-                one.not_before = Some(Instant::now() + pause(one.failures).max(after));
+                one.not_before = Some(Instant::now() + pause(PAUSE_MIN, LONGEST_PAUSE, one.failures).max(after));
                 one.failures = one.failures.saturating_add(1);
             }
             Ok(Pass::Gone) => one.is_stopped = true,
             Err(error) => {
                 warn!(channel = %name, %error, "what became of a message cannot be stored");
                 // It may have gone out: it is not sent again and again while the store does not work.
-                one.not_before = Some(Instant::now() + PAUSE_MAX);
+                one.not_before = Some(Instant::now() + LONGEST_PAUSE);
             }
         }
     }
@@ -245,7 +246,9 @@ impl Dispatcher {
         let mut due = self.outbox.due(name, now, MOST).await?;
         let logs = self.outbox.channel_logs().await?;
         let log = logs.into_iter().find(|(known, _)| known == name).map(|(_, log)| log).unwrap_or_default();
-        let (began, sent) = log.hour.filter(|(began, _)| now.since(*began) < HOUR).unwrap_or((now, 0));
+        // An hour that begins in the future is one of a clock that has been set back since.
+        let is_now = |began: Timestamp| began <= now && now.since(began) < HOUR;
+        let (began, sent) = log.hour.filter(|(began, _)| is_now(*began)).unwrap_or((now, 0));
         let room = entry.per_hour.saturating_sub(sent) as usize;
         let until = began.plus(HOUR);
         if room == 0 {
@@ -330,7 +333,7 @@ impl Dispatcher {
     async fn postpone(&self, name: &ChannelName, rows: &[&Waiting], why: String) -> Result<(), StoreError> {
         let now = self.clock.now();
         let tries = rows.iter().map(|row| row.tries).min().unwrap_or(0);
-        let what = Settled::Later { not_before: now.plus(pause(tries)), why };
+        let what = Settled::Later { not_before: now.plus(pause(PAUSE_MIN, LONGEST_PAUSE, tries)), why };
         self.outbox.settle(name, rows.iter().map(|row| row.number).collect(), what, now).await
     }
 
@@ -344,7 +347,7 @@ impl Dispatcher {
         self.count(name, |counts| counts.given_up += rows.len() as u64);
         let things = if rows.len() == 1 { "1 thing".to_owned() } else { format!("{} things", rows.len()) };
         let detail = format!("The channel {name} was not told of {things}: {why}.");
-        warn!("{detail}");
+        warn!(detail, "what was to be told is given up");
         let event = Event::Administration(AdministrationEvent {
             id: self.ids.event_id(now),
             at: now,
@@ -363,51 +366,4 @@ impl Dispatcher {
     fn standing(&self) -> std::sync::MutexGuard<'_, HashMap<ChannelName, Standing>> {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-#[async_trait]
-impl ChannelDesk for Dispatcher {
-    async fn channels(&self) -> Result<Vec<ChannelStatus>, StoreError> {
-        let mut logs: HashMap<_, _> = self.outbox.channel_logs().await?.into_iter().collect();
-        let entries = self.entries();
-        let standing = self.standing();
-        let status = |(name, entry): (&ChannelName, &ChannelEntry)| ChannelStatus {
-            name: name.clone(),
-            kind: entry.kind.clone(),
-            target: entry.target.clone(),
-            incidents: entry.subscription.incidents,
-            resolved: entry.subscription.resolved,
-            per_hour: entry.per_hour,
-            stopped: standing.get(name).is_some_and(|one| one.is_stopped),
-            log: logs.remove(name).unwrap_or_default(),
-        };
-        Ok(entries.iter().map(status).collect())
-    }
-
-    async fn test(&self, channel: &ChannelName, person: &str) -> Option<Result<(), ChannelError>> {
-        let entry = self.entries().get(channel)?.clone();
-        let now = self.clock.now();
-        let notice = test_notice(person, now, self.ids.event_id(now));
-        let sent = tokio::time::timeout(PATIENCE, entry.channel.send(&notice)).await;
-        let sent = sent.unwrap_or_else(|_| Err(ChannelError::later("it took too long")));
-        let what = match &sent {
-            Ok(()) => {
-                info!(%channel, "a test message went out");
-                let mut standing = self.standing();
-                let one = standing.entry(channel.clone()).or_default();
-                *one = Standing { is_busy: one.is_busy, ..Standing::default() };
-                Settled::Delivered { left_out: 0 }
-            }
-            Err(error) => Settled::Later { not_before: now, why: error.to_string() },
-        };
-        if let Err(error) = self.outbox.settle(channel, Vec::new(), what, self.clock.now()).await {
-            warn!(%channel, %error, "what became of a test message cannot be stored");
-        }
-        self.wake.notify_one();
-        Some(sent)
-    }
-}
-
-fn pause(tries: u32) -> Duration {
-    PAUSE_MIN.saturating_mul(1 << tries.min(9)).min(PAUSE_MAX)
 }

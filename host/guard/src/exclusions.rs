@@ -6,16 +6,14 @@ use async_trait::async_trait;
 use ipnet::IpNet;
 use portcullis_behavior as behavior;
 use portcullis_behavior::detections::{CATALOGUE, about};
-use portcullis_core::event::{AdministrationEvent, Event};
 use portcullis_core::exclusion::{
     Choice, Exclusion, ExclusionDesk, ExclusionError, NewExclusion, Scope, Silenced, Wish,
 };
-use portcullis_core::incident::{Incident, IncidentSource};
+use portcullis_core::incident::{Incident, IncidentSource, is_account};
 use portcullis_core::store::StoreError;
 use tracing::{error, info, warn};
 
 use crate::Guard;
-use crate::noticed::is_account;
 
 /// Octets of a reason.
 const LONGEST_REASON: usize = 1_000;
@@ -70,17 +68,6 @@ impl Guard {
         if let Err(error) = self.load_exclusions().await {
             error!(%error, "exclusions could not be read, and are taken over as soon as they can");
         }
-    }
-
-    fn exclusion_event(&self, person: &str, action: &str, detail: String) -> Event {
-        let at = self.rooms.clock.now();
-        Event::Administration(AdministrationEvent {
-            id: self.rooms.ids.event_id(at),
-            at,
-            actor: person.to_owned(),
-            action: action.to_owned(),
-            detail,
-        })
     }
 
     /// The exclusion that is wished for, if nothing speaks against it.
@@ -179,7 +166,7 @@ impl ExclusionDesk for Guard {
         if !grave.is_empty() {
             warn!(person, %scope, "an exclusion silences what hardly anything but an attack gives");
         }
-        let event = self.exclusion_event(person, "exclusion-made", detail);
+        let event = self.event_of(person, "exclusion-made", detail);
         let done = self.rooms.exclusions.exclude(id, new, person, event).await.map_err(|error| match error {
             StoreError::Quota(text) => ExclusionError::Refused(format!("{text}: undo one of them first.")),
             other => ExclusionError::Store(other),
@@ -192,7 +179,7 @@ impl ExclusionDesk for Guard {
     }
 
     async fn undo(&self, number: u64, person: &str) -> Result<bool, StoreError> {
-        let event = self.exclusion_event(person, "exclusion-undone", format!("Exclusion {number} was undone."));
+        let event = self.event_of(person, "exclusion-undone", format!("Exclusion {number} was undone."));
         let done = self.rooms.exclusions.undo_exclusion(number, person, event).await?;
         self.heed().await;
         Ok(done)

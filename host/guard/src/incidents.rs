@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_core::escalation::{DueEscalation, EscalationStore};
-use portcullis_core::event::{AdministrationEvent, Event};
+use portcullis_core::event::Event;
 use portcullis_core::store::StoreError;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -59,18 +59,11 @@ impl Guard {
 
     fn escalated(&self, due: &DueEscalation) -> Event {
         let DueEscalation { incident, escalation } = due;
-        let at = self.rooms.clock.now();
         let detail = format!(
             "Incident {} of {} ({}) is {} now, because it was {escalation}: {}",
             incident.id, incident.login, incident.source, escalation.severity, incident.title
         );
-        info!("{detail}");
-        Event::Administration(AdministrationEvent {
-            id: self.rooms.ids.event_id(at),
-            at,
-            actor: "gateway".to_owned(),
-            action: "incident-escalated".to_owned(),
-            detail,
-        })
+        info!(detail, "an incident is more severe");
+        self.event_of("gateway", "incident-escalated", detail)
     }
 }

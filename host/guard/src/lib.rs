@@ -20,6 +20,7 @@ mod incidents;
 mod ledger;
 mod mind;
 mod noticed;
+mod pause;
 mod permitted;
 mod summaries;
 mod surroundings;
@@ -33,6 +34,7 @@ use std::time::Duration;
 use portcullis_behavior as behavior;
 use portcullis_core::demotion::DemotionStore;
 use portcullis_core::directory::Directory;
+use portcullis_core::event::{AdministrationEvent, Event};
 use portcullis_core::exclusion::ExclusionStore;
 use portcullis_core::gate::Notable;
 use portcullis_core::plugin::{Authenticator, Policy};
@@ -235,6 +237,18 @@ impl Guard {
     #[must_use]
     pub fn ruled(&self) -> BTreeMap<PolicyName, policies::Doings> {
         self.doings.of_all_time()
+    }
+
+    /// An event of the administration, now.
+    fn event_of(&self, actor: &str, action: &str, detail: String) -> Event {
+        let at = self.rooms.clock.now();
+        Event::Administration(AdministrationEvent {
+            id: self.rooms.ids.event_id(at),
+            at,
+            actor: actor.to_owned(),
+            action: action.to_owned(),
+            detail,
+        })
     }
 
     fn in_force(&self) -> Arc<InForce> {

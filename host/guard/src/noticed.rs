@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use portcullis_behavior::detections::severity;
-use portcullis_core::incident::{IncidentChange, IncidentSource};
-use portcullis_core::{Account, AccountId, Signal};
+use portcullis_core::incident::{IncidentChange, IncidentSource, whose};
+use portcullis_core::{Account, Signal};
 
 use crate::Guard;
 
@@ -41,22 +41,4 @@ impl Guard {
         };
         signals.iter().filter_map(raise).collect()
     }
-}
-
-/// Whom an incident is about: the account, or the address where the account is not known.
-pub(crate) fn whose(account: Option<&Account>, address: Option<IpAddr>) -> (AccountId, String) {
-    match (account, address) {
-        (Some(account), _) => (account.id.clone(), account.login.clone()),
-        (None, Some(address)) => (AccountId::new(format!("{MACHINE}{address}")), address.to_string()),
-        (None, None) => (AccountId::new(NOBODY), NOBODY.to_owned()),
-    }
-}
-
-/// What stands in place of an account in incidents that are a machine's, with its address, or nobody's.
-const MACHINE: &str = "address:";
-const NOBODY: &str = "unknown";
-
-/// Whether what an incident is about is an account.
-pub(crate) fn is_account(id: &AccountId) -> bool {
-    !id.as_str().starts_with(MACHINE) && id.as_str() != NOBODY
 }

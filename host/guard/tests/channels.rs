@@ -131,6 +131,16 @@ const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
 
 #[tokio::test(start_paused = true)]
+async fn a_clock_that_was_ahead_silences_nobody() {
+    let place = Place::new(2).await;
+    let ahead = portcullis_core::Clock::now(&World::default()).plus(24 * HOUR);
+    place.outbox.have_sent("soc", ahead, 2);
+    place.outbox.put("soc", "one", Some(Severity::High));
+    pass(5 * SECOND).await;
+    assert_eq!(place.soc.texts(), ["one"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_channel_gets_what_is_for_it_in_order_and_once() {
     let place = Place::new(30).await;
     for (channel, text) in [("soc", "one"), ("it", "other"), ("soc", "two")] {

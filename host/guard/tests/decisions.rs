@@ -13,6 +13,8 @@ mod canaries;
 mod codes;
 #[path = "decisions/late.rs"]
 mod late;
+#[path = "decisions/made_up.rs"]
+mod made_up;
 #[path = "decisions/many.rs"]
 mod many;
 #[path = "decisions/replacing.rs"]

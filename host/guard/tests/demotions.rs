@@ -8,16 +8,17 @@
     reason = "a test fails by panicking, and does not use all of what the tests share"
 )]
 
+#[path = "support/one_group.rs"]
+mod one_group;
 #[path = "support/real.rs"]
 mod real;
 mod support;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-use portcullis_core::AccountId;
+use one_group::{GROUP, OneGroup};
 use portcullis_core::demotion::*;
 use portcullis_core::event::{AdministrationEvent, Event};
 use portcullis_core::policy::*;
@@ -28,66 +29,6 @@ use real::Real;
 use support::*;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-
-const GROUP: &str = "cn=admins,dc=example";
-
-/// A directory with one group in it.
-#[derive(Default)]
-struct OneGroup {
-    members: Mutex<Vec<String>>,
-    away: AtomicBool,
-    refuses: AtomicBool,
-    /// Nobody may go.
-    is_last: AtomicBool,
-    changes: Mutex<Vec<String>>,
-}
-
-impl OneGroup {
-    fn change(&self, what: &str) -> Result<(), GroupError> {
-        if self.away.load(Ordering::SeqCst) {
-            return Err(GroupError::Unreachable("connection refused".to_owned()));
-        }
-        if self.refuses.load(Ordering::SeqCst) {
-            return Err(GroupError::Refused("insufficient rights".to_owned()));
-        }
-        self.changes.lock().unwrap().push(what.to_owned());
-        Ok(())
-    }
-
-    fn has(&self, account: &str) -> bool {
-        self.members.lock().unwrap().iter().any(|member| member == account)
-    }
-}
-
-#[async_trait]
-impl Groups for OneGroup {
-    async fn membership(&self, group: &str, account: &AccountId) -> Result<Membership, GroupError> {
-        if self.away.load(Ordering::SeqCst) {
-            return Err(GroupError::Unreachable("connection refused".to_owned()));
-        }
-        if group != "admins" && group != GROUP {
-            return Err(GroupError::Refused(format!("there is no group {group:?}")));
-        }
-        if !self.has(account.as_str()) {
-            return Err(GroupError::NotMember(GROUP.to_owned()));
-        }
-        if self.is_last.load(Ordering::SeqCst) {
-            return Err(GroupError::Refused("it is the last account".to_owned()));
-        }
-        let (attribute, value) = ("member".to_owned(), account.as_str().to_owned());
-        Ok(Membership { group: GROUP.to_owned(), attribute, value })
-    }
-    async fn leave(&self, _: &Membership, account: &AccountId) -> Result<(), GroupError> {
-        self.change("leave")?;
-        self.members.lock().unwrap().retain(|member| member != account.as_str());
-        Ok(())
-    }
-    async fn join(&self, _: &Membership, account: &AccountId) -> Result<(), GroupError> {
-        self.change("join")?;
-        self.members.lock().unwrap().push(account.as_str().to_owned());
-        Ok(())
-    }
-}
 
 struct Place {
     folder: tempfile::TempDir,
@@ -159,6 +100,37 @@ impl Place {
         self.scene.bind("10.0.0.1").await.unwrap_err();
     }
 
+    /// From now on the policy wants this.
+    fn want(&self, effects: Vec<Effect>) {
+        self.scene.guard.set_policies(blocking(effects));
+    }
+
+    /// What is wanted is stored, and nobody does anything about it: that it is about to be done is written down.
+    async fn leaving() -> Self {
+        let mut place = Self::new(vec![demote("admins", 1, 0)]).await;
+        place.end().await;
+        place.bind().await;
+        let wanted = place.only().await;
+        let membership = place.groups.membership("admins", &wanted.wanted.account).await.unwrap();
+        let step = DemotionStep::Leaving(membership);
+        let at = wanted.wanted.at;
+        assert!(place.store.step_demotion(wanted.number, DemotionState::Wanted, step, None, at).await.unwrap());
+        place
+    }
+
+    /// A person wants it back.
+    async fn restore(&self, number: u64) {
+        let at = portcullis_core::Clock::now(&Real);
+        let event = Event::Administration(AdministrationEvent {
+            id: portcullis_core::Ids::event_id(&Real, at),
+            at,
+            actor: "ada".to_owned(),
+            action: "restoration-wanted".to_owned(),
+            detail: String::new(),
+        });
+        assert!(self.store.restore_demotion(number, "ada", at, event).await.unwrap());
+    }
+
     async fn only(&self) -> Demotion {
         let all = self.store.demotions(None, 10).await.unwrap();
         assert_eq!(all.len(), 1, "{all:?}");
@@ -223,16 +195,7 @@ async fn the_second_time_and_not_the_first() {
     place.until("the second one is done", is(DemotionState::Demoted)).await;
     assert!(!place.groups.has("alice-id"));
     assert_eq!(place.only().await.restore_at, None, "until a person wants it");
-    let number = place.only().await.number;
-    let at = portcullis_core::Clock::now(&Real);
-    let event = Event::Administration(AdministrationEvent {
-        id: portcullis_core::Ids::event_id(&Real, at),
-        at,
-        actor: "ada".to_owned(),
-        action: "restoration-wanted".to_owned(),
-        detail: String::new(),
-    });
-    assert!(place.store.restore_demotion(number, "ada", at, event).await.unwrap());
+    place.restore(place.only().await.number).await;
     place.until("a person has put it back", is(DemotionState::Restored)).await;
     assert!(place.groups.has("alice-id"));
     let last = place.notes().await.pop().unwrap();
@@ -271,15 +234,9 @@ async fn a_directory_that_is_away_is_waited_for_and_a_restart_forgets_nothing() 
 /// The process ended between the directory's answer and the row that says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_begun_is_ended_and_can_be_undone() {
-    let mut place = Place::new(vec![demote("admins", 1, 0)]).await;
-    place.end().await;
-    place.bind().await;
-    let wanted = place.only().await;
-    let membership = place.groups.membership("admins", &wanted.wanted.account).await.unwrap();
-    let step = DemotionStep::Leaving(membership.clone());
-    let at = wanted.wanted.at;
-    place.store.step_demotion(wanted.number, DemotionState::Wanted, step, None, at).await.unwrap();
-    place.groups.leave(&membership, &wanted.wanted.account).await.unwrap();
+    let mut place = Place::leaving().await;
+    let begun = place.only().await;
+    place.groups.leave(&begun.membership.unwrap(), &begun.wanted.account).await.unwrap();
     place.begin(true);
     place.until("it is put back in the end", is(DemotionState::Restored)).await;
     assert!(place.groups.has("alice-id"));
@@ -288,17 +245,71 @@ async fn what_was_begun_is_ended_and_can_be_undone() {
 /// Between the beginning and the end the group may have lost its other members.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_begun_is_looked_at_again() {
-    let mut place = Place::new(vec![demote("admins", 0, 0)]).await;
-    place.end().await;
-    place.bind().await;
-    let wanted = place.only().await;
-    let membership = place.groups.membership("admins", &wanted.wanted.account).await.unwrap();
-    let step = DemotionStep::Leaving(membership);
-    place.store.step_demotion(wanted.number, DemotionState::Wanted, step, None, wanted.wanted.at).await.unwrap();
+    let mut place = Place::leaving().await;
     place.groups.is_last.store(true, Ordering::SeqCst);
     place.begin(true);
     place.until("it is given up", is(DemotionState::Failed)).await;
     assert!(place.groups.has("alice-id") && place.groups.changes.lock().unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_renamed_between_beginning_and_end_is_taken_out() {
+    let mut place = Place::leaving().await;
+    place.groups.rename("alice-id", "alice-too");
+    place.begin(true);
+    place.until("it is taken out", is(DemotionState::Demoted)).await;
+    assert!(!place.groups.has("alice-too"));
+    assert_eq!(place.only().await.membership.unwrap().value, "alice-too");
+    place.until("it is put back", is(DemotionState::Restored)).await;
+    assert!(place.groups.has("alice-too"));
+}
+
+/// The directory has carried it out, and shows nobody what came of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_have_been_done_is_an_incident_and_is_undone() {
+    let mut place = Place::leaving().await;
+    let begun = place.only().await;
+    place.groups.leave(&begun.membership.unwrap(), &begun.wanted.account).await.unwrap();
+    place.groups.is_hidden.store(true, Ordering::SeqCst);
+    place.begin(true);
+    place.until("it is put back in the end", is(DemotionState::Restored)).await;
+    assert!(place.groups.has("alice-id"));
+    let incidents = place.store.incidents(10).await.unwrap();
+    assert!(incidents[0].title.contains("not known whether the account is out"), "{incidents:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_put_back_by_hand_and_taken_out_again_is_not_put_back_by_the_first() {
+    let place = Place::new(vec![demote("admins", 1, 0)]).await;
+    place.bind().await;
+    place.until("it is taken out", is(DemotionState::Demoted)).await;
+    place.groups.members.lock().unwrap().push("alice-id".to_owned());
+    place.want(vec![demote("admins", 0, 0)]);
+    place.bind().await;
+    let both = |state| move |all: &[Demotion]| all.len() == 2 && all.iter().all(|one| one.state == state);
+    place.until("it is taken out again", both(DemotionState::Demoted)).await;
+    place.until("the first waits for a person too", |all| all.iter().all(|one| one.restore_at.is_none())).await;
+    assert!(!place.groups.has("alice-id"));
+    let newest = place.store.demotions(None, 1).await.unwrap()[0].number;
+    assert!(place.notes().await.last().unwrap().detail.contains(&format!("because of demotion {newest}.")));
+    place.restore(newest).await;
+    place.until("both are over", both(DemotionState::Restored)).await;
+    assert!(place.groups.has("alice-id"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wish_beside_one_that_is_under_way_is_not_lost() {
+    let place = Place::new(vec![demote("admins", 3_600, 0)]).await;
+    place.groups.loses_answers.store(true, Ordering::SeqCst);
+    place.bind().await;
+    place.until("it is under way", is(DemotionState::Leaving)).await;
+    place.want(vec![demote("admins", 0, 0)]);
+    place.bind().await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    place
+        .until("until a person puts it back", |all| is(DemotionState::Demoted)(all) && all[0].restore_at.is_none())
+        .await;
+    assert!(!place.groups.has("alice-id"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -318,6 +329,7 @@ async fn what_cannot_be_done_is_an_incident() {
         let incidents = place.store.incidents(10).await.unwrap();
         assert_eq!(incidents.len(), 1);
         assert!(incidents[0].title.contains(why), "{incidents:?}");
+        assert_eq!(incidents[0].source.to_string(), "gateway:demotion", "what the policy raises is counted by itself");
         assert_eq!(incidents[0].account.as_str(), "alice-id");
         assert!(place.groups.has("alice-id"));
     }
@@ -346,4 +358,24 @@ async fn who_is_out_already_stays_out_for_longer() {
     place.until("it is prolonged", |all| all.len() == 1 && all[0].restore_at > Some(first)).await;
     assert!(place.notes().await.iter().any(|note| note.action == "demotion-prolonged"));
     assert_eq!(place.groups.changes.lock().unwrap().as_slice(), ["leave"]);
+}
+
+/// The wait for the event does not begin while somebody is asked.
+#[tokio::test(start_paused = true)]
+async fn a_wish_begins_when_it_is_decided() {
+    let effects = vec![demote("admins", 0, 0)];
+    let noting = policy("guard", Mode::Enforce, FailMode::Closed, move |_, _| {
+        Ok(Ruling { verdict: Verdict::Abstain, ..blocked(&effects) })
+    });
+    let scene = Arc::new(scene(vec![noting, push_policy(0)]));
+    let waiting = tokio::spawn({
+        let scene = scene.clone();
+        async move { scene.bind("10.0.0.1").await }
+    });
+    tokio::time::sleep(Duration::from_secs(50)).await;
+    let asked_at = portcullis_core::Clock::now(&*scene.world);
+    scene.phone.answer(portcullis_core::plugin::Progress::Approved);
+    assert_eq!(waiting.await.unwrap(), Ok("held"));
+    let demotions = scene.world.demotions.lock().unwrap();
+    assert!(demotions[0].at >= asked_at, "{demotions:?}");
 }

@@ -66,7 +66,9 @@ impl DemotionStore for Store {
     }
 
     async fn standing_demotions(&self, account: &AccountId) -> Result<Vec<Demotion>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM demotions WHERE account = ?1 AND state = 'demoted' ORDER BY number");
+        let sql = format!(
+            "SELECT {COLUMNS} FROM demotions WHERE account = ?1 AND state IN ('leaving', 'demoted') ORDER BY number"
+        );
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(account.as_str().to_owned());
         rows.fetch_all(self.readers()).await.map_err(store_error)?.iter().map(demotion).collect()
     }
@@ -136,7 +138,7 @@ pub(crate) async fn step(connection: &mut SqliteConnection, step: &Step) -> Resu
         "UPDATE demotions
          SET state = ?3, changed_at = ?4, restore_at = ?5, note = ?6, group_dn = COALESCE(?7, group_dn),
              attribute = COALESCE(?8, attribute), value = COALESCE(?9, value)
-         WHERE number = ?1 AND state = ?2",
+         WHERE number = ?1 AND state = ?2 AND (restore_by IS NULL OR NOT ?10)",
     )
     .bind(signed(step.number))
     .bind(word(step.from))
@@ -147,6 +149,8 @@ pub(crate) async fn step(connection: &mut SqliteConnection, step: &Step) -> Resu
     .bind(place.map(|place| place.group.as_str()))
     .bind(place.map(|place| place.attribute.as_str()))
     .bind(place.map(|place| place.value.as_str()))
+    // What a person wants back is not to stay out for longer.
+    .bind(matches!(step.to, DemotionStep::Demoted(_)))
     .execute(connection)
     .await?;
     Ok(done.rows_affected())

@@ -1,8 +1,11 @@
 //! What is still to be told, and to whom.
 
 use async_trait::async_trait;
-use portcullis_core::channel::{ChannelLog, NoticeKind, OutboxStore, Settled, Subscription, Told, Waiting, wanted};
-use portcullis_core::event::{AccessEvent, Event};
+use portcullis_core::channel::{
+    ChannelLog, LONGEST_PAUSE, NoticeKind, OutboxStore, Settled, Subscription, Told, Waiting, wanted,
+};
+use portcullis_core::event::Event;
+use portcullis_core::incident::whose;
 use portcullis_core::store::StoreError;
 use portcullis_core::{AccountId, ChannelName, EventId, IncidentId, Timestamp};
 use sqlx::sqlite::SqliteRow;
@@ -26,7 +29,7 @@ const HOUR: i64 = 3_600_000;
 pub(crate) struct NewRow {
     channel: ChannelName,
     source: String,
-    account: String,
+    account: AccountId,
     login: String,
     text: String,
 }
@@ -52,22 +55,25 @@ impl OutboxStore for Store {
     }
 
     async fn channels_due(&self, now: Timestamp) -> Result<Vec<ChannelName>, StoreError> {
-        let names: Vec<String> = sqlx::query_scalar("SELECT DISTINCT channel FROM outbox WHERE not_before <= ?1")
-            .bind(millis(now))
-            .fetch_all(self.readers())
-            .await
-            .map_err(store_error)?;
+        let names: Vec<String> =
+            sqlx::query_scalar("SELECT DISTINCT channel FROM outbox WHERE not_before <= ?1 OR not_before > ?2")
+                .bind(millis(now))
+                .bind(millis(now.plus(LONGEST_PAUSE)))
+                .fetch_all(self.readers())
+                .await
+                .map_err(store_error)?;
         Ok(names.into_iter().map(ChannelName::new).collect())
     }
 
     async fn due(&self, channel: &ChannelName, now: Timestamp, limit: u32) -> Result<Vec<Waiting>, StoreError> {
         let rows = sqlx::query(
             "SELECT number, kind, at, event, incident, severity, account, login, source, text, tries, first_try
-             FROM outbox WHERE channel = ?1 AND not_before <= ?2 ORDER BY number LIMIT ?3",
+             FROM outbox WHERE channel = ?1 AND (not_before <= ?2 OR not_before > ?4) ORDER BY number LIMIT ?3",
         )
         .bind(channel.as_str())
         .bind(millis(now))
         .bind(limit)
+        .bind(millis(now.plus(LONGEST_PAUSE)))
         .fetch_all(self.readers())
         .await
         .map_err(store_error)?;
@@ -108,19 +114,11 @@ impl NewRow {
     pub(crate) fn all_of(event: &Event) -> Vec<Self> {
         let Event::Access(event) = event else { return Vec::new() };
         let row = |(channel, policy, text): (ChannelName, portcullis_core::PolicyName, &str)| {
-            let (account, login) = whose(event);
+            let address = event.access.endpoint.as_ref().map(|endpoint| endpoint.address);
+            let (account, login) = whose(event.access.account.as_ref(), address);
             Self { channel, source: policy.to_string(), account, login, text: text.to_owned() }
         };
         wanted(event).into_iter().map(row).collect()
-    }
-}
-
-/// The account's id and login; of an unknown one, the address that it came from.
-fn whose(event: &AccessEvent) -> (String, String) {
-    match (&event.access.account, &event.access.endpoint) {
-        (Some(account), _) => (account.id.as_str().to_owned(), account.login.clone()),
-        (None, Some(endpoint)) => (format!("address:{}", endpoint.address), endpoint.address.to_string()),
-        (None, None) => ("unknown".to_owned(), "unknown".to_owned()),
     }
 }
 
@@ -241,8 +239,8 @@ pub(crate) async fn settle(connection: &mut SqliteConnection, settlement: &Settl
     let query = match what {
         Outcome::Delivered { left_out } => sqlx::query(
             "UPDATE channels SET delivered = delivered + 1, success_at = ?2, left_out = MAX(left_out - ?3, 0),
-                    hour_sent = CASE WHEN hour_began + ?4 > ?2 THEN hour_sent + 1 ELSE 1 END,
-                    hour_began = CASE WHEN hour_began + ?4 > ?2 THEN hour_began ELSE ?2 END
+                    hour_sent = CASE WHEN hour_began <= ?2 AND hour_began + ?4 > ?2 THEN hour_sent + 1 ELSE 1 END,
+                    hour_began = CASE WHEN hour_began <= ?2 AND hour_began + ?4 > ?2 THEN hour_began ELSE ?2 END
              WHERE name = ?1",
         )
         .bind(channel.as_str())

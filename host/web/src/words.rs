@@ -59,6 +59,7 @@ pub(crate) fn incident_source(source: &IncidentSource) -> String {
     match source {
         IncidentSource::Policy(name) => format!("policy {name}"),
         IncidentSource::Detection(name) => format!("detection {name}"),
+        IncidentSource::Gateway(what) => format!("gateway {what}"),
     }
 }
 

@@ -162,14 +162,21 @@ fn settings(at: String, was: Option<&Value>, now: Option<&Value>, changes: &mut 
 
 /// The members of one of the longest subsequences of these different numbers that go up.
 fn longest_ascending(numbers: &[usize]) -> BTreeSet<usize> {
-    let mut best: Vec<Vec<usize>> = Vec::new();
+    // For each number, how long the longest run is that ends with it, and the place of the number before it in that run.
+    let mut runs: Vec<(usize, Option<usize>)> = Vec::with_capacity(numbers.len());
     for number in numbers {
-        let before = best.iter().filter(|run| run.last().is_some_and(|last| last < number));
-        let mut run = before.max_by_key(|run| run.len()).cloned().unwrap_or_default();
-        run.push(*number);
-        best.push(run);
+        let shorter = numbers.iter().zip(&runs).enumerate().filter(|(_, (last, _))| *last < number);
+        let before =
+            shorter.max_by_key(|(_, (_, (length, _)))| *length).map(|(place, (_, (length, _)))| (place, *length));
+        runs.push((before.map_or(0, |(_, length)| length) + 1, before.map(|(place, _)| place)));
     }
-    best.into_iter().max_by_key(Vec::len).unwrap_or_default().into_iter().collect()
+    let mut members = BTreeSet::new();
+    let mut next = (0..runs.len()).max_by_key(|place| runs.get(*place).map(|(length, _)| *length));
+    while let Some(place) = next {
+        members.extend(numbers.get(place));
+        next = runs.get(place).and_then(|(_, before)| *before);
+    }
+    members
 }
 
 #[cfg(test)]
@@ -208,6 +215,16 @@ mod tests {
         assert_eq!(gone, [change("a", vec![Change::Removed { place: 1 }])], "who only goes up was not moved");
         let new = difference(&list(&["a"]), &list(&["b", "a"]));
         assert_eq!(new, [change("b", vec![Change::Added { place: 1 }])]);
+    }
+
+    #[test]
+    fn the_longest_run_that_goes_up_stays() {
+        let of = |numbers: &[usize]| longest_ascending(numbers).into_iter().collect::<Vec<_>>();
+        assert!(of(&[]).is_empty());
+        assert_eq!(of(&[3]), [3]);
+        assert_eq!(of(&[5, 1, 6, 2, 7, 3, 4]), [1, 2, 3, 4]);
+        assert_eq!(of(&[4, 5, 6, 1, 2]), [4, 5, 6]);
+        assert_eq!(of(&[3, 2, 1]).len(), 1);
     }
 
     #[test]

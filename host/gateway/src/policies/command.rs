@@ -276,8 +276,13 @@ fn print(report: &BacktestReport) -> Result<()> {
     }
     say(format_args!("touched by a policy: {} ({} %)", report.touched, report.touched_percent))?;
     say(format_args!(
-        "questions: {} more, {} fewer; incidents: {} raised, {} resolved",
-        report.pushes, report.pushes_spared, report.incidents_raised, report.incidents_resolved
+        "questions: {} more, {} fewer; incidents: {} raised, {} resolved; out of groups: {} times; channels told: {} times",
+        report.pushes,
+        report.pushes_spared,
+        report.incidents_raised,
+        report.incidents_resolved,
+        report.demotions,
+        report.notices
     ))?;
     for tally in &report.policies {
         let verdicts: Vec<_> = tally.verdicts.iter().map(|(verdict, count)| format!("{verdict} {count}")).collect();

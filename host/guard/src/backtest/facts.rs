@@ -9,10 +9,29 @@ use tokio::runtime::Handle;
 
 use crate::enrich::is_nameless;
 
-/// What a thread has found out already: none for an account that is gone.
-pub(super) type Known = HashMap<AccountId, Option<Arc<AccountFacts>>>;
+/// What has been found out already.
+#[derive(Default)]
+pub(super) struct Known(HashMap<AccountId, Vec<Named>>);
 
-/// Looks each account up once.
+/// What the names lead to that an account had at an access: none where that is not the account any more.
+#[derive(Clone)]
+struct Named {
+    dn: Option<String>,
+    login: String,
+    facts: Option<Arc<AccountFacts>>,
+}
+
+impl Known {
+    fn get(&self, account: &Account) -> Option<&Named> {
+        self.0.get(&account.id)?.iter().find(|named| named.dn == account.dn && named.login == account.login)
+    }
+
+    fn put(&mut self, account: &Account, named: Named) {
+        self.0.entry(account.id.clone()).or_default().push(named);
+    }
+}
+
+/// Looks each account up once for each of the names that it had. What is found does not depend on which of them came first.
 pub(super) struct Facts {
     directory: Arc<dyn Directory>,
     runtime: Handle,
@@ -39,11 +58,12 @@ impl Facts {
         if is_elsewhere || (is_nameless(account) && self.needs_no_entry(access, account)) {
             return Some(Arc::default());
         }
-        if let Some(facts) = known.get(&account.id) {
-            return facts.clone();
+        if let Some(named) = known.get(account) {
+            return named.facts.clone();
         }
-        let facts = self.shared(account);
-        known.insert(account.id.clone(), facts.clone());
+        let named = self.shared(account);
+        let facts = named.facts.clone();
+        known.put(account, named);
         facts
     }
 
@@ -52,29 +72,32 @@ impl Facts {
             || self.without_entry.iter().any(|name| name.eq_ignore_ascii_case(&account.login))
     }
 
-    fn shared(&self, account: &Account) -> Option<Arc<AccountFacts>> {
+    fn shared(&self, account: &Account) -> Named {
         let found = || self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(facts) = found().get(&account.id) {
-            return facts.clone();
+        if let Some(named) = found().get(account) {
+            return named.clone();
         }
-        let facts = self.look_up(account)?;
-        found().insert(account.id.clone(), facts.clone());
-        facts
+        let facts = self.look_up(account);
+        let named = Named { dn: account.dn.clone(), login: account.login.clone(), facts };
+        found().put(account, named.clone());
+        named
     }
 
-    /// None where the directory did not answer.
-    fn look_up(&self, account: &Account) -> Option<Option<Arc<AccountFacts>>> {
-        if self.trouble.get().is_some() {
-            return None;
-        }
-        let name = account.dn.as_deref().unwrap_or(&account.login);
-        match self.runtime.block_on(self.directory.find(name)) {
-            Ok(found) => Some(found.filter(|found| found.account.id == account.id).map(|found| found.facts)),
-            Err(error) => {
-                // Who was first to find out is enough.
-                let _ = self.trouble.set(error.to_string());
-                None
+    /// By its DN, or by its login where it has moved. None also where the directory did not answer.
+    fn look_up(&self, account: &Account) -> Option<Arc<AccountFacts>> {
+        for name in account.dn.iter().chain([&account.login]) {
+            if self.trouble.get().is_some() {
+                return None;
+            }
+            match self.runtime.block_on(self.directory.find(name)) {
+                Ok(Some(found)) if found.account.id == account.id => return Some(found.facts),
+                Ok(_) => {}
+                Err(error) => {
+                    // Who was first to find out is enough.
+                    let _ = self.trouble.set(error.to_string());
+                }
             }
         }
+        None
     }
 }

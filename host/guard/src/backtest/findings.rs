@@ -24,6 +24,8 @@ pub(super) struct Findings {
     spared: u64,
     raised: u64,
     resolved: u64,
+    demotions: u64,
+    notices: u64,
     changes: Changes,
     policies: Vec<Tally>,
     accounts: HashMap<AccountId, Row>,
@@ -61,6 +63,8 @@ impl Findings {
             spared: 0,
             raised: 0,
             resolved: 0,
+            demotions: 0,
+            notices: 0,
             changes: Changes::default(),
             policies: policies.iter().map(|_| Tally::default()).collect(),
             accounts: HashMap::new(),
@@ -78,6 +82,8 @@ impl Findings {
         self.spared += judged.spared;
         self.raised += judged.raised;
         self.resolved += judged.resolved;
+        self.demotions += judged.demotions;
+        self.notices += judged.notices;
         for said in &judged.said {
             let Some(tally) = self.policies.get_mut(said.place) else { continue };
             *tally.verdicts.entry(said.verdict).or_default() += 1;
@@ -117,6 +123,8 @@ impl Findings {
         self.spared += other.spared;
         self.raised += other.raised;
         self.resolved += other.resolved;
+        self.demotions += other.demotions;
+        self.notices += other.notices;
         merge(&mut self.changes, other.changes, examples);
         for (mine, theirs) in self.policies.iter_mut().zip(other.policies) {
             for (verdict, count) in theirs.verdicts {
@@ -163,6 +171,8 @@ impl Findings {
             pushes_spared: self.spared,
             incidents_raised: self.raised,
             incidents_resolved: self.resolved,
+            demotions: self.demotions,
+            notices: self.notices,
             policies: policies.iter().zip(self.policies).map(tally).collect(),
             accounts,
             accounts_affected,

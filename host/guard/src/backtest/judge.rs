@@ -32,6 +32,8 @@ pub(super) struct Judged {
     pub(super) spared: u64,
     pub(super) raised: u64,
     pub(super) resolved: u64,
+    pub(super) demotions: u64,
+    pub(super) notices: u64,
 }
 
 /// How a policy's turn ended.
@@ -98,6 +100,8 @@ pub(super) fn judge(policies: &[PolicyEntry], recorded: &RecordedAccess, facts: 
             spared: 0,
             raised: 0,
             resolved: 0,
+            demotions: 0,
+            notices: 0,
         },
     };
     let mut end = case.ask_all(policies);
@@ -111,6 +115,7 @@ pub(super) fn judge(policies: &[PolicyEntry], recorded: &RecordedAccess, facts: 
         Turn::Unanswered => Ending::Challenge,
     };
     case.judged.spared = case.answers.iter().filter(|challenge| was_asked(challenge)).count() as u64;
+    case.judged.spared += u64::from(case.was_asked_later() && case.judged.ending != Ending::Challenge);
     case.judged
 }
 
@@ -142,7 +147,8 @@ impl Case<'_> {
                 Verdict::Challenge(request) => match self.answer(entry, &request) {
                     Some(result) => evidence.push(Evidence::Challenge(result)),
                     None => {
-                        self.judged.pushes += 1;
+                        let is_new = self.is_askable() && !self.was_asked_later();
+                        self.judged.pushes += u64::from(is_new);
                         return Turn::Unanswered;
                     }
                 },
@@ -184,15 +190,27 @@ impl Case<'_> {
         }
     }
 
+    fn is_askable(&self) -> bool {
+        person_to_ask(self.recorded.access.account.as_ref()).is_ok()
+    }
+
+    /// A person was asked about it when it had happened already.
+    fn was_asked_later(&self) -> bool {
+        self.is_askable() && recorded_ending(self.recorded) == Ending::Challenge
+    }
+
     /// What is known of the answer, if anything.
     fn answer(&mut self, entry: &PolicyEntry, request: &ChallengeRequest) -> Option<ChallengeResult> {
+        if self.recorded.foreign.is_some() {
+            return None;
+        }
         let access = self.access;
         if !self.is_first
             && let Some(place) = word::answered(&self.approvals, &entry.name, request)
         {
             return Some(self.approvals.swap_remove(place).1);
         }
-        if person_to_ask(access.account.as_ref()).is_err() {
+        if !self.is_askable() {
             let connector: ConnectorName = request.connector.clone();
             let outcome = ChallengeOutcome::NotEnrolled;
             return Some(ChallengeResult { connector, outcome, at: access.at, remembered: false });
@@ -213,11 +231,14 @@ impl Case<'_> {
     }
 
     fn effects(&mut self, effects: &[Effect]) {
+        let has_entry = self.recorded.access.account.as_ref().is_some_and(|account| account.dn.is_some());
         for effect in effects {
             match effect {
                 Effect::RaiseIncident { .. } => self.judged.raised += 1,
                 Effect::ResolveIncident => self.judged.resolved += 1,
-                Effect::Demote { .. } | Effect::Notify { .. } | Effect::AddRisk(_) => {}
+                Effect::Demote { .. } => self.judged.demotions += u64::from(has_entry),
+                Effect::Notify { .. } => self.judged.notices += 1,
+                Effect::AddRisk(_) => {}
             }
         }
     }

@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use portcullis_core::challenge::Forget;
 use portcullis_core::cloud::{FollowUp, Foreign, OpenFollowUp};
-use portcullis_core::event::{AccessEvent, AdministrationEvent, Event, Record};
+use portcullis_core::event::{AccessEvent, Event, Record};
 use portcullis_core::gate::Tried;
-use portcullis_core::incident::IncidentChange;
+use portcullis_core::incident::{IncidentChange, IncidentSource};
 use portcullis_core::plugin::ConnectorError;
 use portcullis_core::policy::Severity;
 use portcullis_core::source::Enforcement;
+use portcullis_core::store::StoreError;
 use portcullis_core::{AccountFacts, PolicyName, Timestamp};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -23,6 +24,7 @@ use tracing::{info, warn};
 
 use super::{Cloud, Reader};
 use crate::decide::{Asking, Draft, observation};
+use crate::pause::pause;
 
 /// Questions that are open at the same time, and accounts that are acted against at the same time. They have places of their
 /// own: an enforcement does not wait for people.
@@ -36,6 +38,9 @@ const LOOK: Duration = Duration::from_secs(5);
 /// First and longest pause before something is tried again.
 const PAUSE_MIN: Duration = Duration::from_secs(5);
 const PAUSE_MAX: Duration = Duration::from_secs(300);
+/// How often, and after which pause, a store that does not keep up is told of the end of one.
+const END_TRIES: u32 = 100;
+const END_PAUSE: Duration = Duration::from_millis(50);
 /// An enforcement that does not succeed for so long is given up.
 const GIVE_UP: Duration = Duration::from_secs(24 * 3600);
 /// After so many answers that waiting does not mend, as well.
@@ -111,7 +116,7 @@ impl Cloud {
         self: &Arc<Self>,
         tasks: &mut JoinSet<(u64, Result<(), Again>)>,
         tries: &mut HashMap<u64, Tries>,
-    ) -> Result<(), portcullis_core::store::StoreError> {
+    ) -> Result<(), StoreError> {
         let mut after = 0;
         for _ in 0..MOST_PAGES {
             let page = self.store.open_follow_ups(after, PAGE).await?;
@@ -198,12 +203,24 @@ impl Cloud {
         self.counts.asked.fetch_add(1, Ordering::Relaxed);
         let has_next = next.is_some();
         let record = Record { event: Event::Access(event), learned, incidents: finished.incidents };
-        self.store.end_follow_up(open.number, record, next).await.map_err(Again::later)?;
-        demotions.await;
+        self.end(&open, record, next).await?;
+        // What could not be stored is in the log.
+        let _ = demotions.await;
         if has_next {
             self.pending.notify_one();
         }
         Ok(())
+    }
+
+    /// It is done. A store that is busy is waited for: what a person has answered would be asked again.
+    async fn end(&self, open: &OpenFollowUp, record: Record, next: Option<FollowUp>) -> Result<(), Again> {
+        for _ in 0..END_TRIES {
+            match self.store.end_follow_up(open.number, record.clone(), next.clone()).await {
+                Err(StoreError::Overloaded(_)) => tokio::time::sleep(END_PAUSE).await,
+                other => return other.map_err(Again::later),
+            }
+        }
+        self.store.end_follow_up(open.number, record, next).await.map_err(Again::later)
     }
 
     async fn enforced(&self, open: &OpenFollowUp, policy: &PolicyName, actions: &[Enforcement]) -> Result<(), Again> {
@@ -215,14 +232,14 @@ impl Cloud {
             what.join(" and "),
             open.event.access.id
         );
-        info!("{detail}");
+        info!(detail, "an account was acted against");
         if let Some(account) = &open.event.access.account {
             let before = self.guard.rooms.clock.now();
             let what = Forget { account: Some(account.id.clone()), before, until_settled: None };
             self.guard.forget(what).await.map_err(Again::later)?;
         }
         let record = self.note("cloud-enforced", detail, Vec::new());
-        self.store.end_follow_up(open.number, record, None).await.map_err(Again::later)?;
+        self.end(open, record, None).await?;
         self.counts.enforced.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
@@ -236,36 +253,32 @@ impl Cloud {
             }
             FollowUp::Enforce { .. } => (
                 "cloud-enforcement-failed",
-                format!("Nothing was done against {who} at {} for event {id}: {why}.", open.source),
+                format!(
+                    "Nothing was done against {who} at {} for event {id}, as policy {policy} wants: {why}.",
+                    open.source
+                ),
             ),
         };
-        warn!("{detail}");
+        warn!(detail, "what has to follow from an event is given up");
         let account = open.event.access.account.as_ref();
         let incidents =
             account.filter(|_| matches!(open.what, FollowUp::Enforce { .. })).map(|account| IncidentChange::Raise {
                 new_id: self.guard.new_incident(),
                 account: account.id.clone(),
                 login: account.login.clone(),
-                source: policy.clone().into(),
+                source: IncidentSource::Gateway("cloud-enforcement".to_owned()),
                 severity: Severity::High,
                 title: format!("{} could not be told to act against the account: {why}", open.source),
                 escalate: Vec::new(),
             });
         let record = self.note(action, detail, incidents.into_iter().collect());
-        self.store.end_follow_up(open.number, record, None).await.map_err(Again::later)?;
+        self.end(open, record, None).await?;
         self.counts.failed.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
     fn note(&self, action: &str, detail: String, incidents: Vec<IncidentChange>) -> Record {
-        let at = self.guard.rooms.clock.now();
-        let event = Event::Administration(AdministrationEvent {
-            id: self.guard.rooms.ids.event_id(at),
-            at,
-            actor: "gateway".to_owned(),
-            action: action.to_owned(),
-            detail,
-        });
+        let event = self.guard.event_of("gateway", action, detail);
         Record { event, learned: None, incidents }
     }
 
@@ -288,7 +301,7 @@ async fn enforce(reader: &Reader, account: &str, actions: &[Enforcement]) -> Res
 
 fn postpone(tries: &mut HashMap<u64, Tries>, number: u64, again: &Again) {
     let tries = tries.entry(number).or_default();
-    let pause = PAUSE_MIN.saturating_mul(1 << tries.number.min(8)).min(PAUSE_MAX);
+    let pause = pause(PAUSE_MIN, PAUSE_MAX, tries.number);
     tries.number = tries.number.saturating_add(1);
     tries.hopeless = if again.passes_by_itself { 0 } else { tries.hopeless.saturating_add(1) };
     tries.not_before = Some(Instant::now() + pause);

@@ -151,7 +151,7 @@ impl Reader {
         };
         if is_recent {
             // Stored ahead of the page, and done when that is.
-            drop(guard.want_demotions(demotions));
+            guard.want_demotions(demotions).await.map_err(Trouble::of)?;
         }
         guard.counts.add(&event);
         let forget = trust::against(&event, now);

@@ -68,6 +68,35 @@ async fn a_service_that_cannot_be_told_is_told_later_and_a_lack_of_rights_is_an_
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_is_not_lost_to_a_store_that_is_busy() {
+    let cloud = cloud(vec![ask_then_judge()], OnBlock::None);
+    cloud.store.busy.store(3, Ordering::SeqCst);
+    cloud.scene.phone.answer(Progress::Denied);
+    cloud.service.tell("c1", vec![sign_in("e1", cloud.now().0, "198.51.100.7")]);
+    cloud.settle().await;
+    assert_eq!((cloud.rings(), cloud.store.open()), (1, 0));
+    assert_eq!(cloud.scene.last().decision, Decision::Block);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_who_has_an_entry_can_be_taken_out_of_a_group() {
+    let effects = vec![Effect::Demote { group: "admins".to_owned(), restore_after_seconds: 0, from_times: 0 }];
+    let demoting = on_sign_in("no", move |_, _| {
+        Ok(Ruling { verdict: Verdict::Block, reason: "A test.".to_owned(), effects: effects.clone() })
+    });
+    let cloud = cloud(vec![demoting], OnBlock::None);
+    cloud.service.tell("c1", vec![sign_in("e1", cloud.now().0, "198.51.100.7")]);
+    cloud.settle().await;
+    assert_eq!(cloud.scene.world.demotions.lock().unwrap().len(), 1);
+    let mut stranger = sign_in("e2", cloud.now().0, "198.51.100.7");
+    stranger.identities = vec!["00u2".to_owned(), "zoe@example.com".to_owned()];
+    cloud.service.tell("c2", vec![stranger]);
+    cloud.settle().await;
+    assert_eq!(cloud.scene.last().access.account.unwrap().dn, None);
+    assert_eq!(cloud.scene.world.demotions.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_account_that_has_gone_meanwhile_is_not_judged_as_one_without_groups() {
     let cloud = cloud(vec![ask_then_judge()], OnBlock::Suspend);
     // Whose it is, is remembered for a minute.

@@ -1,7 +1,7 @@
 //! A cloud service and the store that its events go to.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -106,6 +106,8 @@ pub struct Shelf {
     open: Mutex<BTreeMap<u64, OpenFollowUp>>,
     pub twins: Mutex<BTreeMap<(ConnectorName, String), CloudTwin>>,
     pub without: Mutex<Vec<(ConnectorName, AccountId, Timestamp)>>,
+    /// How often it does not take the end of a follow-up.
+    pub busy: AtomicU32,
 }
 
 impl Shelf {
@@ -160,6 +162,10 @@ impl SourceStore for Shelf {
         Ok(open.range(after + 1..).take(usize::try_from(limit).unwrap()).map(|(_, open)| open.clone()).collect())
     }
     async fn end_follow_up(&self, number: u64, record: Record, next: Option<FollowUp>) -> Result<(), StoreError> {
+        let busy = self.busy.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        if busy.is_ok() {
+            return Err(StoreError::Overloaded(1));
+        }
         let Some(ended) = self.open.lock().unwrap().remove(&number) else { return Ok(()) };
         self.add(&ended.source, &record, next);
         self.world.append(record).await
@@ -239,6 +245,7 @@ pub fn cloud_of(scene: Scene, on_block: OnBlock) -> Stage {
         open: Mutex::default(),
         twins: Mutex::default(),
         without: Mutex::default(),
+        busy: AtomicU32::default(),
     });
     let cloud = Arc::new(Cloud::new(scene.guard.clone(), store.clone()));
     cloud.set_sources(vec![source("okta", &service, on_block)]);

@@ -5,17 +5,14 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use portcullis_core::backtest::{AccessLog, AccessReader, BacktestReport, BareRuling, Ending, RecordedAccess};
+use portcullis_core::backtest::{AccessLog, BacktestReport, Ending};
 use portcullis_core::directory::{Directory, DirectoryAccount, DirectoryError};
-use portcullis_core::event::{AccessEvent, Decision, Event, RecordedChallenge};
+use portcullis_core::event::{AccessEvent, Decision, Event};
 use portcullis_core::gate::Claim;
 use portcullis_core::plugin::{PluginFault, Progress};
 use portcullis_core::policy::*;
-use portcullis_core::store::{EventStore as _, Sequence, StoreError};
-use portcullis_core::{
-    Access, Account, AccountFacts, AccountId, AccountKind, BindMethod, ChallengeId, ConnectorName, EventId, Operation,
-    Outcome, Target, Timestamp,
-};
+use portcullis_core::store::EventStore as _;
+use portcullis_core::{Account, AccountFacts, AccountId, AccountKind, EventId, Timestamp};
 use portcullis_guard::{BacktestOptions, BacktestProgress, PolicyEntry, backtest};
 use portcullis_store::{Store, StoreOptions};
 use proptest::prelude::*;
@@ -23,12 +20,12 @@ use proptest::prelude::*;
 use crate::about::{ALICE, change, mixed, on_changes};
 use crate::support::*;
 
-/// Everybody whose DN begins with `uid=`, but for those who have left.
+/// Everybody by login, or by a DN that begins with `uid=`, but for those who have left; nobody is below `ou=before` any more.
 #[derive(Default)]
-struct People {
-    gone: Mutex<BTreeSet<String>>,
-    asked: Mutex<Vec<String>>,
-    down: bool,
+pub struct People {
+    pub gone: Mutex<BTreeSet<String>>,
+    pub asked: Mutex<Vec<String>>,
+    pub down: bool,
 }
 
 #[async_trait]
@@ -38,7 +35,7 @@ impl Directory for People {
         if self.down {
             return Err(DirectoryError::Unreachable("connection refused".to_owned()));
         }
-        let login = name.strip_prefix("uid=").and_then(|rest| rest.split(',').next());
+        let login = name.strip_prefix("uid=").unwrap_or(name).split(',').next().filter(|_| !name.contains("ou=before"));
         let Some(login) = login.filter(|login| !self.gone.lock().unwrap().contains(*login)) else { return Ok(None) };
         let mut facts = AccountFacts::default();
         facts.attributes.insert("department".to_owned(), vec![format!("of {login}")]);
@@ -46,7 +43,7 @@ impl Directory for People {
     }
 }
 
-fn account(login: &str) -> Account {
+pub fn account(login: &str) -> Account {
     Account {
         id: AccountId::new(format!("{login}-id")),
         login: login.to_owned(),
@@ -59,7 +56,7 @@ fn account(login: &str) -> Account {
     }
 }
 
-fn options(threads: usize) -> BacktestOptions {
+pub fn options(threads: usize) -> BacktestOptions {
     BacktestOptions {
         since: Timestamp(0),
         days: 14,
@@ -70,7 +67,7 @@ fn options(threads: usize) -> BacktestOptions {
     }
 }
 
-async fn run(log: Arc<dyn AccessLog>, people: &Arc<People>, policies: Vec<PolicyEntry>) -> BacktestReport {
+pub async fn run(log: Arc<dyn AccessLog>, people: &Arc<People>, policies: Vec<PolicyEntry>) -> BacktestReport {
     let progress = Arc::new(BacktestProgress::default());
     let report = backtest(log, people.clone(), policies, &options(3), progress.clone()).await.unwrap();
     let done = (progress.done.load(Ordering::Relaxed), progress.total.load(Ordering::Relaxed));
@@ -150,7 +147,7 @@ fn both(mode: Mode, tables: &(Vec<u8>, Vec<u8>)) -> Vec<PolicyEntry> {
 }
 
 /// Ids of the accesses that would end so.
-fn ending(report: &BacktestReport, to: Ending) -> BTreeSet<EventId> {
+pub fn ending(report: &BacktestReport, to: Ending) -> BTreeSet<EventId> {
     let changes = report.changes.iter().filter(|change| change.to == to);
     changes.flat_map(|change| change.examples.clone()).collect()
 }
@@ -252,146 +249,4 @@ async fn what_comes_with_a_password_is_judged_too() {
     });
     let other = place.backtest(vec![keys, push]).await;
     assert_eq!((other.changes.len(), other.changes[0].to), (1, Ending::ChallengeBlock), "{other:?}");
-}
-
-/// Accesses that were made up.
-struct Log(Vec<RecordedAccess>);
-
-impl AccessLog for Log {
-    fn extent(&self, _: Timestamp) -> Result<(Sequence, Sequence), StoreError> {
-        Ok((Sequence(0), Sequence(self.0.len() as u64)))
-    }
-
-    fn reader(&self) -> Result<Box<dyn AccessReader>, StoreError> {
-        Ok(Box::new(Self(self.0.clone())))
-    }
-}
-
-impl AccessReader for Log {
-    fn accesses(&mut self, after: Sequence, through: Sequence) -> Result<Vec<RecordedAccess>, StoreError> {
-        let range = usize::try_from(after.0).unwrap()..usize::try_from(through.0).unwrap();
-        Ok(self.0[range].to_vec())
-    }
-}
-
-fn recorded(number: u128, login: &str) -> RecordedAccess {
-    RecordedAccess {
-        access: Access {
-            id: EventId(uuid::Uuid::from_u128(number)),
-            at: Timestamp(1_000),
-            source: "ldap".to_owned(),
-            account: Some(account(login)),
-            endpoint: None,
-            protection: None,
-            target: Target { application: format!("app of {login}"), entry: None },
-            operation: Operation::Bind(BindMethod::Simple),
-            outcome: Outcome::Success,
-            signals: Vec::new(),
-        },
-        decision: Decision::Allow,
-        rulings: Vec::new(),
-        challenges: Vec::new(),
-        foreign: None,
-    }
-}
-
-fn answered(outcome: ChallengeOutcome, decision: Decision) -> RecordedAccess {
-    let challenge = RecordedChallenge {
-        id: Some(ChallengeId(uuid::Uuid::from_u128(1))),
-        connector: ConnectorName::new("phone"),
-        outcome,
-        detail: String::new(),
-        remembered: false,
-        waited_ms: 5_000,
-    };
-    let rulings = vec![BareRuling { mode: Mode::Enforce, verdict: super::support::challenge(0) }];
-    RecordedAccess { decision, challenges: vec![challenge], rulings, ..recorded(1, "ada") }
-}
-
-#[tokio::test]
-async fn an_answer_on_record_counts_and_none_is_made_up() {
-    let people = Arc::new(People::default());
-    let approved = Arc::new(Log(vec![answered(ChallengeOutcome::Approved, Decision::Allow)]));
-    let report = run(approved.clone(), &people, vec![push_policy(0)]).await;
-    assert_eq!((report.changed, report.pushes, report.pushes_spared), (0, 0, 0));
-    let strict = policy("push", Mode::Enforce, FailMode::Closed, |_, evidence| match evidence {
-        [] => ruling(challenge(0)),
-        [Evidence::Challenge(result)] => {
-            assert_eq!((result.outcome, result.at), (ChallengeOutcome::Approved, Timestamp(6_000)));
-            ruling(Verdict::Block)
-        }
-        _ => panic!("one answer"),
-    });
-    let report = run(approved.clone(), &people, vec![strict]).await;
-    assert_eq!((report.changes[0].from, report.changes[0].to), (Ending::ChallengeAllow, Ending::ChallengeBlock));
-    // Another connector was not asked.
-    let other = policy("codes", Mode::Enforce, FailMode::Closed, |_, _| {
-        let Verdict::Challenge(request) = challenge(0) else { unreachable!("a challenge") };
-        ruling(Verdict::Challenge(ChallengeRequest { connector: ConnectorName::new("codes"), ..request }))
-    });
-    let report = run(approved.clone(), &people, vec![other]).await;
-    assert_eq!((report.changes[0].from, report.changes[0].to), (Ending::ChallengeAllow, Ending::Challenge));
-    assert_eq!((report.pushes, report.pushes_spared), (1, 1));
-    let report = run(approved, &people, Vec::new()).await;
-    assert_eq!((report.changes[0].to, report.pushes_spared, report.touched), (Ending::Allow, 1, 0));
-    // One that never ends has the recorded answer once, and asks anew then.
-    let denied = Arc::new(Log(vec![answered(ChallengeOutcome::Denied, Decision::Block)]));
-    let endless = policy("endless", Mode::Enforce, FailMode::Open, |_, _| ruling(challenge(0)));
-    let report = run(denied, &people, vec![endless]).await;
-    assert_eq!((report.changes[0].to, report.pushes), (Ending::Challenge, 1));
-}
-
-#[tokio::test]
-async fn what_cannot_be_evaluated_is_counted_and_everybody_is_looked_up_once() {
-    let people = Arc::new(People::default());
-    people.gone.lock().unwrap().insert("eve".to_owned());
-    let logins = ["ada", "eve", "bob", "ada", "eve", "ada"];
-    let mut log: Vec<_> = (1..).zip(logins).map(|(number, login)| recorded(number, login)).collect();
-    log.push(RecordedAccess { decision: Decision::Refused, ..recorded(7, "ada") });
-    log.push(RecordedAccess { decision: Decision::Abandoned, ..recorded(8, "ada") });
-    let blocking = || {
-        policy("block", Mode::Enforce, FailMode::Closed, |_, _| {
-            Ok(Ruling {
-                verdict: Verdict::Block,
-                reason: "because".to_owned(),
-                effects: vec![
-                    Effect::RaiseIncident { severity: Severity::Low, title: "a".to_owned(), escalate: Vec::new() },
-                    Effect::ResolveIncident,
-                ],
-            })
-        })
-    };
-    let progress = Arc::new(BacktestProgress::default());
-    let log: Arc<dyn AccessLog> = Arc::new(Log(log));
-    let report = backtest(log.clone(), people.clone(), vec![blocking()], &options(1), progress).await.unwrap();
-    assert_eq!((report.read, report.evaluated, report.not_decided, report.not_evaluated), (8, 4, 2, 2));
-    assert_eq!((report.touched, report.touched_percent), (4, 100.0));
-    assert_eq!((report.incidents_raised, report.incidents_resolved), (4, 4));
-    let rows: Vec<_> = report.accounts.iter().map(|row| (row.name.as_str(), row.changed, row.evaluated)).collect();
-    assert_eq!(rows, [("ada", 3, 3), ("bob", 1, 1)]);
-    assert_eq!(report.applications[0].name, "app of ada");
-    let examples: Vec<_> = report.accounts[0].changes[0].examples.iter().map(|id| id.0.as_u128()).collect();
-    assert_eq!(examples, [1, 4, 6], "in their order");
-    assert_eq!(people.asked.lock().unwrap().len(), 3, "ada, eve and bob");
-
-    let down = Arc::new(People { down: true, ..People::default() });
-    let report = run(log, &down, vec![blocking()]).await;
-    assert_eq!((report.evaluated, report.not_evaluated), (0, 6));
-    assert!(report.notes.iter().any(|note| note.contains("connection refused")), "{:?}", report.notes);
-    assert!(down.asked.lock().unwrap().len() <= 3, "it is left alone then");
-}
-
-#[tokio::test]
-async fn it_can_be_ended_and_takes_the_latest() {
-    let people = Arc::new(People::default());
-    let log: Vec<_> = (1..=50).map(|number| recorded(number, "ada")).collect();
-    let log: Arc<dyn AccessLog> = Arc::new(Log(log));
-    let latest = BacktestOptions { most: 20, ..options(2) };
-    let progress = Arc::new(BacktestProgress::default());
-    let report = backtest(log.clone(), people.clone(), Vec::new(), &latest, progress).await.unwrap();
-    assert_eq!((report.read, report.truncated, report.cancelled), (20, true, false));
-    let progress = Arc::new(BacktestProgress::default());
-    progress.cancelled.store(true, Ordering::Relaxed);
-    let report = backtest(log, people, Vec::new(), &options(2), progress).await.unwrap();
-    assert_eq!((report.read, report.cancelled), (0, true));
 }

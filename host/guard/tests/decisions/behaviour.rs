@@ -203,6 +203,24 @@ async fn what_cannot_be_stored_is_stored_later() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_incident_that_was_not_stored_is_opened_by_the_next_access() {
+    let trap = |options: &mut portcullis_guard::Options| {
+        options.behavior.detections.honeytoken.accounts = vec!["alice".to_owned()];
+    };
+    let scene = scene_where(vec![], trap);
+    let raised = || scene.world.records.lock().unwrap().last().map(|record| record.incidents.len());
+    assert_eq!(scene.bind("10.0.0.1").await, Ok("held"));
+    assert_eq!(scene.bind("10.0.0.1").await, Ok("held"));
+    assert_eq!(raised(), Some(0), "the same adds nothing yet");
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    scene.world.store_down.store(true, Ordering::SeqCst);
+    scene.bind("10.0.0.1").await.unwrap_err();
+    scene.world.store_down.store(false, Ordering::SeqCst);
+    assert_eq!(scene.bind("10.0.0.1").await, Ok("held"));
+    assert_eq!(raised(), Some(1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_detection_opens_an_incident_in_the_events_own_record() {
     let scene = scene(vec![]);
     assert_eq!(scene.bind("10.0.0.1").await, Ok("held"));

@@ -57,6 +57,11 @@ impl FakeOutbox {
         self.state().logs.entry(ChannelName::new(channel)).or_default().left_out += count;
     }
 
+    /// So many messages have gone out in the hour that began then.
+    pub fn have_sent(&self, channel: &str, began: Timestamp, sent: u32) {
+        self.state().logs.entry(ChannelName::new(channel)).or_default().hour = Some((began, sent));
+    }
+
     pub fn waiting(&self, channel: &str) -> usize {
         self.state().rows.iter().filter(|row| row.channel.as_str() == channel).count()
     }
@@ -114,7 +119,8 @@ impl OutboxStore for FakeOutbox {
                 log.delivered += 1;
                 log.left_out -= left_out;
                 log.last_success = Some(at);
-                let hour = log.hour.filter(|(began, _)| at.since(*began) < Duration::from_secs(3_600));
+                let is_now = |began| began <= at && at.since(began) < Duration::from_secs(3_600);
+                let hour = log.hour.filter(|(began, _)| is_now(*began));
                 log.hour = Some(hour.map_or((at, 1), |(began, sent)| (began, sent + 1)));
             }
             Settled::Later { why, .. } => log.last_error = Some((at, why)),

@@ -23,26 +23,52 @@ pub(super) async fn of(
     options: &LookupOptions,
     entry: &SearchEntry,
 ) -> Result<Vec<Group>, DirectoryError> {
-    let mut found = match options.schema {
-        Schema::Rfc2307 => upwards(link, options, entry).await?,
-        Schema::ActiveDirectory => in_chain(link, options, entry).await?,
-    };
+    let mut found = all(link, options, entry, None).await?;
     found.sort();
     Ok(found)
 }
 
+/// The groups that the account would be in if this one did not name it. This one is among them where the account is in it
+/// through another group, or by its primary group.
+pub(super) async fn without(
+    link: &Link,
+    options: &LookupOptions,
+    entry: &SearchEntry,
+    group: &str,
+) -> Result<Vec<Group>, DirectoryError> {
+    all(link, options, entry, Some(group)).await
+}
+
+async fn all(
+    link: &Link,
+    options: &LookupOptions,
+    entry: &SearchEntry,
+    aside: Option<&str>,
+) -> Result<Vec<Group>, DirectoryError> {
+    match options.schema {
+        Schema::Rfc2307 => upwards(link, options, entry, aside).await,
+        Schema::ActiveDirectory => in_chain(link, options, entry, aside).await,
+    }
+}
+
 /// Level by level, each group once, however they contain each other.
-async fn upwards(link: &Link, options: &LookupOptions, entry: &SearchEntry) -> Result<Vec<Group>, DirectoryError> {
+async fn upwards(
+    link: &Link,
+    options: &LookupOptions,
+    entry: &SearchEntry,
+    aside: Option<&str>,
+) -> Result<Vec<Group>, DirectoryError> {
     let mut seen = HashSet::new();
     let mut groups = Vec::new();
     let mut level = vec![entry.dn.clone()];
     let mut member_uid = text(entry, "uid");
-    for _ in 0..=options.group_depth {
+    for depth in 0..=options.group_depth {
+        let is_aside = |group: &Group| depth == 0 && aside.is_some_and(|aside| dn::is_same(aside, &group.dn));
         let mut next = Vec::new();
         for names in level.chunks(BATCH) {
             let filter = holding(names, member_uid.take());
             for group in search(link, options, &filter).await? {
-                if seen.insert(cache::key(&group.dn)) {
+                if !is_aside(&group) && seen.insert(cache::key(&group.dn)) {
                     next.push(group.dn.clone());
                     groups.push(group);
                 }
@@ -93,15 +119,29 @@ fn equals(filter: &mut String, attribute: &str, value: &str) {
 }
 
 /// The directory follows the chain itself; only the primary group, which is no member's attribute, needs a second step.
-async fn in_chain(link: &Link, options: &LookupOptions, entry: &SearchEntry) -> Result<Vec<Group>, DirectoryError> {
-    let mut groups: HashMap<String, Group> = HashMap::new();
-    let mut names = vec![entry.dn.clone()];
+async fn in_chain(
+    link: &Link,
+    options: &LookupOptions,
+    entry: &SearchEntry,
+    aside: Option<&str>,
+) -> Result<Vec<Group>, DirectoryError> {
+    let mut below = Vec::new();
     if let Some(sid) = primary_group(entry) {
-        for group in search(link, options, &format!("(objectSid={sid})")).await? {
-            names.push(group.dn.clone());
-            groups.insert(cache::key(&group.dn), group);
+        below = search(link, options, &format!("(objectSid={sid})")).await?;
+    }
+    let mut names = Vec::new();
+    match aside {
+        None => names.push(entry.dn.clone()),
+        // The chain of the account's own name goes through the group that is set aside; those of its other groups do not.
+        Some(aside) => {
+            let mut filter = String::new();
+            equals(&mut filter, "member", &entry.dn);
+            let own = search(link, options, &filter).await?;
+            below.extend(own.into_iter().filter(|group| !dn::is_same(aside, &group.dn)));
         }
     }
+    names.extend(below.iter().map(|group| group.dn.clone()));
+    let mut groups: HashMap<String, Group> = below.into_iter().map(|group| (cache::key(&group.dn), group)).collect();
     for name in names {
         let mut filter = format!("({IN_CHAIN}=");
         escape(&mut filter, name.as_bytes());

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use ldap3::{Mod, Scope, SearchEntry};
 use portcullis_core::demotion::{GroupError, Groups, Membership};
 use portcullis_core::directory::{Directory as _, DirectoryError};
-use portcullis_core::{AccountId, Secret};
+use portcullis_core::{AccountId, Group, Secret};
 
 use super::find::text;
 use super::link::{Link, Searched};
@@ -28,6 +28,8 @@ mod code {
     pub(super) const NO_SUCH_OBJECT: u32 = 32;
     pub(super) const BUSY: u32 = 51;
     pub(super) const UNAVAILABLE: u32 = 52;
+    /// What Active Directory says where there is no such member, among much else.
+    pub(super) const UNWILLING_TO_PERFORM: u32 = 53;
     pub(super) const OBJECT_CLASS_VIOLATION: u32 = 65;
     /// What Active Directory says to a member that is one already.
     pub(super) const ENTRY_EXISTS: u32 = 68;
@@ -67,8 +69,9 @@ impl Members {
 
     /// The entry of the one group that a DN or a common name stands for.
     async fn group(&self, name: &str) -> Result<SearchEntry, GroupError> {
+        let wanted = ["cn", "gidNumber"];
         let found = if name.contains('=') {
-            self.search(name, Scope::Base, ANY, &["cn"], 2).await?
+            self.search(name, Scope::Base, ANY, &wanted, 2).await?
         } else {
             let class = match self.options.schema {
                 Schema::Rfc2307 => {
@@ -80,31 +83,25 @@ impl Members {
             escape(&mut filter, name.as_bytes());
             filter.push_str("))");
             let base = self.options.group_base.as_ref().unwrap_or(&self.options.base);
-            self.search(base, Scope::Subtree, &filter, &["cn"], 2).await?
+            self.search(base, Scope::Subtree, &filter, &wanted, 2).await?
         };
         only(found).map_err(|count| match count {
-            0 => refused(format!("there is no group {name:?}, or {} may not read it", self.options.bind_name)),
-            _ => refused(format!("there is more than one group {name:?}; name it by its DN")),
+            0 => no_place(format!("there is no group {name:?}, or {} may not read it", self.options.bind_name)),
+            _ => no_place(format!("there is more than one group {name:?}; name it by its DN")),
         })
     }
 
-    /// The entry of an account, by the id that stays the same when it is renamed.
+    /// The entry of an account as the look-up sees it, by the id that stays the same when it is renamed.
     async fn account(&self, account: &AccountId) -> Result<SearchEntry, GroupError> {
         let id = account.as_str();
-        let wanted = ["objectClass", "uid", "objectSid", "primaryGroupID"];
-        let found = match (self.options.schema, id.strip_prefix("dn:")) {
-            (_, Some(dn)) => self.search(dn, Scope::Base, ANY, &wanted, 2).await?,
-            (Schema::Rfc2307, None) => {
-                let mut filter = "(entryUUID=".to_owned();
-                escape(&mut filter, id.as_bytes());
-                filter.push(')');
-                self.search(&self.options.base, Scope::Subtree, &filter, &wanted, 2).await?
-            }
-            (Schema::ActiveDirectory, None) => {
-                self.search(&format!("<GUID={id}>"), Scope::Base, ANY, &wanted, 2).await?
-            }
+        let (base, scope, filter) = match (self.options.schema, id.strip_prefix("dn:")) {
+            (_, Some(dn)) => (dn.to_owned(), Scope::Base, ANY.to_owned()),
+            (Schema::Rfc2307, None) => (self.options.base.clone(), Scope::Subtree, equals("entryUUID", id)),
+            (Schema::ActiveDirectory, None) => (format!("<GUID={id}>"), Scope::Base, ANY.to_owned()),
         };
-        only(found).map_err(|_| refused("the account is not in the directory any more".to_owned()))
+        let wanted = ["objectClass", "uid", "gidNumber", "objectSid", "primaryGroupID"];
+        let found = entries(self.lookup.0.link.search(&base, scope, &filter, &wanted, 2).await)?;
+        only(found).map_err(|_| no_place("the account is not in the directory any more".to_owned()))
     }
 
     async fn search(
@@ -115,26 +112,58 @@ impl Members {
         attributes: &[&str],
         limit: i32,
     ) -> Result<Vec<SearchEntry>, GroupError> {
-        match self.link.search(base, scope, filter, attributes, limit).await {
-            Ok(Searched::Entries(entries)) => Ok(entries),
-            Ok(Searched::NoBase) => Ok(Vec::new()),
-            Err(error) => Err(of_directory(&error)),
+        entries(self.link.search(base, scope, filter, attributes, limit).await)
+    }
+
+    /// The attributes and values by which the group itself names the account.
+    async fn places(&self, group: &str, account: &SearchEntry) -> Result<Vec<Membership>, GroupError> {
+        let mut places = Vec::new();
+        for attribute in attributes(self.options.schema) {
+            let Some(value) = value_of(attribute, account) else { continue };
+            if !self.search(group, Scope::Base, &equals(attribute, &value), &["cn"], 2).await?.is_empty() {
+                places.push(Membership { group: group.to_owned(), attribute: (*attribute).to_owned(), value });
+            }
+        }
+        Ok(places)
+    }
+
+    /// The one place that can be taken away so that the account is out of the group, with what it would lose beside it: the
+    /// groups above that it is in by this place alone.
+    async fn place(&self, group: &SearchEntry, account: &SearchEntry) -> Result<(Membership, Vec<Group>), GroupError> {
+        let of_group = |known: &Group| dn::is_same(&known.dn, &group.dn);
+        let (link, options) = (&self.lookup.0.link, &self.lookup.0.options);
+        let mut all = groups::of(link, options, account).await.map_err(|error| of_directory(&error))?;
+        let rest = groups::without(link, options, account, &group.dn).await.map_err(|error| of_directory(&error))?;
+        let is_indirect = rest.iter().any(of_group) || self.is_primary(group, account);
+        let group = &group.dn;
+        match (self.places(group, account).await?.as_slice(), is_indirect) {
+            ([place], false) => {
+                all.retain(|known| !of_group(known) && !rest.contains(known));
+                Ok((place.clone(), all))
+            }
+            ([], true) => {
+                Err(no_place(format!("it is in {group} only through another group, or by its primary group")))
+            }
+            ([], false) if all.iter().any(of_group) => Err(no_place(format!(
+                "the look-up sees it in {group}, but {} may not read its members",
+                self.options.bind_name
+            ))),
+            ([], false) => Err(GroupError::NotMember(group.clone())),
+            ([_], true) => {
+                Err(refused(format!("it is in {group} also through another group, or by its primary group")))
+            }
+            ([one, other, ..], _) => Err(refused(format!(
+                "it is in {group} by {} and by {}; take one of them out by hand",
+                one.attribute, other.attribute
+            ))),
         }
     }
 
-    /// The attribute and the value by which the account is in the group itself.
-    async fn place(&self, group: &str, account: &SearchEntry) -> Result<Option<Membership>, GroupError> {
-        for attribute in attributes(self.options.schema) {
-            let Some(value) = value_of(attribute, account) else { continue };
-            let mut filter = format!("({attribute}=");
-            escape(&mut filter, value.as_bytes());
-            filter.push(')');
-            if !self.search(group, Scope::Base, &filter, &["cn"], 2).await?.is_empty() {
-                let (group, attribute) = (group.to_owned(), (*attribute).to_owned());
-                return Ok(Some(Membership { group, attribute, value }));
-            }
-        }
-        Ok(None)
+    /// Whether the group is the account's primary one (RFC 2307, section 4). What Active Directory has of the kind is found with
+    /// its groups.
+    fn is_primary(&self, group: &SearchEntry, account: &SearchEntry) -> bool {
+        let number = |entry| text(entry, "gidNumber").filter(|_| self.options.schema == Schema::Rfc2307);
+        number(group).is_some_and(|of_group| number(account) == Some(of_group))
     }
 
     /// The gateway must not take its own rights away.
@@ -151,47 +180,64 @@ impl Members {
         Ok(false)
     }
 
-    fn is_vital(&self, group: &SearchEntry) -> bool {
-        let name = text(group, "cn").map(cache::key);
+    fn is_vital(&self, name: &str, group: &str) -> bool {
         self.vital.iter().any(|vital| {
-            if vital.contains('=') { dn::is_same(vital, &group.dn) } else { name.as_ref() == Some(&cache::key(vital)) }
+            if vital.contains('=') { dn::is_same(vital, group) } else { cache::key(name) == cache::key(vital) }
         })
     }
 
     /// Whether somebody else is in the group who could do what it is for: a person or a program whose entry is there and,
     /// with Active Directory, not disabled. Groups in it do not count.
-    async fn has_another(&self, place: &Membership) -> Result<bool, GroupError> {
+    async fn has_another(&self, group: &str, account: &SearchEntry) -> Result<bool, GroupError> {
         let known = attributes(self.options.schema);
-        let found = self.search(&place.group, Scope::Base, ANY, known, 2).await?;
-        let own = cache::key(&place.value);
-        let mut others = HashSet::new();
+        let found = self.search(group, Scope::Base, ANY, known, 2).await?;
+        let own = text(account, "uid").map(cache::key);
+        let mut members = HashSet::new();
         for entry in &found {
             for (name, values) in &entry.attrs {
                 // Active Directory gives many values in ranges (`member;range=0-1499`, MS-ADTS, section 3.1.1.3.1.3.3).
                 let name = name.split(';').next().unwrap_or(name);
                 let is_dn = !name.eq_ignore_ascii_case("memberUid");
-                let same =
-                    |value: &String| if is_dn { dn::is_same(value, &place.value) } else { cache::key(value) == own };
+                let is_own = |value: &String| !is_dn && own.as_ref() == Some(&cache::key(value));
                 if known.iter().any(|known| known.eq_ignore_ascii_case(name)) {
-                    others.extend(values.iter().filter(|value| !same(value)).map(|value| (is_dn, value.clone())));
+                    members.extend(values.iter().filter(|value| !is_own(value)).map(|value| (is_dn, value.clone())));
                 }
             }
         }
-        for (is_dn, value) in others.iter().take(MOST_LOOKED_AT) {
+        for (is_dn, value) in members.iter().take(MOST_LOOKED_AT) {
             let wanted = ["objectClass", "userAccountControl"];
             let entries = if *is_dn {
                 self.search(value, Scope::Base, ANY, &wanted, 2).await?
             } else {
-                let mut filter = "(uid=".to_owned();
-                escape(&mut filter, value.as_bytes());
-                filter.push(')');
-                self.search(&self.options.base, Scope::Subtree, &filter, &wanted, 2).await?
+                self.search(&self.options.base, Scope::Subtree, &equals("uid", value), &wanted, 2).await?
             };
-            if entries.iter().any(can_act) {
+            if entries.iter().any(|entry| !dn::is_same(&entry.dn, &account.dn) && can_act(entry)) {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// Refuses to take the last account out of a vital group. Whoever else is in the group itself is in those above it in the
+    /// same way.
+    async fn check_vital(
+        &self,
+        group: &SearchEntry,
+        above: Vec<Group>,
+        account: &SearchEntry,
+    ) -> Result<(), GroupError> {
+        let own = Group { name: text(group, "cn").unwrap_or_default().to_owned(), dn: group.dn.clone() };
+        let mut lost: Vec<Group> = std::iter::once(own).chain(above).collect();
+        lost.retain(|group| self.is_vital(&group.name, &group.dn));
+        if lost.is_empty() || self.has_another(&group.dn, account).await? {
+            return Ok(());
+        }
+        for Group { dn, .. } in lost {
+            if dn::is_same(&dn, &group.dn) || !self.has_another(&dn, account).await? {
+                return Err(refused(format!("it is the last account in {dn}, which is vital")));
+            }
+        }
+        Ok(())
     }
 
     /// Changes one value. A request that was sent is not sent again: whoever asks looks first what came of it.
@@ -211,18 +257,8 @@ impl Groups for Members {
         if self.is_own(account, &entry).await? {
             return Err(refused("it is one of the gateway's own accounts".to_owned()));
         }
-        let Some(place) = self.place(&group.dn, &entry).await? else {
-            let through = groups::of(&self.link, &self.options, &entry).await.map_err(|error| of_directory(&error))?;
-            let is_through = through.iter().any(|known| dn::is_same(&known.dn, &group.dn));
-            return Err(if is_through {
-                refused(format!("it is in {} only through another group, or by its primary group", group.dn))
-            } else {
-                GroupError::NotMember(group.dn)
-            });
-        };
-        if self.is_vital(&group) && !self.has_another(&place).await? {
-            return Err(refused(format!("it is the last account in {}, which is vital", group.dn)));
-        }
+        let (place, above) = self.place(&group, &entry).await?;
+        self.check_vital(&group, above, &entry).await?;
         Ok(place)
     }
 
@@ -231,8 +267,18 @@ impl Groups for Members {
         let change = Mod::Delete(attribute.clone(), HashSet::from([value.clone()]));
         let (code, said) = self.modify(group, change).await?;
         self.lookup.forget(account);
+        if matches!(code, code::NO_SUCH_ATTRIBUTE | code::UNWILLING_TO_PERFORM) {
+            let entry = self.account(account).await?;
+            let places = self.places(group, &entry).await?;
+            if places.is_empty() {
+                return Ok(());
+            }
+            if !places.contains(membership) {
+                return Err(GroupError::Unreachable(format!("{group} names it otherwise now")));
+            }
+        }
         match code {
-            code::SUCCESS | code::NO_SUCH_ATTRIBUTE => Ok(()),
+            code::SUCCESS => Ok(()),
             code::NO_SUCH_OBJECT => Err(refused(format!("{group} is not there any more"))),
             code::OBJECT_CLASS_VIOLATION => {
                 Err(refused(format!("the directory does not let the last member go out of {group} ({said})")))
@@ -253,6 +299,21 @@ impl Groups for Members {
             code::NO_SUCH_OBJECT => Err(refused(format!("{group} is not there any more"))),
             code => Err(refused(format!("the directory does not put it back into {group}: result {code}: {said}"))),
         }
+    }
+}
+
+fn equals(attribute: &str, value: &str) -> String {
+    let mut filter = format!("({attribute}=");
+    escape(&mut filter, value.as_bytes());
+    filter.push(')');
+    filter
+}
+
+fn entries(searched: Result<Searched, DirectoryError>) -> Result<Vec<SearchEntry>, GroupError> {
+    match searched {
+        Ok(Searched::Entries(entries)) => Ok(entries),
+        Ok(Searched::NoBase) => Ok(Vec::new()),
+        Err(error) => Err(of_directory(&error)),
     }
 }
 
@@ -294,6 +355,10 @@ fn only(mut entries: Vec<SearchEntry>) -> Result<SearchEntry, usize> {
         (None, _) => Err(0),
         (Some(_), rest) => Err(rest + 1),
     }
+}
+
+fn no_place(why: String) -> GroupError {
+    GroupError::NoPlace(why)
 }
 
 fn refused(why: String) -> GroupError {

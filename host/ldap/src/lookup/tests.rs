@@ -92,7 +92,8 @@ impl Slapd {
             .collect();
         let config = format!(
             "{schemas}modulepath /usr/lib/ldap\nmoduleload back_mdb\npidfile {}\ndatabase mdb\nsuffix dc=example\n\
-             directory {}\nrootdn cn=reader,dc=example\nrootpw secret\n",
+             directory {}\nrootdn cn=reader,dc=example\nrootpw secret\n\
+             access to dn.base=\"cn=posix,dc=example\" attrs=memberUid by * none\naccess to * by * read\n",
             at("pid").display(),
             at("db").display()
         );

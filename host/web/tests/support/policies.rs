@@ -265,6 +265,8 @@ fn report() -> BacktestReport {
         pushes_spared: 7,
         incidents_raised: 3,
         incidents_resolved: 1,
+        demotions: 200,
+        notices: 4,
         policies: vec![PolicyTally {
             policy: PolicyName::new("unusual-endpoint"),
             mode: Mode::Enforce,

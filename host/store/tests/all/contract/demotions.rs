@@ -58,6 +58,7 @@ pub async fn each_step_is_taken_once_and_survives_reopening<P: Place>(place: &P)
     let store = place.open().await;
     let due = store.due_demotions(at, 0, 10).await.unwrap();
     assert_eq!((due[0].demotion.state, due[0].demotion.membership.clone()), (Leaving, Some(membership())));
+    assert_eq!(store.standing_demotions(&AccountId::new("mia")).await.unwrap(), [due[0].demotion.clone()]);
     let until = DemotionStep::Demoted(Some(Timestamp(9_000)));
     assert!(store.step_demotion(number, Leaving, until, Some(record(3)), at).await.unwrap());
     assert!(store.due_demotions(Timestamp(8_999), 0, 10).await.unwrap().is_empty(), "its time is not over");
@@ -93,6 +94,11 @@ pub async fn a_person_puts_back_what_stands_and_nothing_else<P: Place>(place: &P
     let due = store.due_demotions(at, 0, 10).await.unwrap();
     let back = due.iter().find(|due| due.demotion.number == first.number).unwrap();
     assert_eq!((back.demotion.restore_by.as_deref(), back.demotion.note.as_str()), (Some("ada"), ""));
+    let longer = DemotionStep::Demoted(None);
+    assert!(
+        !store.step_demotion(first.number, DemotionState::Demoted, longer, None, at).await.unwrap(),
+        "ada wants it"
+    );
     assert!(!store.restore_demotion(999, "ada", at, administration(7)).await.unwrap());
     let dropped = DemotionStep::Dropped;
     assert!(store.step_demotion(second.number, DemotionState::Wanted, dropped, None, at).await.unwrap());

@@ -128,7 +128,7 @@ contract! { sqlite: crate::sqlite::Folder =>
     outbox {
         what_enforced_policies_say_waits_with_its_event,
         incidents_are_told_when_opened_raised_resolved_and_reopened,
-        what_is_settled_is_counted_and_survives_reopening, messages_are_counted_by_the_hour,
+        what_is_settled_is_counted_and_survives_reopening, messages_are_counted_by_the_hour, what_was_postponed_by_a_clock_that_was_ahead_is_due,
         a_flood_is_counted_and_not_kept, channels_come_and_go,
     }
     profiles {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portcullis_core::channel::{ChannelLog, NoticeKind, OutboxStore, Settled, Subscription, Waiting};
+use portcullis_core::channel::{ChannelLog, LONGEST_PAUSE, NoticeKind, OutboxStore, Settled, Subscription, Waiting};
 use portcullis_core::event::{Event, Record};
 use portcullis_core::incident::{IncidentAction, IncidentChange};
 use portcullis_core::policy::{ChallengeRequest, Effect, Mode, Severity, Verdict};
@@ -146,6 +146,22 @@ pub async fn messages_are_counted_by_the_hour<P: Place>(place: &P) {
     assert_eq!(deliver(1_000).await, Some((Timestamp(1_000), 1)));
     assert_eq!(deliver(3_600_999).await, Some((Timestamp(1_000), 2)));
     assert_eq!(deliver(3_601_000).await, Some((Timestamp(3_601_000), 1)));
+    assert_eq!(deliver(2_000).await, Some((Timestamp(2_000), 1)), "the clock was set back");
+}
+
+pub async fn what_was_postponed_by_a_clock_that_was_ahead_is_due<P: Place>(place: &P) {
+    let store = place.open().await;
+    store.set_channels(vec![channel("soc", None, false)]).await.unwrap();
+    let soc = ChannelName::new("soc");
+    store.append(telling(1, Mode::Enforce, Verdict::Block, &[("soc", "Look.")])).await.unwrap();
+    let number = due(&store, "soc").await[0].number;
+    let at = Timestamp(5_000_000);
+    let later = Settled::Later { not_before: at.plus(LONGEST_PAUSE), why: "away".to_owned() };
+    store.settle(&soc, vec![number], later, at).await.unwrap();
+    assert!(store.channels_due(at).await.unwrap().is_empty() && store.due(&soc, at, 10).await.unwrap().is_empty());
+    let before = Timestamp(4_000_000);
+    assert_eq!(store.channels_due(before).await.unwrap(), std::slice::from_ref(&soc));
+    assert_eq!(store.due(&soc, before, 10).await.unwrap().len(), 1);
 }
 
 pub async fn a_flood_is_counted_and_not_kept<P: Place>(place: &P) {

@@ -87,6 +87,8 @@ fn report(report: &BacktestReport, of: &str) -> Markup {
             div { dt { "Incidents" } dd {
                 (words::number(report.incidents_raised)) " raised, " (words::number(report.incidents_resolved)) " resolved"
             } }
+            div { dt { "Taken out of groups" } dd { (words::count(report.demotions, "time", "times")) } }
+            div { dt { "Channels told" } dd { (words::count(report.notices, "time", "times")) } }
             @for tally in &report.policies {
                 @let said: Vec<_> = tally.verdicts.iter().map(|(verdict, count)| format!("{verdict} {}", words::number(*count))).collect();
                 div { dt { (tally.policy) } dd {
