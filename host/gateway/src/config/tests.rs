@@ -282,6 +282,56 @@ fn a_connector_has_a_token_or_a_service_app() {
 }
 
 #[test]
+fn a_secret_that_is_written_as_text_is_not_repeated() {
+    let sections = sample().replace("\ntoken = { file = \"secrets/okta-token\" }", "\ntoken = §")
+        + "\n[[channel]]\nname = \"soc\"\nkind = \"webhook\"\nurl = \"https://soc.example.com\"\nsecret = §\n";
+    let sections = sections.replace("\npassword = { file = \"secrets/directory\" }", "\npassword = §");
+    let sections = sections.replace("# notify-token = { file = \"secrets/notify-token\" }", "notify-token = §");
+    let other = "{ plain-text = \"something\" }";
+    let folder = folder();
+    let path = folder.path().join("portcullis.toml");
+    let said = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        Loaded::read(&path).err().unwrap_or_else(|| panic!("this is a mistake: {text}")).to_string()
+    };
+    let is_place = |text: &&str| text.contains('§');
+    assert_eq!(sections.lines().filter(is_place).count(), 4);
+    for place in 0..4 {
+        for (written, says) in [
+            ("\"7777-hush\"", "has to say where the secret is"),
+            ("77777777", "has to say where the secret is"),
+            ("77777777777777777777777", "has to say where the secret is"),
+            ("7777.7777", "has to say where the secret is"),
+            ("[\"7777-hush\"]", "expected where the secret is"),
+            ("{ plain-text = 77777777 }", "has to be text in quotes"),
+            ("{ plain-text = { text = \"7777-hush\" } }", "has to be text in quotes"),
+            ("{ file = \"secrets/okta-token\", plain-text = \"7777-hush\" }", "more than one place"),
+            ("{ plain-txt = \"7777-hush\" }", "did you mean `plain-text`?"),
+            ("{ plain-text = \" \" }", "is empty"),
+            ("7777-hush", ""),
+            ("{ plain-text = \"7777-hush }", ""),
+        ] {
+            let mut nth = 0..;
+            let text = sections.split_inclusive('§').map(|part| match part.strip_suffix('§') {
+                Some(part) => format!("{part}{}", if nth.next() == Some(place) { written } else { other }),
+                None => part.to_owned(),
+            });
+            let text: String = text.collect();
+            let said = said(&text);
+            assert!(said.contains(says), "{written}: {said}");
+            assert!(!said.contains("7777"), "{said}");
+            let line = sections.lines().enumerate().filter(|(_, line)| is_place(line)).nth(place).unwrap().0 + 1;
+            // What is no TOML may be found to be none further down.
+            let is_there = says.is_empty() || said.contains(&format!("portcullis.toml:{line}: "));
+            assert!(is_there, "{written} in line {line}: {said}");
+        }
+    }
+    let key = "token = { oauth = { client-id = \"0oa9\", key = \"7777-hush\", scopes = [\"okta.users.read\"] } }";
+    let said = said(&sample().replace("token = { file = \"secrets/okta-token\" }", key));
+    assert!(said.contains("where the secret is") && !said.contains("7777"), "{said}");
+}
+
+#[test]
 fn no_secret_is_shown_by_debug() {
     let folder = folder();
     let path = folder.path().join("portcullis.toml");

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use portcullis_behavior::detections::{CATALOGUE, Group};
+use portcullis_core::dn;
 use portcullis_core::revision::list_problems;
-use portcullis_core::{Secret, dn};
 
 use super::model::{
-    ClientCertificates, Config, Connector, Demotion, Directory, Listener, ListenerTls, Schema, SecretSource, TlsMin,
-    Web,
+    ClientCertificates, Config, Connector, Demotion, Directory, Listener, ListenerTls, Schema, TlsMin, Web,
 };
 use super::problem::Problem;
+use super::secret::{SecretSource, secret};
 use crate::policies;
 
 pub(super) fn validate(config: &Config) -> Vec<Problem> {
@@ -139,25 +139,6 @@ fn behavior(problems: &mut Vec<Problem>, config: &Config) {
             wrong("uncertainty-km", "has to be between 0 and 20000");
         }
     }
-}
-
-/// The secret itself.
-///
-/// # Errors
-/// What is wrong with its source; never the secret.
-pub(crate) fn secret(source: &SecretSource) -> Result<Secret, String> {
-    let text = match source {
-        SecretSource::PlainText(text) => return Ok(text.0.clone()),
-        SecretSource::File(path) => {
-            std::fs::read_to_string(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?
-        }
-        SecretSource::Environment(name) => {
-            std::env::var(name).map_err(|_| format!("the environment variable {name} is not set, or is no UTF-8"))?
-        }
-    };
-    let text = Secret::new(text);
-    let trimmed = text.reveal().trim();
-    if trimmed.is_empty() { Err("the secret is empty".to_owned()) } else { Ok(Secret::new(trimmed)) }
 }
 
 fn names<'a>(problems: &mut Vec<Problem>, section: &str, names: impl Iterator<Item = &'a str>) {

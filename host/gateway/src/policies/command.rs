@@ -190,7 +190,7 @@ struct Policies {
 
 fn policies_of(file: &Path) -> Result<Vec<ListedPolicy>> {
     let text = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
-    let found: Policies = toml::from_str(&text).with_context(|| file.display().to_string())?;
+    let found: Policies = config::parse(file, &text)?;
     listed(&found.policies)
         .map_err(|problem| anyhow::anyhow!("{}: {}: {}", file.display(), problem.path.join("."), problem.message))
 }
