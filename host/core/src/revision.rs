@@ -124,7 +124,7 @@ pub struct LastChange {
 pub struct PolicyDraft {
     /// Grows with each time that a draft is saved or dropped; who saves names the one that the change is based on.
     pub version: u64,
-    /// The revision that was in force when the draft was saved: only as long as it is, the draft can be put into force.
+    /// The newest revision when the draft was saved: only as long as it is, the draft can be put into force.
     pub based_on: u64,
     /// The list, in order.
     pub policies: Vec<ListedPolicy>,

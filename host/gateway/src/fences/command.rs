@@ -16,7 +16,7 @@ use crate::accounts::{Where, find, person};
 use crate::config::Loaded;
 use crate::events;
 use crate::out::say;
-use crate::policies::{Book, moment};
+use crate::policies::{Book, applied, moment};
 
 #[derive(Args)]
 pub(crate) struct Fence {
@@ -79,9 +79,7 @@ pub(crate) async fn run(wanted: &Fence) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let acceptance = Acceptance { seal: Some(proposal.seal), revision: None, mode };
-    let revision = fences.accept_fence(&person(), &account, acceptance).await?;
-    say(format_args!("revision {} is stored; a gateway that runs puts it into force at once", revision.number))?;
-    Ok(ExitCode::SUCCESS)
+    applied(&fences.accept_fence(&person(), &account, acceptance).await?)
 }
 
 /// One of those that have a fence, by its login or id as they are listed; otherwise whom the directory finds.

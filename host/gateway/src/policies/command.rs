@@ -128,8 +128,12 @@ async fn open(config: &Path) -> Result<Book> {
     Ok(Book::new(store, loaded.config, None, None))
 }
 
-fn applied(revision: &Revision) -> Result<ExitCode> {
-    say(format_args!("revision {} is stored; a gateway that runs puts it into force at once", revision.number))?;
+/// Says that there is a new revision.
+pub(crate) fn applied(revision: &Revision) -> Result<ExitCode> {
+    say(format_args!(
+        "revision {} is stored; a gateway that runs puts it into force at once, or its log and Activity say why not",
+        revision.number
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -205,7 +209,7 @@ async fn draft(config: &Path, file: &Path, replace: bool) -> Result<ExitCode> {
             "{who} has saved a draft at {at}: look at it with `portcullis policy diff`, and replace it with --replace"
         );
     }
-    let checked = book.save(&person, version, policies).await.map_err(not_run_yet)?;
+    let checked = book.save(&person, version, None, policies).await.map_err(not_run_yet)?;
     say(format_args!("draft {} is saved", checked.draft.version))?;
     tell(&checked)
 }
