@@ -10,9 +10,8 @@ use portcullis_behavior::kind;
 use portcullis_behavior::profile::{AccountProfile, Profile as _};
 use portcullis_core::cloud::{CloudAccountStore as _, CloudMatch, CloudOverride, CloudTwin, MatchedBy};
 use portcullis_core::directory::Directory as _;
-use portcullis_core::event::{AdministrationEvent, Event};
 use portcullis_core::profile::{DecidedKind, ProfileStore as _, Subject, SubjectKind};
-use portcullis_core::{AccountId, AccountKind, Clock as _, ConnectorName, Ids as _};
+use portcullis_core::{AccountId, AccountKind, Clock as _, ConnectorName};
 use portcullis_store::Store;
 
 use crate::config::Loaded;
@@ -184,13 +183,8 @@ async fn decide_kind(config: &Path, found: &CloudMatch, kind: KindSaid) -> Resul
         person: person.clone(),
         at,
     });
-    let event = Event::Administration(AdministrationEvent {
-        id: System.event_id(at),
-        at,
-        actor: person,
-        action: "account-kind".to_owned(),
-        detail: format!("{} ({}) is {}.", found.login, found.account, kind_words(kind)),
-    });
+    let detail = format!("{} ({}) is {}.", found.login, found.account, kind_words(kind));
+    let event = events::administration(at, &person, "account-kind", detail);
     let store: Store = events::open(config).await?;
     let decided = store.decide_kind(&found.account, decision, event).await;
     store.close().await;
@@ -286,13 +280,7 @@ async fn decide(config: &Path, cloud: &str, said: Said) -> Result<()> {
         }
         Said::Nothing => ("cloud-account-forgotten", format!("{cloud} is matched by names again."), None),
     };
-    let event = Event::Administration(AdministrationEvent {
-        id: System.event_id(at),
-        at,
-        actor: person,
-        action: action.to_owned(),
-        detail,
-    });
+    let event = events::administration(at, &person, action, detail);
     let store: Store = events::open(config).await?;
     let decided = store.decide_cloud_account(&ConnectorName::new(source), id, decision, event).await;
     store.close().await;

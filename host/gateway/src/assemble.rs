@@ -135,19 +135,7 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
         sources: Arc::new(move || reading.status()),
     };
     let mut certificates = Certificates::default();
-    let web_tls = match config.web.certificate.as_ref().zip(config.web.key.as_ref()) {
-        None => None,
-        Some((certificate, key)) => {
-            let files = ServerFiles::new(certificate, key);
-            let tls = certificates.add(move || {
-                server_config(&files).map_err(|error| Problem::new(["web", "certificate"], error.to_string()))
-            });
-            Some(tls.map_err(|problem| loaded.problems(vec![problem]))?)
-        }
-    };
-    let token = config.web.notify_token.as_ref().map(config::secret).transpose();
-    let notify_token = token.map_err(|text| loaded.problems(vec![Problem::new(["web", "notify-token"], text)]))?;
-    let web = WebOptions { tls: web_tls, public_url: config.web.public_url.clone(), notify_token };
+    let web = web(config, &mut certificates).map_err(|problem| loaded.problems(vec![problem]))?;
     let listeners = listeners(config, &mut certificates).map_err(|problem| loaded.problems(vec![problem]))?;
     tokio::spawn(async move {
         match lookup.check().await {
@@ -161,6 +149,20 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
         }
     });
     Ok(Gateway { listeners, upstreams, guard, book, cloud, web, web_state, certificates, statuses, groups, dispatcher })
+}
+
+/// How challenge page and console are served.
+pub(crate) fn web(config: &Config, certificates: &mut Certificates) -> Result<WebOptions, Problem> {
+    let web = &config.web;
+    let files = web.certificate.as_ref().zip(web.key.as_ref());
+    let tls = files.map(|(certificate, key)| {
+        let files = ServerFiles::new(certificate, key);
+        certificates
+            .add(move || server_config(&files).map_err(|error| Problem::new(["web", "certificate"], error.to_string())))
+    });
+    let token = web.notify_token.as_ref().map(config::secret).transpose();
+    let notify_token = token.map_err(|text| Problem::new(["web", "notify-token"], text))?;
+    Ok(WebOptions { tls: tls.transpose()?, public_url: web.public_url.clone(), notify_token })
 }
 
 /// What sends messages to people.

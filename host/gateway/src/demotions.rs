@@ -5,8 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::Subcommand;
 use portcullis_core::demotion::{Demotion, DemotionState, DemotionStore as _};
-use portcullis_core::event::{AdministrationEvent, Event};
-use portcullis_core::{Clock as _, Ids as _, Timestamp};
+use portcullis_core::{Clock as _, Timestamp};
 
 use crate::accounts::{Where, person};
 use crate::events;
@@ -48,13 +47,8 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
             }
             Command::Restore { place, number } => {
                 let (at, person) = (System.now(), person());
-                let event = Event::Administration(AdministrationEvent {
-                    id: System.event_id(at),
-                    at,
-                    actor: person.clone(),
-                    action: "restoration-wanted".to_owned(),
-                    detail: format!("Demotion {number} is to be undone."),
-                });
+                let detail = format!("Demotion {number} is to be undone.");
+                let event = events::administration(at, &person, "restoration-wanted", detail);
                 let store = events::open(&place.config).await?;
                 let done = store.restore_demotion(number, &person, at, event).await;
                 store.close().await;

@@ -4,9 +4,8 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::Subcommand;
-use portcullis_core::event::{AdministrationEvent, Event};
 use portcullis_core::exclusion::{Exclusion, ExclusionState, ExclusionStore as _};
-use portcullis_core::{Clock as _, Ids as _, Timestamp};
+use portcullis_core::{Clock as _, Timestamp};
 
 use crate::accounts::{Where, person};
 use crate::events;
@@ -48,13 +47,8 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
             }
             Command::Remove { place, number } => {
                 let (at, person) = (System.now(), person());
-                let event = Event::Administration(AdministrationEvent {
-                    id: System.event_id(at),
-                    at,
-                    actor: person.clone(),
-                    action: "exclusion-undone".to_owned(),
-                    detail: format!("Exclusion {number} was undone."),
-                });
+                let detail = format!("Exclusion {number} was undone.");
+                let event = events::administration(at, &person, "exclusion-undone", detail);
                 let store = events::open(&place.config).await?;
                 let done = store.undo_exclusion(number, &person, event).await;
                 store.close().await;
@@ -79,7 +73,6 @@ fn line(exclusion: &Exclusion, now: Timestamp) -> String {
         (ExclusionState::InForce, Some(until), _) => format!("in force for {} s", until.since(now).as_secs()),
         (ExclusionState::InForce, None, _) => "in force".to_owned(),
     };
-    // One line each, whatever somebody has written.
     let reason: Vec<_> = reason.split_whitespace().collect();
     format!("{number} {scope}: {state}; by {person}: {}", reason.join(" "))
 }

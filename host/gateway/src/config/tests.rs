@@ -71,6 +71,31 @@ fn everything_that_the_sample_explains_can_be_switched_on() {
 }
 
 #[test]
+fn the_sample_has_every_setting() {
+    let sample = sample();
+    let is_set = |key: &str| {
+        let is_whole = |at: usize| !sample[..at].ends_with(|c: char| c.is_alphanumeric() || c == '-');
+        sample.match_indices(&format!("{key} = ")).any(|(at, _)| is_whole(at))
+    };
+    let mut count = 0;
+    for source in [include_str!("model.rs"), include_str!("channels.rs"), include_str!("secret.rs")] {
+        let mut before = "";
+        for line in source.lines() {
+            let field = line.strip_prefix("    pub(crate) ").and_then(|rest| rest.split_once(": "));
+            if let Some((field, _)) = field.filter(|(field, _)| !field.contains(' ')) {
+                let renamed = before.split_once("rename = \"").and_then(|(_, rest)| rest.split('"').next());
+                let key = renamed.map_or_else(|| field.replace('_', "-"), str::to_owned);
+                let forms = [format!("[{key}]"), format!("[{key}."), format!(".{key}]")];
+                assert!(is_set(&key) || forms.iter().any(|form| sample.contains(form)), "the sample has no {key}");
+                count += 1;
+            }
+            before = line;
+        }
+    }
+    assert!(count > 100, "{count} fields were found");
+}
+
+#[test]
 fn a_mistyped_key_is_named_with_its_line_and_the_right_one() {
     let said = complaint("service-account =", "service-acount =");
     let line = line_of(&sample(), "service-account =");
@@ -179,6 +204,24 @@ fn somebody_with_the_password_has_few_tries_at_a_code() {
         let line = line_of(&sample(), "# [challenge]") + 1;
         assert!(said.starts_with(&format!("portcullis.toml:{line}: ")), "{said}");
         assert!(said.contains("between 1 and 10"), "{said}");
+    }
+}
+
+#[test]
+fn zero_is_refused_where_nothing_would_work_with_it() {
+    for (section, key) in [
+        ("challenge", "per-account-and-hour"),
+        ("challenge", "denials-in-a-row"),
+        ("behavior", "risk-half-life-hours"),
+        ("behavior", "forget-after-days"),
+        ("behavior", "shared-from-accounts"),
+        ("events", "store-timeout-seconds"),
+        ("backtest", "days"),
+        ("backtest", "most-events"),
+    ] {
+        let said = complaint(&format!("# [{section}]"), &format!("[{section}]\n{key} = 0\n#"));
+        let line = line_of(&sample(), &format!("# [{section}]")) + 1;
+        assert!(said.starts_with(&format!("portcullis.toml:{line}: {section}.{key}: is 0, ")), "{said}");
     }
 }
 

@@ -15,7 +15,7 @@ use super::{FenceBook, rule};
 use crate::accounts::{Where, find, person};
 use crate::config::Loaded;
 use crate::events;
-use crate::out::say;
+use crate::out::{say, say_lines};
 use crate::policies::{Book, applied, moment};
 
 #[derive(Args)]
@@ -73,7 +73,7 @@ pub(crate) async fn run(wanted: &Fence) -> Result<ExitCode> {
     let mode = Mode::from(wanted.mode);
     if let Some(rule) = &proposal.rule {
         say("")?;
-        say(as_toml(rule, mode)?.trim_end())?;
+        say_lines(as_toml(rule, mode)?.trim_end())?;
     }
     if !wanted.accept {
         return Ok(ExitCode::SUCCESS);

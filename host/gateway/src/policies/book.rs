@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use portcullis_core::Clock as _;
 use portcullis_core::directory::Directory;
-use portcullis_core::event::{AdministrationEvent, Event};
+use portcullis_core::event::Event;
 use portcullis_core::policies::{PolicyError, PolicyProblem, RefusedRevision};
 use portcullis_core::revision::{ListedPolicy, NewRevision, PolicyStore as _, Revision};
 use portcullis_core::store::{PluginStateStore, StoreError};
-use portcullis_core::{Clock as _, Ids as _};
 use portcullis_engine::Engine;
 use portcullis_guard::Guard;
 use portcullis_store::Store;
@@ -18,6 +18,7 @@ use tracing::{error, info, warn};
 use super::backtest::Running;
 use super::{LoadedList, in_force, load};
 use crate::config::Config;
+use crate::events::administration;
 use crate::plugins;
 use crate::run::note;
 use crate::system::System;
@@ -225,13 +226,7 @@ fn is_passing(error: &StoreError) -> bool {
 pub(super) fn applied(revision: &Revision) -> Event {
     let comment = if revision.comment.is_empty() { String::new() } else { format!(" {}", revision.comment) };
     let detail = format!("Revision {} of the policies.{comment}", revision.number);
-    administration(&revision.actor, "policies-applied", detail)
-}
-
-pub(super) fn administration(actor: &str, action: &str, detail: String) -> Event {
-    let at = System.now();
-    let id = System.event_id(at);
-    Event::Administration(AdministrationEvent { id, at, actor: actor.to_owned(), action: action.to_owned(), detail })
+    administration(revision.at, &revision.actor, "policies-applied", detail)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use portcullis_core::revision::{ListedPolicy, PolicyChange, PolicyStore as _, Re
 use serde::Deserialize;
 
 use super::{Book, cases, listed, moment};
-use crate::accounts::person;
+use crate::accounts::{Where, person};
 use crate::config::{self, Loaded};
 use crate::out::say;
 use crate::{assemble, events};
@@ -59,13 +59,6 @@ pub(crate) enum Command {
     Backtest(Backtest),
     /// Put the cases of files to a signed component, and say which it decides in another way than they expect.
     Test(cases::Arguments),
-}
-
-#[derive(Args)]
-pub(crate) struct Where {
-    /// Configuration file.
-    #[arg(long, short, value_name = "FILE", default_value = "/etc/portcullis/portcullis.toml")]
-    config: PathBuf,
 }
 
 #[derive(Args)]

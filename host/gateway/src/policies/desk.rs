@@ -10,8 +10,9 @@ use portcullis_core::revision::{
     LastChange, ListedPolicy, PolicyChange, PolicyDraft, PolicyStore as _, Revision, difference,
 };
 
-use super::book::{Shown, administration};
+use super::book::Shown;
 use super::{Basis, Book};
+use crate::events::administration;
 use crate::system::System;
 
 #[async_trait]
@@ -50,7 +51,7 @@ impl PolicyDesk for Book {
         let next = PolicyDraft::next(version, before.as_ref(), &in_force, policies, saved);
         let draft = PolicyDraft { based_on: base, ..next };
         let detail = format!("Saved draft {} of the policies.", draft.version);
-        let event = administration(person, "policy-draft-saved", detail);
+        let event = administration(draft.saved.at, person, "policy-draft-saved", detail);
         if !self.store.put_draft(draft.clone(), event).await? {
             return Err(PolicyError::Conflict);
         }
@@ -58,7 +59,8 @@ impl PolicyDesk for Book {
     }
 
     async fn drop_draft(&self, person: &str, version: u64) -> Result<(), PolicyError> {
-        let event = administration(person, "policy-draft-dropped", format!("Dropped draft {version} of the policies."));
+        let detail = format!("Dropped draft {version} of the policies.");
+        let event = administration(System.now(), person, "policy-draft-dropped", detail);
         if self.store.drop_draft(version, event).await? {
             return Ok(());
         }
