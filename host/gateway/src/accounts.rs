@@ -17,7 +17,7 @@ use portcullis_store::Store;
 use crate::config::Loaded;
 use crate::fences::{self, Fence};
 use crate::out::say;
-use crate::system::System;
+use crate::system::{self, System};
 use crate::{assemble, events};
 
 #[derive(Subcommand)]
@@ -81,9 +81,27 @@ pub(crate) struct Where {
     pub(crate) config: PathBuf,
 }
 
+/// What lists of things that are numbered are asked for.
+#[derive(Args)]
+pub(crate) struct Listed {
+    #[command(flatten)]
+    pub(crate) place: Where,
+    /// How many.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) limit: u32,
+}
+
+/// One of such a list.
+#[derive(Args)]
+pub(crate) struct Numbered {
+    #[command(flatten)]
+    pub(crate) place: Where,
+    /// The number that `list` prints.
+    pub(crate) number: u64,
+}
+
 pub(crate) fn run(command: Command) -> Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    runtime.block_on(async {
+    system::block_on(async {
         match command {
             Command::Links(place) => links(&place.config).await,
             Command::Link { place, cloud, account } => {

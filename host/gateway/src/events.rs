@@ -18,7 +18,7 @@ use portcullis_store::{Head, Store, StoreOptions};
 
 use crate::config::Loaded;
 use crate::out::say;
-use crate::system::System;
+use crate::system::{self, System};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -49,8 +49,7 @@ pub(crate) enum Command {
 }
 
 pub(crate) fn run(command: Command) -> Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    runtime.block_on(async {
+    system::block_on(async {
         match command {
             Command::Export(arguments) => export::export(&arguments).await,
             Command::Import(arguments) => import::import(&arguments).await,

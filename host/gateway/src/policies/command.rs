@@ -18,7 +18,7 @@ use super::{Book, cases, listed, moment};
 use crate::accounts::{Where, person};
 use crate::config::{self, Loaded};
 use crate::out::say;
-use crate::{assemble, events};
+use crate::{assemble, events, system};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -86,8 +86,7 @@ pub(crate) struct Backtest {
 }
 
 pub(crate) fn run(command: Command) -> Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    runtime.block_on(async {
+    system::block_on(async {
         match command {
             Command::List(place) => list(&place.config).await,
             Command::Revisions(place) => revisions(&place.config).await,

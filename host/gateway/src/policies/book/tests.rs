@@ -9,14 +9,9 @@ use super::*;
 
 /// A book of which the first revision, without policies, is in force.
 async fn book(folder: &tempfile::TempDir) -> Book {
-    let config = "data-folder = \"data\"\nlistener = []\nweb = { address = \"127.0.0.1:0\" }\n\
-                  plugins = { folder = \"@\", trusted-keys = [\"@/key\"] }\n\
-                  [directory]\nurl = \"ldap://localhost\"\nbase = \"dc=example\"\nschema = \"rfc2307\"\n\
-                  service-account = \"cn=gateway\"\npassword = { plain-text = \"hush\" }\n";
     let key = "untrusted comment: minisign public key\nRWQBAgMEBQYHCAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g\n";
     std::fs::write(folder.path().join("key"), key).unwrap();
-    let mut config: Config = toml::from_str(&config.replace('@', &folder.path().display().to_string())).unwrap();
-    config.resolve_paths(folder.path());
+    let config = crate::config::example(folder.path());
     let store = Store::open(StoreOptions::new(folder.path().join("portcullis.db"))).await.unwrap();
     let book = Book::new(store, config.clone(), None, None);
     put(&book, 1, Vec::new()).await;
