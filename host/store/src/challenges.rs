@@ -6,14 +6,14 @@ use async_trait::async_trait;
 use portcullis_core::challenge::{ChallengeRecord, ChallengeState, Forget, RememberKey};
 use portcullis_core::store::{ChallengeStore, StoreError};
 use portcullis_core::{AccountId, ChallengeId, ConnectorName, EventId, PolicyName, Timestamp};
+use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
-use sqlx::types::Type;
-use sqlx::{Decode, Row as _, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use crate::Store;
 use crate::fault::{Fault, damaged, store_error};
 use crate::numbers::{millis, timestamp};
+use crate::rows::column;
 use crate::work::Work;
 
 #[async_trait]
@@ -125,10 +125,6 @@ fn challenge(row: &SqliteRow) -> Result<ChallengeRecord, StoreError> {
         ended_at: column::<Option<i64>>(row, "ended_at")?.map(timestamp),
         state: state(column(row, "state")?)?,
     })
-}
-
-fn column<'r, T: Decode<'r, Sqlite> + Type<Sqlite>>(row: &'r SqliteRow, name: &str) -> Result<T, StoreError> {
-    row.try_get(name).map_err(store_error)
 }
 
 fn state(text: &str) -> Result<ChallengeState, StoreError> {
