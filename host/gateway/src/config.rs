@@ -68,7 +68,6 @@ impl Loaded {
 
 /// The least that a configuration has, with plugins and their key, `key`, in the folder.
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 pub(crate) fn example(folder: &Path) -> Config {
     let text = "data-folder = \"data\"\nlistener = []\nweb = { address = \"127.0.0.1:0\" }\n\
                 plugins = { folder = \"\", trusted-keys = [\"key\"] }\n\
