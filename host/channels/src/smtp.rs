@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use async_trait::async_trait;
+use lettre::address::Envelope;
 use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MessageBuilder};
 use lettre::transport::smtp::Error;
@@ -13,6 +14,7 @@ use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use portcullis_core::Secret;
 use portcullis_core::channel::{Channel, ChannelError, Notice};
 use portcullis_tls::{MinVersion, client_config};
+use tracing::warn;
 
 use crate::{ChannelSetupError, PATIENCE, chain, text};
 
@@ -97,6 +99,13 @@ impl Smtp {
         format!("{} by {}", to.join(", "), self.server)
     }
 
+    /// An envelope for each, so that a mailbox that is no more keeps nothing from the others.
+    async fn send_to(&self, to: &Mailbox, message: &[u8]) -> Result<(), ChannelError> {
+        let envelope = Envelope::new(Some(self.from.email.clone()), vec![to.email.clone()]);
+        let envelope = envelope.map_err(|error| ChannelError::Refused(chain(&error)))?;
+        self.transport.send_raw(&envelope, message).await.map(drop).map_err(|error| judge(&error))
+    }
+
     fn message(&self, notice: &Notice) -> Result<Message, String> {
         let id = format!("<{}@{}>", notice.id, self.from.email.domain());
         let subject = format!("[Portcullis] {}", text::summary(notice));
@@ -112,12 +121,18 @@ impl Smtp {
 #[async_trait]
 impl Channel for Smtp {
     async fn send(&self, notice: &Notice) -> Result<(), ChannelError> {
-        let message = self.message(notice).map_err(ChannelError::Refused)?;
-        match tokio::time::timeout(PATIENCE, self.transport.send(message)).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(judge(&error)),
-            Err(_) => Err(ChannelError::later(format!("{} was not done within {} s", self.server, PATIENCE.as_secs()))),
+        let message = self.message(notice).map_err(ChannelError::Refused)?.formatted();
+        let mut outcomes = Vec::with_capacity(self.to.len());
+        let all = async {
+            for to in &self.to {
+                outcomes.push((to.email.to_string(), self.send_to(to, &message).await));
+            }
+        };
+        if tokio::time::timeout(PATIENCE, all).await.is_err() {
+            let why = format!("{} was not done within {} s", self.server, PATIENCE.as_secs());
+            outcomes.push((self.server.clone(), Err(ChannelError::later(why))));
         }
+        together(outcomes)
     }
 
     async fn check(&self) -> Result<String, String> {
@@ -159,6 +174,21 @@ fn parameters(options: &SmtpOptions) -> Result<TlsParameters, ChannelSetupError>
 /// Replies that speak of who sends and not of what is sent (RFC 4954, section 6): a person can mend that, and the message is
 /// sent then.
 const OF_LOGIN: [u16; 4] = [530, 534, 535, 538];
+
+/// What several mailboxes make of one message: it has arrived where any took it, and is tried again where any may yet.
+fn together(outcomes: Vec<(String, Result<(), ChannelError>)>) -> Result<(), ChannelError> {
+    let has_arrived = outcomes.iter().any(|(_, outcome)| outcome.is_ok());
+    let mut together = Ok(());
+    for (to, outcome) in outcomes {
+        let Err(error) = outcome else { continue };
+        if has_arrived {
+            warn!(to, %error, "not all who were to be told by mail have been");
+        } else if !matches!(together, Err(ChannelError::Later { .. })) {
+            together = Err(error);
+        }
+    }
+    together
+}
 
 fn judge(error: &Error) -> ChannelError {
     let why = chain(error);

@@ -1,6 +1,7 @@
 //! Syslog messages (RFC 5424): one datagram each (RFC 5426), or over TCP and TLS with their length in front (RFC 6587, section
 //! 3.4.1; RFC 5425, section 4.3).
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -125,7 +126,7 @@ impl Syslog {
     async fn deliver(&self, message: &str) -> Result<(), std::io::Error> {
         let place = (self.options.host.as_str(), self.options.port);
         if self.options.transport == Transport::Udp {
-            return send_datagram(place, message).await;
+            return send_datagram(lookup_host(place).await?, message).await;
         }
         let stream = TcpStream::connect(place).await?;
         match &self.tls {
@@ -168,13 +169,17 @@ impl Channel for Syslog {
     }
 }
 
-async fn send_datagram(place: (&str, u16), message: &str) -> Result<(), std::io::Error> {
+/// To the first address that takes it: a name can have one of a kind that this machine has no way to.
+async fn send_datagram(addresses: impl IntoIterator<Item = SocketAddr>, message: &str) -> Result<(), std::io::Error> {
     let mut last = std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address");
-    for address in lookup_host(place).await? {
-        let own = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-        let socket = UdpSocket::bind(own).await?;
-        socket.connect(address).await?;
-        match socket.send(message.as_bytes()).await {
+    for address in addresses {
+        let sent = async {
+            let own = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+            let socket = UdpSocket::bind(own).await?;
+            socket.connect(address).await?;
+            socket.send(message.as_bytes()).await
+        };
+        match sent.await {
             Ok(_) => return Ok(()),
             Err(error) => last = error,
         }

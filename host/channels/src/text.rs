@@ -15,8 +15,8 @@ pub(crate) const LONGEST_NAME: usize = 200;
 const LONGEST_SUBJECT: usize = 200;
 
 /// A text as one line of at most `most` octets in which nothing hides: no control characters and line breaks of any kind, none
-/// of the marks that turn the direction of writing or take no room (Unicode Technical Report 36, section 2.6), and no address
-/// that a mail program would make a link of. Attackers choose their names.
+/// of the marks that turn the direction of writing or take no room (Unicode Technical Report 36, section 2.6), and neither a
+/// scheme nor a `www.`, by which mail programs know what to make a link of. Attackers choose their names.
 pub(crate) fn line(text: &str, most: usize) -> String {
     let mut out = String::with_capacity(text.len().min(most));
     let mut was_space = true;
@@ -25,6 +25,7 @@ pub(crate) fn line(text: &str, most: usize) -> String {
             '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{ad}' => {
                 continue;
             }
+            '\u{61c}' | '\u{180e}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0000}'..='\u{e007f}' => continue,
             '\u{2028}' | '\u{2029}' => ' ',
             c if c.is_control() || c.is_whitespace() => ' ',
             c => c,
@@ -35,12 +36,25 @@ pub(crate) fn line(text: &str, most: usize) -> String {
         was_space = c == ' ';
         out.push(c);
     }
-    let out = out.trim_end().replace("://", "[:]//");
+    let out = without_links(out.trim_end());
     if out.len() <= most {
         return out;
     }
     let room = out.floor_char_boundary(most.saturating_sub('…'.len_utf8()));
     format!("{}…", out.get(..room).unwrap_or_default())
+}
+
+fn without_links(text: &str) -> String {
+    let mut rest = text.replace("://", "[:]//");
+    let mut out = String::with_capacity(rest.len());
+    while let Some(at) = rest.to_ascii_lowercase().find("www.") {
+        let behind = rest.split_off(at + "www.".len());
+        rest.pop();
+        out.push_str(&rest);
+        out.push_str("[.]");
+        rest = behind;
+    }
+    out + &rest
 }
 
 /// RFC 3339, in UTC, with milliseconds.
@@ -201,6 +215,9 @@ pub(crate) mod tests {
             ("see https://evil.example/x", "see https[:]//evil.example/x"),
             ("  much \t  room  ", "much room"),
             ("ht\u{200b}tp:\u{200b}//x", "http[:]//x"),
+            ("see www.evil.example or WwW.evil.example", "see www[.]evil.example or WwW[.]evil.example"),
+            ("http:\u{fe0f}//x, ww\u{180e}w.y", "http[:]//x, www[.]y"),
+            ("a\u{61c}b\u{e0041}c\u{fe00}d", "abcd"),
         ] {
             assert_eq!(line(given, 100), wanted, "{given:?}");
         }

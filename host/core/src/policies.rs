@@ -28,7 +28,7 @@ pub struct PolicyProblem {
 /// Why it was not done. Nothing has changed then.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum PolicyError {
-    /// The draft is another one than the change is based on.
+    /// The draft, or the newest revision, is another one than the change is based on.
     #[error("somebody else has changed the draft or put a revision into force meanwhile: look at it and try again")]
     Conflict,
     /// There is no draft.
@@ -69,17 +69,36 @@ pub struct Doings {
     pub differed: u64,
 }
 
+/// A revision that is stored and was not put into force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RefusedRevision {
+    /// Its number.
+    pub number: u64,
+    /// What is wrong with it.
+    pub why: String,
+}
+
 /// What is in force.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PoliciesInForce {
     /// The revision.
     pub revision: Revision,
+    /// The newest revision, where it is another one.
+    pub refused: Option<RefusedRevision>,
     /// What is wrong with it, for instance a component that is not there any more: then its fail mode speaks.
     pub problems: Vec<PolicyProblem>,
     /// What each policy did since `doings_since`.
     pub doings: BTreeMap<PolicyName, Doings>,
     /// A day ago, or when the gateway was started.
     pub doings_since: Timestamp,
+}
+
+impl PoliciesInForce {
+    /// The number of the newest revision, on which drafts are based.
+    #[must_use]
+    pub fn newest(&self) -> u64 {
+        self.refused.as_ref().map_or(self.revision.number, |refused| refused.number)
+    }
 }
 
 /// The draft, looked at.
@@ -126,8 +145,15 @@ pub trait PolicyDesk: Send + Sync {
     async fn in_force(&self) -> Result<PoliciesInForce, PolicyError>;
     /// The version that a change of the draft has to name, and the draft where there is one.
     async fn draft(&self) -> Result<(u64, Option<CheckedDraft>), PolicyError>;
-    /// Saves a draft in place of the one of this version, as this person.
-    async fn save(&self, person: &str, version: u64, policies: Vec<ListedPolicy>) -> Result<CheckedDraft, PolicyError>;
+    /// Saves a draft in place of the one of this version, as this person. Where the person names the newest revision that there
+    /// was, it has to be the newest still.
+    async fn save(
+        &self,
+        person: &str,
+        version: u64,
+        newest: Option<u64>,
+        policies: Vec<ListedPolicy>,
+    ) -> Result<CheckedDraft, PolicyError>;
     /// Drops the draft.
     async fn drop_draft(&self, person: &str, version: u64) -> Result<(), PolicyError>;
     /// Puts the draft of this version into force, as a new revision.

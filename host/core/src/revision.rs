@@ -19,6 +19,9 @@ pub use difference::{Change, PolicyChange, SettingChange, difference};
 pub use list::{ListProblem, list_problems};
 
 /// A policy as a list names it: everything that is needed to load it, and its place is its place in the list.
+///
+/// A configuration file's list is known by the digest of its JSON, and by another digest it is taken for another list, which takes
+/// the place of the one in force. So a field that is new has to be left out of the JSON where nobody has set it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ListedPolicy {
@@ -124,7 +127,7 @@ pub struct LastChange {
 pub struct PolicyDraft {
     /// Grows with each time that a draft is saved or dropped; who saves names the one that the change is based on.
     pub version: u64,
-    /// The revision that was in force when the draft was saved: only as long as it is, the draft can be put into force.
+    /// The newest revision when the draft was saved: only as long as it is, the draft can be put into force.
     pub based_on: u64,
     /// The list, in order.
     pub policies: Vec<ListedPolicy>,

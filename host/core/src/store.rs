@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use std::ops::RangeInclusive;
+
 use async_trait::async_trait;
 use thiserror::Error;
 
@@ -94,14 +96,14 @@ pub trait LearnedStore: Send + Sync {
 pub trait ChallengeStore: Send + Sync {
     /// Stores a challenge, or replaces what is stored under its id.
     async fn put_challenge(&self, challenge: &ChallengeRecord) -> Result<(), StoreError>;
-    /// The newest approval for the key that ended at or after `since`, of an account whose risk was at least `risk` when it was
+    /// The newest approval for the key that ended within this time, of an account whose risk was at least `risk` when it was
     /// asked: which one, and when. None that was forgotten, and none
     /// when the person has refused another challenge of the account since. That an incident is opened or raised makes the
     /// account's approvals forgotten that are older than its event.
-    async fn approval_since(
+    async fn approval_within(
         &self,
         key: &RememberKey,
-        since: Timestamp,
+        time: RangeInclusive<Timestamp>,
         risk: u8,
     ) -> Result<Option<(ChallengeId, Timestamp)>, StoreError>;
     /// Makes approvals count no more.

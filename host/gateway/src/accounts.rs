@@ -10,15 +10,14 @@ use portcullis_behavior::kind;
 use portcullis_behavior::profile::{AccountProfile, Profile as _};
 use portcullis_core::cloud::{CloudAccountStore as _, CloudMatch, CloudOverride, CloudTwin, MatchedBy};
 use portcullis_core::directory::Directory as _;
-use portcullis_core::event::{AdministrationEvent, Event};
 use portcullis_core::profile::{DecidedKind, ProfileStore as _, Subject, SubjectKind};
-use portcullis_core::{AccountId, AccountKind, Clock as _, ConnectorName, Ids as _};
+use portcullis_core::{AccountId, AccountKind, Clock as _, ConnectorName};
 use portcullis_store::Store;
 
 use crate::config::Loaded;
 use crate::fences::{self, Fence};
 use crate::out::say;
-use crate::system::System;
+use crate::system::{self, System};
 use crate::{assemble, events};
 
 #[derive(Subcommand)]
@@ -82,9 +81,27 @@ pub(crate) struct Where {
     pub(crate) config: PathBuf,
 }
 
+/// What lists of things that are numbered are asked for.
+#[derive(Args)]
+pub(crate) struct Listed {
+    #[command(flatten)]
+    pub(crate) place: Where,
+    /// How many.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) limit: u32,
+}
+
+/// One of such a list.
+#[derive(Args)]
+pub(crate) struct Numbered {
+    #[command(flatten)]
+    pub(crate) place: Where,
+    /// The number that `list` prints.
+    pub(crate) number: u64,
+}
+
 pub(crate) fn run(command: Command) -> Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    runtime.block_on(async {
+    system::block_on(async {
         match command {
             Command::Links(place) => links(&place.config).await,
             Command::Link { place, cloud, account } => {
@@ -184,13 +201,8 @@ async fn decide_kind(config: &Path, found: &CloudMatch, kind: KindSaid) -> Resul
         person: person.clone(),
         at,
     });
-    let event = Event::Administration(AdministrationEvent {
-        id: System.event_id(at),
-        at,
-        actor: person,
-        action: "account-kind".to_owned(),
-        detail: format!("{} ({}) is {}.", found.login, found.account, kind_words(kind)),
-    });
+    let detail = format!("{} ({}) is {}.", found.login, found.account, kind_words(kind));
+    let event = events::administration(at, &person, "account-kind", detail);
     let store: Store = events::open(config).await?;
     let decided = store.decide_kind(&found.account, decision, event).await;
     store.close().await;
@@ -286,13 +298,7 @@ async fn decide(config: &Path, cloud: &str, said: Said) -> Result<()> {
         }
         Said::Nothing => ("cloud-account-forgotten", format!("{cloud} is matched by names again."), None),
     };
-    let event = Event::Administration(AdministrationEvent {
-        id: System.event_id(at),
-        at,
-        actor: person,
-        action: action.to_owned(),
-        detail,
-    });
+    let event = events::administration(at, &person, action, detail);
     let store: Store = events::open(config).await?;
     let decided = store.decide_cloud_account(&ConnectorName::new(source), id, decision, event).await;
     store.close().await;

@@ -1,7 +1,8 @@
 //! Puts the rooms together.
 
+mod listeners;
+
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::Arc;
@@ -18,22 +19,25 @@ use portcullis_guard::{
     ApplicationRule, ChallengeBudget, ChannelEntry, Dispatcher, Guard, NamedNetwork, Options, Rooms, Surroundings,
 };
 use portcullis_ldap::{
-    Balance, BindRules, DomainNames, Limits, Listener, Lookup, LookupOptions, Members, Mode, OpaqueSasl, Referrals,
-    Schema, Security, Upstream, UpstreamOptions, Upstreams,
+    Balance, DomainNames, Listener, Lookup, LookupOptions, Members, Schema, Security, Upstream, UpstreamOptions,
+    Upstreams,
 };
 use portcullis_store::{Store, StoreOptions};
-use portcullis_tls::{Authority, ClientCertificates, MinVersion, ServerFiles, TlsError, client_config, server_config};
+use portcullis_tls::client_config;
 use portcullis_web::{WebOptions, WebState};
 use tracing::{error, info};
 
 use crate::certificates::Certificates;
-use crate::config::{self, Config, ListenerTls, Loaded, Problem, TlsMin};
+use crate::config::{self, Config, Loaded, Problem};
 use crate::fences::FenceBook;
 use crate::policies::{self, Book, Chosen, LoadedList};
 use crate::statuses::Statuses;
 use crate::system::System;
 use crate::{channels, plugins};
 use crate::{config as configuration, events};
+
+use listeners::at_least;
+pub(crate) use listeners::{listeners, web};
 
 /// Everything that serves.
 pub(crate) struct Gateway {
@@ -135,19 +139,7 @@ pub(crate) async fn gateway(loaded: &Loaded, store: &Store) -> Result<Gateway> {
         sources: Arc::new(move || reading.status()),
     };
     let mut certificates = Certificates::default();
-    let web_tls = match config.web.certificate.as_ref().zip(config.web.key.as_ref()) {
-        None => None,
-        Some((certificate, key)) => {
-            let files = ServerFiles::new(certificate, key);
-            let tls = certificates.add(move || {
-                server_config(&files).map_err(|error| Problem::new(["web", "certificate"], error.to_string()))
-            });
-            Some(tls.map_err(|problem| loaded.problems(vec![problem]))?)
-        }
-    };
-    let token = config.web.notify_token.as_ref().map(config::secret).transpose();
-    let notify_token = token.map_err(|text| loaded.problems(vec![Problem::new(["web", "notify-token"], text)]))?;
-    let web = WebOptions { tls: web_tls, public_url: config.web.public_url.clone(), notify_token };
+    let web = web(config, &mut certificates).map_err(|problem| loaded.problems(vec![problem]))?;
     let listeners = listeners(config, &mut certificates).map_err(|problem| loaded.problems(vec![problem]))?;
     tokio::spawn(async move {
         match lookup.check().await {
@@ -270,111 +262,6 @@ pub(crate) fn upstreams(config: &Config) -> Result<Upstreams, Problem> {
         health_interval: (seconds > 0).then(|| Duration::from_secs(seconds)),
     };
     Ok(Upstreams::new(addresses.into_iter().map(server).collect(), options))
-}
-
-pub(crate) fn listeners(config: &Config, certificates: &mut Certificates) -> Result<Vec<Listener>, Problem> {
-    let items = config.listeners.iter().enumerate();
-    let made = items.map(|(index, item)| {
-        let position = index.to_string();
-        let mut made = listener(&position, item, certificates)?;
-        made.referrals = referrals(&config.directory, &position, item)?.map(Arc::new);
-        Ok(made)
-    });
-    made.collect()
-}
-
-fn referrals(
-    directory: &config::Directory,
-    position: &str,
-    item: &config::Listener,
-) -> Result<Option<Referrals>, Problem> {
-    let gateway = item.gateway_url().transpose();
-    let gateway = gateway.map_err(|text| Problem::new(["listener", position, "rewrite-referrals"], text))?;
-    let Some(gateway) = gateway else { return Ok(None) };
-    let servers = directory.addresses().map_err(|text| Problem::new(["directory", "url"], text))?;
-    let own = directory.own_names.iter().chain(servers.iter().map(|server| &server.host));
-    Ok(Some(Referrals::new(own, gateway)))
-}
-
-fn listener(position: &str, item: &config::Listener, certificates: &mut Certificates) -> Result<Listener, Problem> {
-    let tls = match item.certificate.as_ref().zip(item.key.as_ref()) {
-        None => None,
-        Some((certificate, key)) => {
-            let clients = client_certificates(item)
-                .map_err(|text| Problem::new(["listener", position, "client-certificates"], text))?;
-            let files = ServerFiles { clients, at_least: at_least(item.tls_min), ..ServerFiles::new(certificate, key) };
-            let (position, item) = (position.to_owned(), item.clone());
-            Some(certificates.add(move || {
-                server_config(&files)
-                    .map_err(|error| Problem::new(["listener", &position, setting(&error, &item)], error.to_string()))
-            })?)
-        }
-    };
-    let mode = match (item.tls, tls) {
-        (ListenerTls::Ldaps, Some(tls)) => Mode::Ldaps(tls),
-        (ListenerTls::StartTls, Some(tls)) => Mode::Plain { starttls: Some(tls) },
-        (ListenerTls::None, None) => Mode::Plain { starttls: None },
-        _ => return Err(Problem::new(["listener", position, "tls"], "does not go with the certificate and key")),
-    };
-    // The address of a socket that is handed over is known when it is there.
-    let address = item.address.socket().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
-    let mut listener = Listener::new(ListenerName::new(&item.name), address, mode);
-    listener.proxy_protocol_from.clone_from(&item.proxy_protocol_from);
-    listener.rules = BindRules {
-        allow_unauthenticated_bind: item.allow_unauthenticated_bind,
-        opaque_sasl: if item.relay_opaque_sasl { OpaqueSasl::Relay } else { OpaqueSasl::Refuse },
-        require_tls: item.require_tls,
-        allow_cleartext_passwords: item.allow_cleartext_passwords,
-        appended_codes: item.appended_codes.clone(),
-    };
-    listener.limits = limits(item);
-    Ok(listener)
-}
-
-fn limits(item: &config::Listener) -> Limits {
-    let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds));
-    Limits {
-        connections: item.connections,
-        connections_per_address: item.connections_per_address,
-        handshake_timeout: seconds(item.handshake_seconds),
-        first_message_timeout: seconds(item.first_message_seconds),
-        idle_timeout: item.idle_seconds.map(seconds),
-        operation_timeout: Some(item.operation_seconds).filter(|seconds| *seconds > 0).map(seconds),
-        search_timeout: item.search_seconds.map(seconds),
-        outstanding: item.outstanding_operations,
-        waiting_octets: item.waiting_kib.saturating_mul(1 << 10),
-        request_size: item.request_mib.saturating_mul(1 << 20),
-        answer_size: item.answer_mib.saturating_mul(1 << 20),
-        drain: seconds(item.drain_seconds),
-        ..Limits::default()
-    }
-}
-
-fn at_least(version: TlsMin) -> MinVersion {
-    match version {
-        TlsMin::V12 => MinVersion::Tls12,
-        TlsMin::V13 => MinVersion::Tls13,
-    }
-}
-
-/// The setting that names the file in which something is wrong.
-fn setting(error: &TlsError, item: &config::Listener) -> &'static str {
-    match error.path() {
-        Some(path) if item.client_ca.as_deref() == Some(path) => "client-ca",
-        Some(path) if item.client_crl.as_deref() == Some(path) => "client-crl",
-        Some(path) if item.key.as_deref() == Some(path) => "key",
-        _ => "certificate",
-    }
-}
-
-fn client_certificates(item: &config::Listener) -> Result<ClientCertificates, &'static str> {
-    let authority = item.client_ca.clone().map(|ca| Authority { ca, crl: item.client_crl.clone() });
-    match (item.client_certificates, authority) {
-        (config::ClientCertificates::None, _) => Ok(ClientCertificates::None),
-        (config::ClientCertificates::Asked, Some(authority)) => Ok(ClientCertificates::Asked(authority)),
-        (config::ClientCertificates::Required, Some(authority)) => Ok(ClientCertificates::Required(authority)),
-        (_, None) => Err("needs `client-ca`"),
-    }
 }
 
 fn options(config: &Config) -> Options {

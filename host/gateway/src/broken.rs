@@ -18,20 +18,7 @@ pub(crate) struct BrokenPolicy {
 
 impl BrokenPolicy {
     pub(crate) fn new(reason: String) -> Self {
-        let operations = vec![
-            OperationKind::Bind,
-            OperationKind::Search,
-            OperationKind::Compare,
-            OperationKind::Add,
-            OperationKind::Modify,
-            OperationKind::Delete,
-            OperationKind::Rename,
-            OperationKind::PasswordChange,
-            OperationKind::Extended,
-            OperationKind::SignIn,
-            OperationKind::AppAccess,
-            OperationKind::Other,
-        ];
+        let operations = OperationKind::ALL.to_vec();
         Self { reason, needs: Needs { operations, ..Needs::default() } }
     }
 }

@@ -15,7 +15,7 @@ use portcullis_guard::{ChannelEntry, test_notice};
 use crate::accounts::{Where, person};
 use crate::config::{self, ChannelKind, Config, Loaded, MailTls, Problem, SyslogTransport};
 use crate::out::say;
-use crate::system::System;
+use crate::system::{self, System};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -39,10 +39,9 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         bail!("there is no channel `{name}`; {advice}");
     };
     let entry = entry(place, channel).map_err(|problem| loaded.problems(vec![problem]))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let now = System.now();
     let notice = test_notice(&person(), now, System.event_id(now));
-    if let Err(error) = runtime.block_on(entry.channel.send(&notice)) {
+    if let Err(error) = system::block_on(async { Ok(entry.channel.send(&notice).await) })? {
         bail!("channel {name}: {error}");
     }
     say(format_args!("channel {name}: the test message was taken over by {}", entry.target))?;

@@ -33,6 +33,7 @@ pub(crate) fn check(file: &Path, offline: bool) -> Result<ExitCode> {
     problems.append(&mut plugins.problems);
     problems.append(&mut plugins.broken);
     problems.extend(assemble::listeners(config, &mut Certificates::default()).err());
+    problems.extend(assemble::web(config, &mut Certificates::default()).err());
     let channels = channels::entries(config).unwrap_or_else(|found| {
         problems.extend(found);
         Vec::new()

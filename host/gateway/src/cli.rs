@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::out::say;
+use crate::out::{harmless, say_lines};
 use crate::{accounts, channels, check, demotions, events, exclusions, notify, plugin, policies, run};
 
 #[derive(Parser)]
@@ -66,7 +66,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Check { file, offline } => check::check(&file, offline),
         Command::Notify(arguments) => notify::run(arguments),
         Command::SampleConfig => {
-            say(include_str!("../portcullis.toml").trim_end()).map(|()| ExitCode::SUCCESS).map_err(Into::into)
+            say_lines(include_str!("../portcullis.toml").trim_end()).map(|()| ExitCode::SUCCESS).map_err(Into::into)
         }
         Command::Plugin(command) => plugin::run(command),
         Command::Events(command) => events::run(command),
@@ -81,7 +81,8 @@ pub(crate) fn main() -> ExitCode {
         if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
             return ExitCode::SUCCESS;
         }
-        eprintln!("portcullis: {error:#}");
+        let text = format!("portcullis: {error:#}");
+        text.lines().for_each(|line| eprintln!("{}", harmless(line)));
         ExitCode::FAILURE
     })
 }

@@ -4,6 +4,7 @@ mod address;
 mod channels;
 mod model;
 mod problem;
+mod secret;
 mod validate;
 
 use std::path::{Path, PathBuf};
@@ -15,9 +16,15 @@ pub(crate) use model::{
     LogFormat, LogLevel, OnBlock, Policy, Schema, SitePosition, TlsMin, Web,
 };
 pub(crate) use problem::{Problem, Problems, pointer_path};
-pub(crate) use validate::secret;
+pub(crate) use secret::secret;
 
 use problem::Source;
+use serde::de::DeserializeOwned;
+
+/// What a file says. What is wrong with it is told with its line, and never shows that line: there may be a secret in it.
+pub(crate) fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, Problems> {
+    toml::from_str(text).map_err(|error| Source::new(path, text.to_owned()).syntax(&error))
+}
 
 /// A configuration that could be read, with the text that it was read from.
 pub(crate) struct Loaded {
@@ -34,8 +41,8 @@ impl Loaded {
                 format!("cannot be read: {error}; `portcullis sample-config` prints a file to begin with"),
             )
         })?;
+        let mut config: Config = parse(path, &text)?;
         let source = Source::new(path, text);
-        let mut config: Config = toml::from_str(source.text()).map_err(|error| source.syntax(&error))?;
         let folder = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
         config.resolve_paths(&folder);
         let problems = validate::validate(&config);
@@ -57,6 +64,18 @@ impl Loaded {
     pub(crate) fn problems(&self, problems: Vec<Problem>) -> Problems {
         self.source.problems(problems)
     }
+}
+
+/// The least that a configuration has, with plugins and their key, `key`, in the folder.
+#[cfg(test)]
+pub(crate) fn example(folder: &Path) -> Config {
+    let text = "data-folder = \"data\"\nlistener = []\nweb = { address = \"127.0.0.1:0\" }\n\
+                plugins = { folder = \"\", trusted-keys = [\"key\"] }\n\
+                [directory]\nurl = \"ldap://localhost\"\nbase = \"dc=example\"\nschema = \"rfc2307\"\n\
+                service-account = \"cn=gateway\"\npassword = { plain-text = \"hush\" }\n";
+    let mut config: Config = toml::from_str(text).unwrap();
+    config.resolve_paths(folder);
+    config
 }
 
 #[cfg(test)]

@@ -5,38 +5,25 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::Subcommand;
 use portcullis_core::demotion::{Demotion, DemotionState, DemotionStore as _};
-use portcullis_core::event::{AdministrationEvent, Event};
-use portcullis_core::{Clock as _, Ids as _, Timestamp};
+use portcullis_core::{Clock as _, Timestamp};
 
-use crate::accounts::{Where, person};
+use crate::accounts::{Listed, Numbered, person};
 use crate::events;
 use crate::out::say;
-use crate::system::System;
+use crate::system::{self, System};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Print demotions, the newest first.
-    List {
-        #[command(flatten)]
-        place: Where,
-        /// How many.
-        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-        limit: u32,
-    },
+    List(Listed),
     /// Put an account back into its group. The running gateway does it within some seconds; its log and `list` say how it went.
-    Restore {
-        #[command(flatten)]
-        place: Where,
-        /// The number that `list` prints.
-        number: u64,
-    },
+    Restore(Numbered),
 }
 
 pub(crate) fn run(command: Command) -> Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    runtime.block_on(async {
+    system::block_on(async {
         match command {
-            Command::List { place, limit } => {
+            Command::List(Listed { place, limit }) => {
                 let store = events::open(&place.config).await?;
                 let found = store.demotions(None, limit).await?;
                 store.close().await;
@@ -46,15 +33,10 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
                 }
                 Ok(ExitCode::SUCCESS)
             }
-            Command::Restore { place, number } => {
+            Command::Restore(Numbered { place, number }) => {
                 let (at, person) = (System.now(), person());
-                let event = Event::Administration(AdministrationEvent {
-                    id: System.event_id(at),
-                    at,
-                    actor: person.clone(),
-                    action: "restoration-wanted".to_owned(),
-                    detail: format!("Demotion {number} is to be undone."),
-                });
+                let detail = format!("Demotion {number} is to be undone.");
+                let event = events::administration(at, &person, "restoration-wanted", detail);
                 let store = events::open(&place.config).await?;
                 let done = store.restore_demotion(number, &person, at, event).await;
                 store.close().await;

@@ -11,11 +11,14 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
+use portcullis_core::event::{AdministrationEvent, Event};
 use portcullis_core::store::EventStore as _;
+use portcullis_core::{Ids as _, Timestamp};
 use portcullis_store::{Head, Store, StoreOptions};
 
 use crate::config::Loaded;
 use crate::out::say;
+use crate::system::{self, System};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -46,8 +49,7 @@ pub(crate) enum Command {
 }
 
 pub(crate) fn run(command: Command) -> Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    runtime.block_on(async {
+    system::block_on(async {
         match command {
             Command::Export(arguments) => export::export(&arguments).await,
             Command::Import(arguments) => import::import(&arguments).await,
@@ -55,6 +57,12 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
             Command::List { config, limit } => list(&config, limit).await,
         }
     })
+}
+
+/// That somebody has done something, at that moment.
+pub(crate) fn administration(at: Timestamp, actor: &str, action: &str, detail: String) -> Event {
+    let id = System.event_id(at);
+    Event::Administration(AdministrationEvent { id, at, actor: actor.to_owned(), action: action.to_owned(), detail })
 }
 
 /// Where the event store of a data folder is.

@@ -4,39 +4,26 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::Subcommand;
-use portcullis_core::event::{AdministrationEvent, Event};
 use portcullis_core::exclusion::{Exclusion, ExclusionState, ExclusionStore as _};
-use portcullis_core::{Clock as _, Ids as _, Timestamp};
+use portcullis_core::{Clock as _, Timestamp};
 
-use crate::accounts::{Where, person};
+use crate::accounts::{Listed, Numbered, person};
 use crate::events;
 use crate::out::say;
-use crate::system::System;
+use crate::system::{self, System};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Print the exclusions that people have made, the newest first.
-    List {
-        #[command(flatten)]
-        place: Where,
-        /// How many.
-        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-        limit: u32,
-    },
+    List(Listed),
     /// Undo an exclusion. The running gateway tells of it again within some seconds.
-    Remove {
-        #[command(flatten)]
-        place: Where,
-        /// The number that `list` prints.
-        number: u64,
-    },
+    Remove(Numbered),
 }
 
 pub(crate) fn run(command: Command) -> Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    runtime.block_on(async {
+    system::block_on(async {
         match command {
-            Command::List { place, limit } => {
+            Command::List(Listed { place, limit }) => {
                 let store = events::open(&place.config).await?;
                 let found = store.exclusions(None, limit).await?;
                 store.close().await;
@@ -46,15 +33,10 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
                 }
                 Ok(ExitCode::SUCCESS)
             }
-            Command::Remove { place, number } => {
+            Command::Remove(Numbered { place, number }) => {
                 let (at, person) = (System.now(), person());
-                let event = Event::Administration(AdministrationEvent {
-                    id: System.event_id(at),
-                    at,
-                    actor: person.clone(),
-                    action: "exclusion-undone".to_owned(),
-                    detail: format!("Exclusion {number} was undone."),
-                });
+                let detail = format!("Exclusion {number} was undone.");
+                let event = events::administration(at, &person, "exclusion-undone", detail);
                 let store = events::open(&place.config).await?;
                 let done = store.undo_exclusion(number, &person, event).await;
                 store.close().await;
@@ -79,7 +61,6 @@ fn line(exclusion: &Exclusion, now: Timestamp) -> String {
         (ExclusionState::InForce, Some(until), _) => format!("in force for {} s", until.since(now).as_secs()),
         (ExclusionState::InForce, None, _) => "in force".to_owned(),
     };
-    // One line each, whatever somebody has written.
     let reason: Vec<_> = reason.split_whitespace().collect();
     format!("{number} {scope}: {state}; by {person}: {}", reason.join(" "))
 }

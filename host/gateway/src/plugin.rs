@@ -11,7 +11,7 @@ use clap::Subcommand;
 use minisign::{KeyPair, PublicKey, SecretKey, SecretKeyBox};
 use portcullis_engine::CONTRACT;
 
-use crate::out::say;
+use crate::out::{say, say_lines};
 use crate::plugins;
 
 #[derive(Subcommand)]
@@ -67,7 +67,8 @@ fn keygen(out: &Path) -> Result<()> {
     file.write_all(secret.as_bytes()).with_context(|| format!("{} cannot be written", secret_file.display()))?;
     let public = pair.pk.to_box().context("the public key could not be written down")?.to_string();
     std::fs::write(&public_file, public).with_context(|| format!("{} cannot be written", public_file.display()))?;
-    say(format_args!("{}\n{}", secret_file.display(), public_file.display()))?;
+    say(secret_file.display())?;
+    say(public_file.display())?;
     Ok(())
 }
 
@@ -109,6 +110,6 @@ fn inspect(file: &Path, key: PathBuf) -> Result<()> {
     say(&info.manifest.summary)?;
     say(format_args!("signed:   {}", info.signed.text))?;
     say(format_args!("imports:  {}", info.imports.join(", ")))?;
-    say(format_args!("settings: {:#}", info.manifest.settings_schema))?;
+    say_lines(&format!("settings: {:#}", info.manifest.settings_schema))?;
     Ok(())
 }

@@ -84,8 +84,9 @@ impl Reload {
         if change.elsewhere {
             warn!("the configuration has other changes too: those take a start of the gateway");
         }
-        let revision = chosen.settle(&list, &self.store).await.map_err(|error| format!("{error:#}"))?;
+        // First what harms nobody when the other does not follow: policies that are stored are put into force.
         self.dispatcher.set_channels(channels).await.map_err(|error| error.to_string())?;
+        let revision = chosen.settle(&list, &self.store).await.map_err(|error| format!("{error:#}"))?;
         self.statuses.replace(&plugins.connectors, &plugins.sources, &plugins.about);
         self.guard.replace(plugins.connectors, list.entries);
         self.cloud.set_sources(plugins.sources);

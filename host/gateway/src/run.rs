@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use portcullis_core::event::{AdministrationEvent, Event, Record};
+use portcullis_core::Clock as _;
+use portcullis_core::event::Record;
 use portcullis_core::policies::PolicyDesk as _;
 use portcullis_core::store::{ChallengeStore as _, EventStore as _};
-use portcullis_core::{Clock as _, Ids as _};
 use portcullis_store::Store;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
@@ -23,7 +23,7 @@ use crate::out::say;
 use crate::reload::Reload;
 use crate::sockets::{Inherited, Sockets};
 use crate::system::System;
-use crate::{manager, metrics, statuses};
+use crate::{events, manager, metrics, statuses};
 
 /// How long the first client waits, at most, for what was imported to be learned from.
 const LEARN_FIRST: Duration = Duration::from_secs(20);
@@ -229,14 +229,7 @@ impl EndSignals {
 
 /// Records something that the gateway itself did.
 pub(crate) async fn note(store: &Store, action: &str, detail: &str) -> Result<()> {
-    let at = System.now();
-    let event = Event::Administration(AdministrationEvent {
-        id: System.event_id(at),
-        at,
-        actor: "gateway".to_owned(),
-        action: action.to_owned(),
-        detail: detail.to_owned(),
-    });
+    let event = events::administration(System.now(), "gateway", action, detail.to_owned());
     Ok(store.append(Record { event, learned: None, incidents: Vec::new() }).await?)
 }
 

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use anyhow::Result;
 use portcullis_core::{Clock, EventId, Ids, Timestamp};
 
 /// The machine's own.
@@ -27,6 +28,14 @@ impl Ids for System {
         getrandom::fill(&mut bytes).expect("the operating system has a source of randomness");
         bytes
     }
+}
+
+/// Does what a command line asks for.
+///
+/// # Errors
+/// The system gives no threads, or what was done failed.
+pub(crate) fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?.block_on(work)
 }
 
 /// What a version 7 UUID has of randomness (RFC 9562, section 5.7), a whole number of bytes.

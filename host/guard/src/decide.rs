@@ -12,7 +12,7 @@ use portcullis_core::event::{AccessEvent, Decision, Event, Record, RecordedRulin
 use portcullis_core::gate::Tried;
 use portcullis_core::incident::IncidentChange;
 use portcullis_core::learned::Observation;
-use portcullis_core::policy::{Evidence, FailMode, Mode, Ruling, Verdict};
+use portcullis_core::policy::{ChallengeResult, Evidence, FailMode, Mode, Ruling, Verdict};
 use portcullis_core::{
     Access, AccountFacts, EventId, IncidentId, Operation, OperationKind, Outcome, PolicyName, Secret,
 };

@@ -198,7 +198,7 @@ impl Desk {
         if !question.remember.is_zero() {
             let since =
                 Timestamp(now.0.saturating_sub(u64::try_from(question.remember.as_millis()).unwrap_or(u64::MAX)));
-            if let Some((id, at)) = self.shared.approval_since(&key.remember, since, risk).await {
+            if let Some((id, at)) = self.shared.approval_since(&key.remember, since, now, risk).await {
                 return Answered {
                     id: Some(id),
                     outcome: ChallengeOutcome::Approved,
@@ -344,9 +344,16 @@ impl Shared {
     }
 
     /// The latest approval that still counts; none when that cannot be read, because asking once too often is better than
-    /// not asking.
-    async fn approval_since(&self, key: &RememberKey, since: Timestamp, risk: u8) -> Option<(ChallengeId, Timestamp)> {
-        match self.store.approval_since(key, since, risk).await {
+    /// not asking. One of the future counts no more than none: it was given while the clock was wrong, and what would make it
+    /// worthless is older.
+    async fn approval_since(
+        &self,
+        key: &RememberKey,
+        since: Timestamp,
+        now: Timestamp,
+        risk: u8,
+    ) -> Option<(ChallengeId, Timestamp)> {
+        match self.store.approval_within(key, since..=now, risk).await {
             Ok(found) => found.filter(|(_, at)| self.table().forgotten_before.is_none_or(|before| *at > before)),
             Err(error) => {
                 tracing::warn!(%error, "earlier approvals could not be read");
@@ -361,7 +368,7 @@ impl Shared {
         if ending.outcome != ChallengeOutcome::Approved {
             return Some(ending);
         }
-        let counting = self.approval_since(&key.remember, ending.at, risk).await;
+        let counting = self.approval_since(&key.remember, ending.at, now, risk).await;
         counting.is_some_and(|(_, at)| at == ending.at).then_some(ending)
     }
 

@@ -142,6 +142,23 @@ async fn a_changed_password_is_a_new_beginning() {
 }
 
 #[tokio::test]
+async fn an_approval_of_the_future_counts_no_more_than_none() {
+    use portcullis_core::store::ChallengeStore as _;
+    use portcullis_core::{Clock as _, Ids as _};
+    let place = Place::remembered(vec![push_policy(HOURS)]).await;
+    let first = place.store.challenges_since(portcullis_core::Timestamp(0)).await.unwrap().remove(0);
+    // It was given before the clock was put back by an hour.
+    let later = portcullis_core::Timestamp(Real.now().0 + 3_600_000);
+    let id = portcullis_core::ChallengeId(Real.event_id(later).0);
+    let ahead = portcullis_core::challenge::ChallengeRecord { id, opened_at: later, ended_at: Some(later), ..first };
+    place.store.put_challenge(&ahead).await.unwrap();
+    place.is_remembered(1).await;
+    place.change_password(ALICE, None, Some(0)).await;
+    place.is_asked(1).await;
+    place.is_remembered(2).await;
+}
+
+#[tokio::test]
 async fn what_the_directory_refused_to_change_counts_only_until_it_says_so() {
     use portcullis_core::store::ChallengeStore as _;
     let place = Place::remembered(vec![push_policy(HOURS)]).await;
@@ -149,7 +166,7 @@ async fn what_the_directory_refused_to_change_counts_only_until_it_says_so() {
     place.change_password("uid=mallory", Some(ALICE), Some(50)).await;
     let (store, key) = (&place.store, key());
     eventually("a refused change goes on counting", || async {
-        store.approval_since(&key, portcullis_core::Timestamp(0), 0).await.unwrap().is_some()
+        store.approval_within(&key, EVER, 0).await.unwrap().is_some()
     })
     .await;
     place.is_remembered(1).await;
@@ -157,6 +174,9 @@ async fn what_the_directory_refused_to_change_counts_only_until_it_says_so() {
     place.change_password("uid=mallory", Some(ALICE), None).await;
     place.is_asked(1).await;
 }
+
+const EVER: std::ops::RangeInclusive<portcullis_core::Timestamp> =
+    portcullis_core::Timestamp(0)..=portcullis_core::Timestamp(u64::MAX);
 
 fn key() -> portcullis_core::challenge::RememberKey {
     portcullis_core::challenge::RememberKey {
@@ -254,7 +274,7 @@ async fn an_answer_that_came_late_is_no_better() {
     place.scene.phone.answer(Progress::Approved);
     let approved = || async {
         use portcullis_core::store::ChallengeStore as _;
-        place.store.approval_since(&key(), portcullis_core::Timestamp(0), 0).await.unwrap().is_some()
+        place.store.approval_within(&key(), EVER, 0).await.unwrap().is_some()
     };
     eventually("it is approved", approved).await;
     place.change_password(ALICE, None, Some(0)).await;

@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, Executor as _, Row as _, SqliteConnection};
 
 use crate::chain::{BatchHash, START, event_digest};
 use crate::events::EventRow;
-use crate::fault::{Fault, damaged, store_error};
+use crate::fault::{Fault, Scope, damaged, store_error};
 use crate::numbers::{millis, signed, unsigned};
 use crate::work::Entry;
 
@@ -30,24 +30,27 @@ pub(crate) struct End {
     pub(crate) sightings: u64,
 }
 
+/// What an [`End`] is read from.
+pub(crate) const LAST: &str = "SELECT number, hash, last_sequence,
+            (SELECT COALESCE(MAX(sequence), 0) FROM events) AS sequence,
+            (SELECT COALESCE(MAX(number), 0) FROM sightings) AS sightings
+     FROM (SELECT 0) LEFT JOIN (SELECT number, hash, last_sequence FROM batches ORDER BY number DESC LIMIT 1)";
+
 impl End {
     /// To be asked inside a transaction that may write.
     pub(crate) async fn read(connection: &mut SqliteConnection) -> Result<Self, Fault> {
-        let row = sqlx::query(
-            "SELECT number, hash, last_sequence,
-                    (SELECT COALESCE(MAX(sequence), 0) FROM events) AS sequence,
-                    (SELECT COALESCE(MAX(number), 0) FROM sightings) AS sightings
-             FROM (SELECT 0) LEFT JOIN (SELECT number, hash, last_sequence FROM batches ORDER BY number DESC LIMIT 1)",
-        )
-        .fetch_one(connection)
-        .await?;
+        let row = sqlx::query(LAST).fetch_one(connection).await?;
         let number: Option<i64> = row.try_get("number")?;
         let covered: i64 = row.try_get::<Option<i64>, _>("last_sequence")?.unwrap_or(0);
         // Somebody may have added an event behind the back of the chain. `verify` names it; new ones go after it.
         let highest: i64 = row.try_get("sequence")?;
         Ok(Self {
             number: unsigned(number.unwrap_or(0)),
-            hash: if number.is_some() { hash(&row, "hash")? } else { START },
+            // Nothing can be chained to what is no hash, whatever is to be written.
+            hash: match number {
+                Some(_) => hash(&row, "hash").map_err(|error| Fault { error, scope: Scope::Store })?,
+                None => START,
+            },
             sequence: unsigned(i64::max(covered, highest)),
             sightings: unsigned(row.try_get("sightings")?),
         })

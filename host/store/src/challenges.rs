@@ -1,17 +1,19 @@
 //! Challenges.
 
+use std::ops::RangeInclusive;
+
 use async_trait::async_trait;
 use portcullis_core::challenge::{ChallengeRecord, ChallengeState, Forget, RememberKey};
 use portcullis_core::store::{ChallengeStore, StoreError};
 use portcullis_core::{AccountId, ChallengeId, ConnectorName, EventId, PolicyName, Timestamp};
+use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
-use sqlx::types::Type;
-use sqlx::{Decode, Row as _, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use crate::Store;
 use crate::fault::{Fault, damaged, store_error};
 use crate::numbers::{millis, timestamp};
+use crate::rows::column;
 use crate::work::Work;
 
 #[async_trait]
@@ -20,17 +22,17 @@ impl ChallengeStore for Store {
         self.queue(Work::PutChallenge(Box::new(challenge.clone())))?.done().await.map(drop)
     }
 
-    async fn approval_since(
+    async fn approval_within(
         &self,
         key: &RememberKey,
-        since: Timestamp,
+        time: RangeInclusive<Timestamp>,
         risk: u8,
     ) -> Result<Option<(ChallengeId, Timestamp)>, StoreError> {
         // `IS` and not `=`: a key without an address means challenges without one.
         let found: Option<(Vec<u8>, i64)> = sqlx::query_as(
             "SELECT id, ended_at FROM challenges AS approved
              WHERE state = 'approved' AND account = ?1 AND application = ?2 AND policy = ?3 AND connector = ?4
-               AND address IS ?5 AND ended_at >= ?6 AND risk >= ?7
+               AND address IS ?5 AND ended_at BETWEEN ?6 AND ?7 AND risk >= ?8
                AND NOT EXISTS (SELECT 1 FROM forgotten_approvals
                                WHERE account IN (?1, '') AND before >= approved.ended_at)
                AND NOT EXISTS (SELECT 1 FROM challenges
@@ -42,7 +44,8 @@ impl ChallengeStore for Store {
         .bind(key.policy.as_str())
         .bind(key.connector.as_str())
         .bind(key.address.map(|address| address.to_string()))
-        .bind(millis(since))
+        .bind(millis(*time.start()))
+        .bind(millis(*time.end()))
         .bind(risk)
         .fetch_optional(self.readers())
         .await
@@ -122,10 +125,6 @@ fn challenge(row: &SqliteRow) -> Result<ChallengeRecord, StoreError> {
         ended_at: column::<Option<i64>>(row, "ended_at")?.map(timestamp),
         state: state(column(row, "state")?)?,
     })
-}
-
-fn column<'r, T: Decode<'r, Sqlite> + Type<Sqlite>>(row: &'r SqliteRow, name: &str) -> Result<T, StoreError> {
-    row.try_get(name).map_err(store_error)
 }
 
 fn state(text: &str) -> Result<ChallengeState, StoreError> {

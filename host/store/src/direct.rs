@@ -9,7 +9,7 @@ use std::time::Duration;
 use portcullis_core::learned::Observation;
 use rusqlite::{Connection, OpenFlags, params};
 
-use crate::batch::End;
+use crate::batch::{End, LAST};
 use crate::chain::{BatchHash, START, event_digest};
 use crate::fault::Fault;
 use crate::learned;
@@ -66,11 +66,7 @@ impl Direct {
 
     /// Whether the log ends there.
     fn is_end(&self, end: &End) -> Result<bool, Fault> {
-        let mut last = self.connection.prepare_cached(
-            "SELECT number, hash, last_sequence, (SELECT COALESCE(MAX(sequence), 0) FROM events),
-                    (SELECT COALESCE(MAX(number), 0) FROM sightings)
-             FROM (SELECT 0) LEFT JOIN (SELECT number, hash, last_sequence FROM batches ORDER BY number DESC LIMIT 1)",
-        )?;
+        let mut last = self.connection.prepare_cached(LAST)?;
         let found = last.query_row([], |row| {
             let hash = row.get_ref(1)?.as_blob_or_null()?.map_or(Some(START), |bytes| bytes.try_into().ok());
             let covered: i64 = row.get::<_, Option<i64>>(2)?.unwrap_or(0);

@@ -6,9 +6,8 @@ use portcullis_core::exclusion::{Exclusion, ExclusionStore, MOST_EXCLUSIONS, New
 use portcullis_core::incident::{IncidentAction, IncidentSource, IncidentVerdict};
 use portcullis_core::store::StoreError;
 use portcullis_core::{AccountId, EventId, IncidentId, Timestamp};
+use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
-use sqlx::types::Type;
-use sqlx::{Decode, Row as _, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use crate::Store;
@@ -16,6 +15,7 @@ use crate::events::EventRow;
 use crate::fault::{Fault, damaged, store_error};
 use crate::incidents;
 use crate::numbers::{millis, signed, timestamp, unsigned};
+use crate::rows::column;
 use crate::work::{Answer, Work};
 
 const COLUMNS: &str =
@@ -143,8 +143,4 @@ fn exclusion(row: &SqliteRow) -> Result<Exclusion, StoreError> {
         event: EventId(id("event")?),
         undone: undone.0.map(|at| (timestamp(at), undone.1.unwrap_or_default())),
     })
-}
-
-fn column<'r, T: Decode<'r, Sqlite> + Type<Sqlite>>(row: &'r SqliteRow, name: &str) -> Result<T, StoreError> {
-    row.try_get(name).map_err(store_error)
 }

@@ -95,7 +95,7 @@ fn advice(code: Option<i32>) -> Option<&'static str> {
         CORRUPT | NOT_A_DATABASE => {
             "the file is damaged or not a database; keep a copy of it and put a backup in its place"
         }
-        FULL => "there is no room left; free space on the disk, or raise the size limit of the store",
+        FULL => "there is no room left; free space on the disk",
         CANNOT_OPEN => "the file cannot be opened; look at its path, and at the owner and mode of file and folder",
         TOO_BIG => "the record is larger than the database takes",
         CONSTRAINT => "the record contradicts what is stored",

@@ -50,6 +50,7 @@ mod outbox;
 mod plugin_state;
 mod policies;
 mod profiles;
+mod rows;
 mod settings;
 mod sources;
 mod store;

@@ -1,4 +1,8 @@
+use std::sync::{Arc, Mutex};
+
 use lettre::message::Mailboxes;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::text::tests::notice;
@@ -80,4 +84,59 @@ fn a_file_without_certificates_is_named() {
     let error = Smtp::new(&options).err().unwrap();
     assert_eq!(error.setting(), "ca-file");
     assert!(error.to_string().contains(file.path().to_str().unwrap()), "{error}");
+}
+
+/// A server that answers as it is told to those recipients whose address begins with the digits of an answer.
+async fn serve(connection: TcpStream, taken: Arc<Mutex<Vec<String>>>) -> std::io::Result<()> {
+    let mut connection = BufReader::new(connection);
+    connection.write_all(b"220 hello\r\n").await?;
+    let (mut line, mut to) = (String::new(), String::new());
+    while connection.read_line(&mut line).await? > 0 {
+        let answer = match line.split_once("RCPT TO:<") {
+            Some((_, address)) => {
+                to = address.split('>').next().unwrap().to_owned();
+                let code = to.get(..3).filter(|code| code.parse::<u16>().is_ok()).unwrap_or("250");
+                format!("{code} said\r\n")
+            }
+            None if line.starts_with("DATA") => {
+                connection.write_all(b"354 go on\r\n").await?;
+                while line != ".\r\n" {
+                    line.clear();
+                    connection.read_line(&mut line).await?;
+                }
+                taken.lock().unwrap().push(to.clone());
+                "250 taken\r\n".to_owned()
+            }
+            None => "250 well\r\n".to_owned(),
+        };
+        connection.write_all(answer.as_bytes()).await?;
+        line.clear();
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_mailbox_that_is_no_more_keeps_nothing_from_the_others() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let taken = Arc::<Mutex<Vec<String>>>::default();
+    tokio::spawn({
+        let taken = Arc::clone(&taken);
+        async move {
+            while let Ok((connection, _)) = listener.accept().await {
+                tokio::spawn(serve(connection, Arc::clone(&taken)));
+            }
+        }
+    });
+    let send = async |to: &[&str]| {
+        let to = to.iter().map(|to| format!("{to}@example.com")).collect();
+        let smtp = Smtp::new(&SmtpOptions { host: "127.0.0.1".to_owned(), port, to, ..options() }).unwrap();
+        let sent = smtp.send(&notice("alice", "text")).await;
+        (sent, std::mem::take(&mut *taken.lock().unwrap()))
+    };
+    assert_eq!(send(&["550", "soc"]).await, (Ok(()), vec!["soc@example.com".to_owned()]));
+    assert_eq!(send(&["soc", "450", "it"]).await.1, ["soc@example.com", "it@example.com"]);
+    assert!(matches!(send(&["450", "550"]).await.0, Err(ChannelError::Later { .. })));
+    assert!(matches!(send(&["550", "450"]).await.0, Err(ChannelError::Later { .. })));
+    assert!(matches!(send(&["550", "551"]).await.0, Err(ChannelError::Refused(_))));
 }

@@ -108,3 +108,15 @@ async fn a_datagram_is_one_message() {
     let length = socket.recv(&mut room).await.unwrap();
     assert_eq!(std::str::from_utf8(&room[..length]).unwrap(), message(&notice, Facility::Local(3), &syslog.origin));
 }
+
+#[tokio::test]
+async fn an_address_that_cannot_be_reached_is_passed_over() {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    // Nobody connects to a broadcast address without asking for it (EACCES).
+    let addresses = ["255.255.255.255:514".parse().unwrap(), socket.local_addr().unwrap()];
+    send_datagram(addresses, "text").await.unwrap();
+    let mut room = [0; 16];
+    assert_eq!(socket.recv(&mut room).await.unwrap(), 4);
+    send_datagram([addresses[0]], "text").await.unwrap_err();
+    send_datagram([], "text").await.unwrap_err();
+}

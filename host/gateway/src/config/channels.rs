@@ -7,9 +7,9 @@ use portcullis_core::policy::Severity;
 use serde::Deserialize;
 
 use super::address::host_and_port;
-use super::model::SecretSource;
 use super::problem::Problem;
-use super::validate::{file, secret, secret_source};
+use super::secret::{SecretSource, secret};
+use super::validate::{file, secret_source};
 
 /// Messages that a channel gets in an hour unless the configuration says otherwise.
 const USUAL_PER_HOUR: u32 = 30;

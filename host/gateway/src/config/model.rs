@@ -16,6 +16,7 @@ use portcullis_core::summary::Audit;
 
 use super::address::ListenAddress;
 use super::channels::Channel;
+use super::secret::{Credential, SecretSource};
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -202,64 +203,6 @@ fn sixty() -> u32 {
 pub(crate) enum Schema {
     Rfc2307,
     ActiveDirectory,
-}
-
-/// Where a secret comes from. `plain-text` has to be asked for by its name.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) enum SecretSource {
-    File(PathBuf),
-    Environment(String),
-    PlainText(hidden::PlainText),
-}
-
-/// What a connector shows to its service: a token as it stands, or one that the gateway gets anew each time the last has run
-/// out.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) enum Credential {
-    File(PathBuf),
-    Environment(String),
-    PlainText(hidden::PlainText),
-    Oauth(OAuth),
-}
-
-/// A client of an OAuth 2.0 service that authenticates with a key of its own.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct OAuth {
-    pub(crate) client_id: String,
-    pub(crate) key: SecretSource,
-    pub(crate) key_id: Option<String>,
-    pub(crate) scopes: Vec<String>,
-    pub(crate) token_url: Option<String>,
-}
-
-impl Credential {
-    /// The token that is used as it stands, or the client by which one is got.
-    pub(crate) fn source(&self) -> Result<SecretSource, &OAuth> {
-        match self {
-            Self::File(path) => Ok(SecretSource::File(path.clone())),
-            Self::Environment(name) => Ok(SecretSource::Environment(name.clone())),
-            Self::PlainText(text) => Ok(SecretSource::PlainText(text.clone())),
-            Self::Oauth(client) => Err(client),
-        }
-    }
-}
-
-/// Keeps `Debug` of the configuration from showing secrets.
-pub(crate) mod hidden {
-    use portcullis_core::Secret;
-    use serde::{Deserialize, Deserializer};
-
-    #[derive(Debug, Clone)]
-    pub(crate) struct PlainText(pub(crate) Secret);
-
-    impl<'de> Deserialize<'de> for PlainText {
-        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            String::deserialize(deserializer).map(|text| Self(Secret::new(text)))
-        }
-    }
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -67,10 +67,6 @@ impl Source {
         Self { path: path.to_owned(), text }
     }
 
-    pub(super) fn text(&self) -> &str {
-        &self.text
-    }
-
     /// The text is no TOML, or has other keys or types than the configuration.
     pub(super) fn syntax(&self, error: &toml::de::Error) -> Problems {
         let line = error.span().map_or(1, |span| self.line(&span));

@@ -71,6 +71,31 @@ fn everything_that_the_sample_explains_can_be_switched_on() {
 }
 
 #[test]
+fn the_sample_has_every_setting() {
+    let sample = sample();
+    let is_set = |key: &str| {
+        let is_whole = |at: usize| !sample[..at].ends_with(|c: char| c.is_alphanumeric() || c == '-');
+        sample.match_indices(&format!("{key} = ")).any(|(at, _)| is_whole(at))
+    };
+    let mut count = 0;
+    for source in [include_str!("model.rs"), include_str!("channels.rs"), include_str!("secret.rs")] {
+        let mut before = "";
+        for line in source.lines() {
+            let field = line.strip_prefix("    pub(crate) ").and_then(|rest| rest.split_once(": "));
+            if let Some((field, _)) = field.filter(|(field, _)| !field.contains(' ')) {
+                let renamed = before.split_once("rename = \"").and_then(|(_, rest)| rest.split('"').next());
+                let key = renamed.map_or_else(|| field.replace('_', "-"), str::to_owned);
+                let forms = [format!("[{key}]"), format!("[{key}."), format!(".{key}]")];
+                assert!(is_set(&key) || forms.iter().any(|form| sample.contains(form)), "the sample has no {key}");
+                count += 1;
+            }
+            before = line;
+        }
+    }
+    assert!(count > 100, "{count} fields were found");
+}
+
+#[test]
 fn a_mistyped_key_is_named_with_its_line_and_the_right_one() {
     let said = complaint("service-account =", "service-acount =");
     let line = line_of(&sample(), "service-account =");
@@ -183,6 +208,24 @@ fn somebody_with_the_password_has_few_tries_at_a_code() {
 }
 
 #[test]
+fn zero_is_refused_where_nothing_would_work_with_it() {
+    for (section, key) in [
+        ("challenge", "per-account-and-hour"),
+        ("challenge", "denials-in-a-row"),
+        ("behavior", "risk-half-life-hours"),
+        ("behavior", "forget-after-days"),
+        ("behavior", "shared-from-accounts"),
+        ("events", "store-timeout-seconds"),
+        ("backtest", "days"),
+        ("backtest", "most-events"),
+    ] {
+        let said = complaint(&format!("# [{section}]"), &format!("[{section}]\n{key} = 0\n#"));
+        let line = line_of(&sample(), &format!("# [{section}]")) + 1;
+        assert!(said.starts_with(&format!("portcullis.toml:{line}: {section}.{key}: is 0, ")), "{said}");
+    }
+}
+
+#[test]
 fn what_is_recorded_is_one_of_three() {
     let said = complaint("# [events]", "[events]\naudit = \"all\"");
     let line = line_of(&sample(), "# [events]") + 1;
@@ -279,6 +322,56 @@ fn a_connector_has_a_token_or_a_service_app() {
         let said = complaint(token, &text);
         assert!(said.contains(says), "{said}");
     }
+}
+
+#[test]
+fn a_secret_that_is_written_as_text_is_not_repeated() {
+    let sections = sample().replace("\ntoken = { file = \"secrets/okta-token\" }", "\ntoken = §")
+        + "\n[[channel]]\nname = \"soc\"\nkind = \"webhook\"\nurl = \"https://soc.example.com\"\nsecret = §\n";
+    let sections = sections.replace("\npassword = { file = \"secrets/directory\" }", "\npassword = §");
+    let sections = sections.replace("# notify-token = { file = \"secrets/notify-token\" }", "notify-token = §");
+    let other = "{ plain-text = \"something\" }";
+    let folder = folder();
+    let path = folder.path().join("portcullis.toml");
+    let said = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        Loaded::read(&path).err().unwrap_or_else(|| panic!("this is a mistake: {text}")).to_string()
+    };
+    let is_place = |text: &&str| text.contains('§');
+    assert_eq!(sections.lines().filter(is_place).count(), 4);
+    for place in 0..4 {
+        for (written, says) in [
+            ("\"7777-hush\"", "has to say where the secret is"),
+            ("77777777", "has to say where the secret is"),
+            ("77777777777777777777777", "has to say where the secret is"),
+            ("7777.7777", "has to say where the secret is"),
+            ("[\"7777-hush\"]", "expected where the secret is"),
+            ("{ plain-text = 77777777 }", "has to be text in quotes"),
+            ("{ plain-text = { text = \"7777-hush\" } }", "has to be text in quotes"),
+            ("{ file = \"secrets/okta-token\", plain-text = \"7777-hush\" }", "more than one place"),
+            ("{ plain-txt = \"7777-hush\" }", "did you mean `plain-text`?"),
+            ("{ plain-text = \" \" }", "is empty"),
+            ("7777-hush", ""),
+            ("{ plain-text = \"7777-hush }", ""),
+        ] {
+            let mut nth = 0..;
+            let text = sections.split_inclusive('§').map(|part| match part.strip_suffix('§') {
+                Some(part) => format!("{part}{}", if nth.next() == Some(place) { written } else { other }),
+                None => part.to_owned(),
+            });
+            let text: String = text.collect();
+            let said = said(&text);
+            assert!(said.contains(says), "{written}: {said}");
+            assert!(!said.contains("7777"), "{said}");
+            let line = sections.lines().enumerate().filter(|(_, line)| is_place(line)).nth(place).unwrap().0 + 1;
+            // What is no TOML may be found to be none further down.
+            let is_there = says.is_empty() || said.contains(&format!("portcullis.toml:{line}: "));
+            assert!(is_there, "{written} in line {line}: {said}");
+        }
+    }
+    let key = "token = { oauth = { client-id = \"0oa9\", key = \"7777-hush\", scopes = [\"okta.users.read\"] } }";
+    let said = said(&sample().replace("token = { file = \"secrets/okta-token\" }", key));
+    assert!(said.contains("where the secret is") && !said.contains("7777"), "{said}");
 }
 
 #[test]

@@ -1,17 +1,17 @@
 //! What can be known to be wrong before anything is started.
 
+mod listener;
+
 use std::collections::HashMap;
 use std::path::Path;
 
 use portcullis_behavior::detections::{CATALOGUE, Group};
+use portcullis_core::dn;
 use portcullis_core::revision::list_problems;
-use portcullis_core::{Secret, dn};
 
-use super::model::{
-    ClientCertificates, Config, Connector, Demotion, Directory, Listener, ListenerTls, Schema, SecretSource, TlsMin,
-    Web,
-};
+use super::model::{Config, Connector, Demotion, Directory, Schema, Web};
 use super::problem::Problem;
+use super::secret::{SecretSource, secret};
 use crate::policies;
 
 pub(super) fn validate(config: &Config) -> Vec<Problem> {
@@ -35,8 +35,7 @@ pub(super) fn validate(config: &Config) -> Vec<Problem> {
         demotion(&mut problems, item);
     }
     for (index, item) in config.listeners.iter().enumerate() {
-        listener(&mut problems, &index.to_string(), item);
-        client_certificates(&mut problems, &index.to_string(), item);
+        listener::validate(&mut problems, &index.to_string(), item);
     }
     web(&mut problems, &config.web);
     for (index, item) in config.connectors.iter().enumerate() {
@@ -87,12 +86,19 @@ pub(super) fn validate(config: &Config) -> Vec<Problem> {
         let text = "has to be between 1 and 10: each try is one that somebody with the password has as well";
         problems.push(Problem::new(["challenge", "wrong-codes"], text));
     }
-    for (key, value) in [
-        ("per-account-and-hour", config.challenge.per_account_and_hour),
-        ("denials-in-a-row", config.challenge.denials_in_a_row),
+    let (challenge, behavior, backtest) = (&config.challenge, &config.behavior, &config.backtest);
+    for (section, key, is_zero, what) in [
+        ("challenge", "per-account-and-hour", challenge.per_account_and_hour == 0, "nobody could ever be asked"),
+        ("challenge", "denials-in-a-row", challenge.denials_in_a_row == 0, "nobody could ever be asked"),
+        ("behavior", "risk-half-life-hours", behavior.risk_half_life_hours == 0, "no risk would last"),
+        ("behavior", "forget-after-days", behavior.forget_after_days == 0, "nothing would be learned"),
+        ("behavior", "shared-from-accounts", behavior.shared_from_accounts == 0, "no machine would be anybody's own"),
+        ("events", "store-timeout-seconds", config.events.store_timeout_seconds == 0, "no event would be stored"),
+        ("backtest", "days", backtest.days == 0, "there would be nothing to test with"),
+        ("backtest", "most-events", backtest.most_events == 0, "there would be nothing to test with"),
     ] {
-        if value == 0 {
-            problems.push(Problem::new(["challenge", key], "is 0, with which nobody could ever be asked"));
+        if is_zero {
+            problems.push(Problem::new([section, key], format!("is 0, with which {what}")));
         }
     }
     problems
@@ -101,9 +107,6 @@ pub(super) fn validate(config: &Config) -> Vec<Problem> {
 fn behavior(problems: &mut Vec<Problem>, config: &Config) {
     for (detection, setting, text) in config.detection.problems() {
         problems.push(Problem::new(["detection", detection, &setting], text));
-    }
-    if config.behavior.risk_half_life_hours == 0 {
-        problems.push(Problem::new(["behavior", "risk-half-life-hours"], "is 0, with which no risk would last"));
     }
     let known = || CATALOGUE.iter().map(|about| about.name).chain(Group::ALL.map(Group::as_str)).chain(["*"]);
     for (index, exclusion) in config.exclusions.iter().enumerate() {
@@ -139,25 +142,6 @@ fn behavior(problems: &mut Vec<Problem>, config: &Config) {
             wrong("uncertainty-km", "has to be between 0 and 20000");
         }
     }
-}
-
-/// The secret itself.
-///
-/// # Errors
-/// What is wrong with its source; never the secret.
-pub(crate) fn secret(source: &SecretSource) -> Result<Secret, String> {
-    let text = match source {
-        SecretSource::PlainText(text) => return Ok(text.0.clone()),
-        SecretSource::File(path) => {
-            std::fs::read_to_string(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?
-        }
-        SecretSource::Environment(name) => {
-            std::env::var(name).map_err(|_| format!("the environment variable {name} is not set, or is no UTF-8"))?
-        }
-    };
-    let text = Secret::new(text);
-    let trimmed = text.reveal().trim();
-    if trimmed.is_empty() { Err("the secret is empty".to_owned()) } else { Ok(Secret::new(trimmed)) }
 }
 
 fn names<'a>(problems: &mut Vec<Problem>, section: &str, names: impl Iterator<Item = &'a str>) {
@@ -264,110 +248,6 @@ fn domain(problems: &mut Vec<Problem>, directory: &Directory) {
     }
 }
 
-fn listener(problems: &mut Vec<Problem>, position: &str, listener: &Listener) {
-    let mut at = |key: &str, text: &str| problems.push(Problem::new(["listener", position, key], text));
-    if listener.proxy_protocol_from.iter().any(|network| network.prefix_len() == 0) {
-        at("proxy-protocol-from", "would let every client choose its address: name the load balancers' own networks");
-    }
-    let amounts = [
-        ("connections", listener.connections),
-        ("connections-per-address", listener.connections_per_address),
-        ("request-mib", listener.request_mib),
-        ("answer-mib", listener.answer_mib),
-        ("outstanding-operations", listener.outstanding_operations),
-        ("waiting-kib", listener.waiting_kib),
-    ];
-    amounts
-        .iter()
-        .filter(|(_, amount)| *amount == 0)
-        .for_each(|(key, _)| at(key, "is 0, with which nothing would work"));
-    for (key, time) in
-        [("handshake-seconds", listener.handshake_seconds), ("first-message-seconds", listener.first_message_seconds)]
-    {
-        if time == 0 {
-            at(key, "is 0, with which nobody could connect");
-        }
-    }
-    for (key, time) in [("idle-seconds", listener.idle_seconds), ("search-seconds", listener.search_seconds)] {
-        if time == Some(0) {
-            at(key, "is 0: leave it out where there is to be no limit");
-        }
-    }
-    if let Some(delimiter) = &listener.appended_codes
-        && (!(1..=8).contains(&delimiter.len()) || delimiter.contains(|c: char| c.is_alphanumeric() || c.is_control()))
-    {
-        at("appended-codes", "has to be 1 to 8 octets that are neither letters nor digits, for example \",\"");
-    }
-    if let Some(Err(text)) = listener.gateway_url() {
-        at(
-            "rewrite-referrals",
-            &format!("{text}; give the address at which clients reach this listener, and nothing behind it"),
-        );
-    }
-    if listener.tls == ListenerTls::None && listener.tls_min != TlsMin::default() {
-        at("tls-min", "is about TLS, which tls = \"none\" leaves out: set \"start-tls\" or \"ldaps\", or leave it out");
-    }
-    if listener.allow_cleartext_passwords && (listener.tls != ListenerTls::StartTls || listener.require_tls) {
-        at(
-            "allow-cleartext-passwords",
-            "goes with tls = \"start-tls\" without require-tls; elsewhere it changes nothing: leave it out",
-        );
-    }
-    match (listener.tls, &listener.certificate, &listener.key) {
-        (ListenerTls::None, None, None) if listener.require_tls => {
-            at("require-tls", "cannot be met with tls = \"none\": use \"start-tls\" or \"ldaps\"");
-        }
-        (ListenerTls::None, None, None) => {}
-        (ListenerTls::Ldaps, ..) if listener.require_tls => {
-            at("require-tls", "goes with tls = \"start-tls\"; with \"ldaps\" there is nothing but TLS: leave it out");
-        }
-        (ListenerTls::None, ..) => {
-            at("tls", "is \"none\", yet there is a certificate or key: set \"start-tls\" or \"ldaps\"");
-        }
-        (_, Some(certificate), Some(key)) => {
-            file(problems, &["listener", position, "certificate"], certificate);
-            file(problems, &["listener", position, "key"], key);
-        }
-        (_, None, _) => at("tls", "needs `certificate`, a PEM file with the certificate and those that vouch for it"),
-        (_, _, None) => at("tls", "needs `key`, a PEM file with the certificate's private key"),
-    }
-}
-
-fn client_certificates(problems: &mut Vec<Problem>, position: &str, listener: &Listener) {
-    let at = |key: &str, text: &str| Problem::new(["listener", position, key], text);
-    let asked = listener.client_certificates != ClientCertificates::None;
-    if asked && listener.tls == ListenerTls::None {
-        problems.push(at("client-certificates", "are shown over TLS: set tls = \"start-tls\" or \"ldaps\""));
-    }
-    if asked && listener.tls == ListenerTls::StartTls && !listener.require_tls {
-        let required = listener.client_certificates == ClientCertificates::Required;
-        if required {
-            let text = "is \"required\", yet whoever leaves StartTLS out shows none: set require-tls = true";
-            problems.push(at("client-certificates", text));
-        }
-    }
-    match (&listener.client_ca, &listener.client_crl) {
-        (None, _) if asked => {
-            let text = "needs `client-ca`, a PEM file with the certificate authorities that vouch for clients";
-            problems.push(at("client-certificates", text));
-        }
-        (Some(_), _) if !asked => {
-            let text =
-                "is used with client-certificates = \"asked\" or \"required\" only: set one of them, or leave it out";
-            problems.push(at("client-ca", text));
-        }
-        (None, Some(_)) => {
-            problems.push(at("client-crl", "goes with client-certificates and client-ca: add them, or leave it out"));
-        }
-        _ => {}
-    }
-    for (key, path) in [("client-ca", &listener.client_ca), ("client-crl", &listener.client_crl)] {
-        if let Some(path) = path {
-            file(problems, &["listener", position, key], path);
-        }
-    }
-}
-
 fn web(problems: &mut Vec<Problem>, web: &Web) {
     match (&web.certificate, &web.key) {
         (Some(certificate), Some(key)) => {
@@ -387,7 +267,7 @@ fn web(problems: &mut Vec<Problem>, web: &Web) {
     if let Some(url) = &web.public_url
         && !(url.starts_with("https://") || url.starts_with("http://"))
     {
-        problems.push(Problem::new(["web", "public-url"], "has to begin with https://"));
+        problems.push(Problem::new(["web", "public-url"], "has to begin with https://, or http:// where nobody else can read along"));
     }
 }
 

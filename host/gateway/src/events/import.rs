@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 use clap::Args;
-use portcullis_core::event::{AdministrationEvent, Event, Record};
+use portcullis_core::event::Record;
 use portcullis_core::store::EventStore as _;
-use portcullis_core::{Clock as _, EventId, Ids as _, Timestamp};
+use portcullis_core::{Clock as _, EventId, Timestamp};
 use portcullis_store::Store;
 
 use super::line::{self, Line};
@@ -22,7 +22,7 @@ use super::lines::{LONGEST_LINE, Lines, Next};
 use super::part::{Parts, Waiting};
 use crate::accounts::person;
 use crate::config::Loaded;
-use crate::out::say;
+use crate::out::{harmless, say};
 use crate::system::System;
 
 /// Lines that wait to be put in order, and their octets.
@@ -70,7 +70,7 @@ impl Counts {
     pub(super) fn bad(&mut self, number: u64, problem: &str) {
         self.bad += 1;
         if self.bad <= MOST_SHOWN {
-            eprintln!("line {number}: {problem}");
+            eprintln!("line {number}: {}", harmless(problem));
         } else if self.bad == MOST_SHOWN + 1 {
             eprintln!("more lines are no good; they are counted");
         }
@@ -220,10 +220,8 @@ impl Order {
 
 /// Writes down what a person does with the log. Returns the event's id.
 async fn note(store: &Store, action: &str, detail: String) -> Result<EventId> {
-    let at = System.now();
-    let id = System.event_id(at);
-    let event =
-        Event::Administration(AdministrationEvent { id, at, actor: person(), action: action.to_owned(), detail });
+    let event = super::administration(System.now(), &person(), action, detail);
+    let id = event.id();
     store.append(Record { event, learned: None, incidents: Vec::new() }).await?;
     Ok(id)
 }

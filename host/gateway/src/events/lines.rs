@@ -6,6 +6,8 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
 
+use crate::out::hex;
+
 /// Octets of a line; events are smaller.
 pub(crate) const LONGEST_LINE: usize = 1 << 20;
 
@@ -88,7 +90,7 @@ impl Lines {
 
     /// SHA-256 of everything that was read, in hexadecimal digits.
     pub(crate) fn hash(&self) -> String {
-        self.hash.clone().finalize().iter().map(|octet| format!("{octet:02x}")).collect()
+        hex(&self.hash.clone().finalize())
     }
 }
 

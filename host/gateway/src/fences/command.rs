@@ -15,8 +15,8 @@ use super::{FenceBook, rule};
 use crate::accounts::{Where, find, person};
 use crate::config::Loaded;
 use crate::events;
-use crate::out::say;
-use crate::policies::{Book, moment};
+use crate::out::{say, say_lines};
+use crate::policies::{Book, applied, moment};
 
 #[derive(Args)]
 pub(crate) struct Fence {
@@ -73,15 +73,13 @@ pub(crate) async fn run(wanted: &Fence) -> Result<ExitCode> {
     let mode = Mode::from(wanted.mode);
     if let Some(rule) = &proposal.rule {
         say("")?;
-        say(as_toml(rule, mode)?.trim_end())?;
+        say_lines(as_toml(rule, mode)?.trim_end())?;
     }
     if !wanted.accept {
         return Ok(ExitCode::SUCCESS);
     }
     let acceptance = Acceptance { seal: Some(proposal.seal), revision: None, mode };
-    let revision = fences.accept_fence(&person(), &account, acceptance).await?;
-    say(format_args!("revision {} is stored; a gateway that runs puts it into force at once", revision.number))?;
-    Ok(ExitCode::SUCCESS)
+    applied(&fences.accept_fence(&person(), &account, acceptance).await?)
 }
 
 /// One of those that have a fence, by its login or id as they are listed; otherwise whom the directory finds.

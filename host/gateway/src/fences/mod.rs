@@ -21,6 +21,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::assemble;
 use crate::config::Config;
+use crate::out::hex;
 use crate::policies::{Basis, Book};
 use crate::system::System;
 
@@ -127,8 +128,4 @@ impl FenceDesk for FenceBook {
         let basis = Basis { revision: Some(in_force.number), draft: None };
         Ok(self.book.put_into_force(person, &comment, list, basis).await?)
     }
-}
-
-fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }

@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use portcullis_core::Clock as _;
 use portcullis_core::directory::Directory;
-use portcullis_core::event::{AdministrationEvent, Event};
-use portcullis_core::policies::{PolicyError, PolicyProblem};
+use portcullis_core::event::Event;
+use portcullis_core::policies::{PolicyError, PolicyProblem, RefusedRevision};
 use portcullis_core::revision::{ListedPolicy, NewRevision, PolicyStore as _, Revision};
 use portcullis_core::store::{PluginStateStore, StoreError};
-use portcullis_core::{Clock as _, Ids as _};
 use portcullis_engine::Engine;
 use portcullis_guard::Guard;
 use portcullis_store::Store;
@@ -18,6 +18,7 @@ use tracing::{error, info, warn};
 use super::backtest::Running;
 use super::{LoadedList, in_force, load};
 use crate::config::Config;
+use crate::events::administration;
 use crate::plugins;
 use crate::run::note;
 use crate::system::System;
@@ -32,8 +33,7 @@ pub(crate) struct Book {
     guard: Option<Arc<Guard>>,
     pub(super) directory: Option<Arc<dyn Directory>>,
     state: Lock<State>,
-    /// What is wrong with the list in force.
-    shown: Mutex<Vec<PolicyProblem>>,
+    shown: Mutex<Shown>,
     pub(super) running: Arc<Mutex<Running>>,
 }
 
@@ -52,8 +52,17 @@ pub(crate) struct State {
     config: Config,
     /// Made when it is needed first.
     engine: Option<Engine>,
-    /// The revision that the guard has.
-    in_force: u64,
+}
+
+/// What there is to say of the revision in force.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Shown {
+    /// Its number; zero on the command line, where the newest is what there is to show.
+    pub(super) number: u64,
+    /// What is wrong with it.
+    pub(super) problems: Vec<PolicyProblem>,
+    /// The newest revision, where the gateway has it and does not put it into force.
+    pub(super) refused: Option<RefusedRevision>,
 }
 
 impl Book {
@@ -63,7 +72,7 @@ impl Book {
         guard: Option<Arc<Guard>>,
         directory: Option<Arc<dyn Directory>>,
     ) -> Self {
-        let state = Lock::new(State { config, engine: None, in_force: 0 });
+        let state = Lock::new(State { config, engine: None });
         Self { store, guard, directory, state, shown: Mutex::default(), running: Arc::default() }
     }
 
@@ -75,17 +84,16 @@ impl Book {
     /// Takes note of what has been put into force, with which configuration.
     pub(crate) fn is_in_force(&self, state: &mut State, config: Config, number: u64, problems: Vec<PolicyProblem>) {
         // Folder and keys may be others now.
-        *state = State { config, engine: None, in_force: number };
-        self.show(problems);
+        *state = State { config, engine: None };
+        self.show(Shown { number, problems, refused: None });
     }
 
-    /// What is wrong with the list in force.
-    pub(super) fn problems(&self) -> Vec<PolicyProblem> {
+    pub(super) fn shown(&self) -> Shown {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn show(&self, problems: Vec<PolicyProblem>) {
-        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = problems;
+    fn show(&self, shown: Shown) {
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = shown;
     }
 
     pub(super) fn guard(&self) -> Option<&Arc<Guard>> {
@@ -153,34 +161,43 @@ impl Book {
             guard.set_policies(loaded.entries);
             info!("{}", in_force(&revision));
         }
-        state.in_force = revision.number;
-        self.show(Vec::new());
+        self.show(Shown { number: revision.number, ..Shown::default() });
         Ok(revision)
     }
 
     /// Looks for revisions that somebody else has made, for instance on the command line, and puts them into force; as long as
     /// the gateway runs.
     pub(crate) async fn watch(&self) {
-        let mut refused = 0;
         loop {
             tokio::time::sleep(LOOK).await;
-            let mut state = self.state.lock().await;
-            match self.store.newest_revision().await {
-                Ok(newest) if newest > state.in_force && newest != refused => {
-                    if let Err(problem) = self.follow(&mut state, newest).await {
-                        refused = newest;
-                        error!("revision {newest} of the policies is not put into force, the old one stays: {problem}");
-                        let detail = format!("Revision {newest} is not in force, the old one stays: {problem}");
-                        if let Err(error) = note(&self.store, "policies-not-applied", &detail).await {
-                            warn!(%error, "that a revision is not in force could not be recorded");
-                        }
-                    }
-                }
-                Ok(_) => {}
-                // The store says it itself.
-                Err(StoreError::Unavailable(_) | StoreError::Overloaded(_)) => {}
-                Err(error) => warn!(%error, "the revisions of the policies cannot be read"),
-            }
+            self.look().await;
+        }
+    }
+
+    async fn look(&self) {
+        let mut state = self.state.lock().await;
+        let shown = self.shown();
+        let known = shown.refused.map_or(shown.number, |refused| refused.number);
+        let newest = match self.store.newest_revision().await {
+            Ok(newest) if newest > known => newest,
+            Ok(_) => return,
+            Err(error) if is_passing(&error) => return,
+            Err(error) => return warn!(%error, "the revisions of the policies cannot be read"),
+        };
+        match self.follow(&mut state, newest).await {
+            Ok(()) => {}
+            Err(PolicyError::Store(error)) if is_passing(&error) => {}
+            Err(problem) => self.refuse(newest, &problem).await,
+        }
+    }
+
+    async fn refuse(&self, newest: u64, problem: &PolicyError) {
+        let refused = Some(RefusedRevision { number: newest, why: problem.to_string() });
+        self.show(Shown { refused, ..self.shown() });
+        error!("revision {newest} of the policies is not put into force, the old one stays: {problem}");
+        let detail = format!("Revision {newest} is not in force, the old one stays: {problem}");
+        if let Err(error) = note(&self.store, "policies-not-applied", &detail).await {
+            warn!(%error, "that a revision is not in force could not be recorded");
         }
     }
 
@@ -194,22 +211,23 @@ impl Book {
         if let Some(guard) = &self.guard {
             guard.set_policies(loaded.entries);
         }
-        state.in_force = number;
-        self.show(Vec::new());
+        self.show(Shown { number, ..Shown::default() });
         info!("{}", in_force(&revision));
         Ok(())
     }
+}
+
+/// What the store says itself, and may do the next time.
+fn is_passing(error: &StoreError) -> bool {
+    matches!(error, StoreError::Unavailable(_) | StoreError::Overloaded(_))
 }
 
 /// The event that is stored with a revision.
 pub(super) fn applied(revision: &Revision) -> Event {
     let comment = if revision.comment.is_empty() { String::new() } else { format!(" {}", revision.comment) };
     let detail = format!("Revision {} of the policies.{comment}", revision.number);
-    administration(&revision.actor, "policies-applied", detail)
+    administration(revision.at, &revision.actor, "policies-applied", detail)
 }
 
-pub(super) fn administration(actor: &str, action: &str, detail: String) -> Event {
-    let at = System.now();
-    let id = System.event_id(at);
-    Event::Administration(AdministrationEvent { id, at, actor: actor.to_owned(), action: action.to_owned(), detail })
-}
+#[cfg(test)]
+mod tests;

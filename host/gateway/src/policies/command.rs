@@ -15,10 +15,10 @@ use portcullis_core::revision::{ListedPolicy, PolicyChange, PolicyStore as _, Re
 use serde::Deserialize;
 
 use super::{Book, cases, listed, moment};
-use crate::accounts::person;
+use crate::accounts::{Where, person};
 use crate::config::{self, Loaded};
 use crate::out::say;
-use crate::{assemble, events};
+use crate::{assemble, events, system};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -62,13 +62,6 @@ pub(crate) enum Command {
 }
 
 #[derive(Args)]
-pub(crate) struct Where {
-    /// Configuration file.
-    #[arg(long, short, value_name = "FILE", default_value = "/etc/portcullis/portcullis.toml")]
-    config: PathBuf,
-}
-
-#[derive(Args)]
 pub(crate) struct Backtest {
     #[command(flatten)]
     place: Where,
@@ -93,8 +86,7 @@ pub(crate) struct Backtest {
 }
 
 pub(crate) fn run(command: Command) -> Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    runtime.block_on(async {
+    system::block_on(async {
         match command {
             Command::List(place) => list(&place.config).await,
             Command::Revisions(place) => revisions(&place.config).await,
@@ -128,8 +120,12 @@ async fn open(config: &Path) -> Result<Book> {
     Ok(Book::new(store, loaded.config, None, None))
 }
 
-fn applied(revision: &Revision) -> Result<ExitCode> {
-    say(format_args!("revision {} is stored; a gateway that runs puts it into force at once", revision.number))?;
+/// Says that there is a new revision.
+pub(crate) fn applied(revision: &Revision) -> Result<ExitCode> {
+    say(format_args!(
+        "revision {} is stored; a gateway that runs puts it into force at once, or its log and Activity say why not",
+        revision.number
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -190,7 +186,7 @@ struct Policies {
 
 fn policies_of(file: &Path) -> Result<Vec<ListedPolicy>> {
     let text = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
-    let found: Policies = toml::from_str(&text).with_context(|| file.display().to_string())?;
+    let found: Policies = config::parse(file, &text)?;
     listed(&found.policies)
         .map_err(|problem| anyhow::anyhow!("{}: {}: {}", file.display(), problem.path.join("."), problem.message))
 }
@@ -205,7 +201,7 @@ async fn draft(config: &Path, file: &Path, replace: bool) -> Result<ExitCode> {
             "{who} has saved a draft at {at}: look at it with `portcullis policy diff`, and replace it with --replace"
         );
     }
-    let checked = book.save(&person, version, policies).await.map_err(not_run_yet)?;
+    let checked = book.save(&person, version, None, policies).await.map_err(not_run_yet)?;
     say(format_args!("draft {} is saved", checked.draft.version))?;
     tell(&checked)
 }

@@ -10,16 +10,17 @@ use portcullis_core::revision::{
     LastChange, ListedPolicy, PolicyChange, PolicyDraft, PolicyStore as _, Revision, difference,
 };
 
-use super::book::administration;
+use super::book::Shown;
 use super::{Basis, Book};
+use crate::events::administration;
 use crate::system::System;
 
 #[async_trait]
 impl PolicyDesk for Book {
     async fn in_force(&self) -> Result<PoliciesInForce, PolicyError> {
-        let revision = self.newest().await?;
+        let (revision, Shown { problems, refused, .. }) = self.current().await?;
         let (since, doings) = self.guard().map_or_else(|| (System.now(), Default::default()), |guard| guard.doings());
-        Ok(PoliciesInForce { revision, problems: self.problems(), doings, doings_since: since })
+        Ok(PoliciesInForce { revision, refused, problems, doings, doings_since: since })
     }
 
     async fn draft(&self) -> Result<(u64, Option<CheckedDraft>), PolicyError> {
@@ -35,19 +36,22 @@ impl PolicyDesk for Book {
         &self,
         person: &str,
         version: u64,
+        newest: Option<u64>,
         mut policies: Vec<ListedPolicy>,
     ) -> Result<CheckedDraft, PolicyError> {
         let (latest, before) = self.store.draft().await?;
-        if latest != version {
+        let base = self.store.newest_revision().await?;
+        if latest != version || newest.is_some_and(|seen| seen != base) {
             return Err(PolicyError::Conflict);
         }
         // Which component it is will be found out, and is nobody's to say.
-        let in_force = self.newest().await?;
+        let (in_force, _) = self.current().await?;
         policies.iter_mut().for_each(|policy| policy.component = known_component(&in_force.policies, policy));
         let saved = LastChange { actor: person.to_owned(), at: System.now() };
-        let draft = PolicyDraft::next(version, before.as_ref(), &in_force, policies, saved);
+        let next = PolicyDraft::next(version, before.as_ref(), &in_force, policies, saved);
+        let draft = PolicyDraft { based_on: base, ..next };
         let detail = format!("Saved draft {} of the policies.", draft.version);
-        let event = administration(person, "policy-draft-saved", detail);
+        let event = administration(draft.saved.at, person, "policy-draft-saved", detail);
         if !self.store.put_draft(draft.clone(), event).await? {
             return Err(PolicyError::Conflict);
         }
@@ -55,7 +59,8 @@ impl PolicyDesk for Book {
     }
 
     async fn drop_draft(&self, person: &str, version: u64) -> Result<(), PolicyError> {
-        let event = administration(person, "policy-draft-dropped", format!("Dropped draft {version} of the policies."));
+        let detail = format!("Dropped draft {version} of the policies.");
+        let event = administration(System.now(), person, "policy-draft-dropped", detail);
         if self.store.drop_draft(version, event).await? {
             return Ok(());
         }
@@ -112,12 +117,22 @@ impl PolicyDesk for Book {
 }
 
 impl Book {
+    /// The revision in force, and what there is to say of it.
+    async fn current(&self) -> Result<(Revision, Shown), PolicyError> {
+        let shown = self.shown();
+        let revision = match shown.number {
+            0 => self.newest().await?,
+            number => self.store.revision(number).await?.ok_or(PolicyError::NoRevision(number))?,
+        };
+        Ok((revision, shown))
+    }
+
     /// Looks at a draft.
     pub(super) async fn checked(&self, draft: PolicyDraft) -> Result<CheckedDraft, PolicyError> {
         let mut state = self.lock().await;
         let loaded = self.load(&mut state, draft.policies.clone()).await?;
         drop(state);
-        let in_force = self.newest().await?;
+        let (in_force, _) = self.current().await?;
         Ok(CheckedDraft {
             problems: loaded.all_problems(),
             difference: difference(&in_force.policies, &loaded.list),

@@ -140,3 +140,29 @@ fn unmet_needs(config: &Config, needs: &Needs) -> impl Iterator<Item = String> {
     });
     connectors.chain(channels).chain(groups).collect::<Vec<_>>().into_iter()
 }
+
+#[cfg(test)]
+mod tests {
+    use portcullis_core::policy::{FailMode, Mode};
+
+    use super::*;
+    use crate::out::hex;
+
+    #[test]
+    fn a_list_is_known_by_the_same_digest_in_each_version() {
+        let policy = ListedPolicy {
+            name: PolicyName::new("night"),
+            plugin: "rules.wasm".to_owned(),
+            component: None,
+            mode: Mode::Canary,
+            fail: FailMode::Open,
+            canary_of: Some(PolicyName::new("day")),
+            limits: ListedLimits { memory_mib: Some(32), call_ms: None, concurrent_calls: None },
+            settings: serde_json::json!({ "rules": [{ "name": "At night", "then": "block" }] }),
+        };
+        let replaced = [ListedPolicy { component: Some("5e".repeat(32)), ..policy.clone() }];
+        let list = [policy];
+        assert_eq!(hex(&digest(&list).unwrap()), "a4056ee0d8d076cf357e08c29d942cbe8a774651b75ac7961a80142aaea59f0d");
+        assert_eq!(digest(&replaced).unwrap(), digest(&list).unwrap(), "whatever the files contain");
+    }
+}

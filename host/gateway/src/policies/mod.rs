@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::system::System;
 
 pub(crate) use book::{Basis, Book};
-pub(crate) use command::{Command, run};
+pub(crate) use command::{Command, applied, run};
 pub(crate) use list::{LoadedList, in_file, listed, load};
 
 /// Who has made a revision that comes from the configuration file.

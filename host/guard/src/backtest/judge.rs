@@ -45,6 +45,7 @@ enum Turn {
 }
 
 struct Case<'a> {
+    recorded: &'a RecordedAccess,
     /// What policies are told.
     access: &'a Access,
     facts: &'a Arc<AccountFacts>,
@@ -87,6 +88,7 @@ fn ending(decision: Decision, asked: bool) -> Ending {
 pub(super) fn judge(policies: &[PolicyEntry], recorded: &RecordedAccess, facts: &Arc<AccountFacts>) -> Judged {
     let besides = recorded.access.operation.besides().map(|operation| Access { operation, ..recorded.access.clone() });
     let mut case = Case {
+        recorded,
         access: &recorded.access,
         facts,
         answers: recorded.challenges.iter().collect(),

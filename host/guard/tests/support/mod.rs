@@ -166,10 +166,10 @@ impl ChallengeStore for World {
         self.challenges.lock().unwrap().insert(challenge.id, challenge.clone());
         Ok(())
     }
-    async fn approval_since(
+    async fn approval_within(
         &self,
         key: &RememberKey,
-        since: Timestamp,
+        time: std::ops::RangeInclusive<Timestamp>,
         risk: u8,
     ) -> Result<Option<(ChallengeId, Timestamp)>, StoreError> {
         let challenges = self.challenges.lock().unwrap();
@@ -182,7 +182,7 @@ impl ChallengeStore for World {
         let ended = challenges.values().filter(fits).filter_map(|c| Some((c.id, c.ended_at?)));
         let forgotten = self.forgotten.lock().unwrap();
         let counts = |at: Timestamp| {
-            at >= since
+            time.contains(&at)
                 && forgotten.iter().all(|f| f.before < at || f.account.as_ref().is_some_and(|a| *a != key.account))
         };
         Ok(ended.filter(|(_, at)| counts(*at)).max_by_key(|(_, at)| *at))

@@ -21,7 +21,7 @@ use crate::session::{Confirmed, ConfirmedWith, SignedIn};
 
 /// Revisions on the page.
 const REVISIONS: u32 = 20;
-/// Octets of a comment.
+/// Characters of a comment.
 const LONGEST_COMMENT: usize = 200;
 /// Days of a backtest at most.
 const MOST_DAYS: u32 = 3_650;
@@ -78,13 +78,12 @@ pub(crate) async fn page(State(app): State<App>, signed_in: SignedIn) -> Result<
 /// `GET /policy/edit`.
 pub(crate) async fn edit(State(app): State<App>, signed_in: SignedIn) -> Result<Response, Failure> {
     let (version, draft) = app.state.policies.draft().await.map_err(|error| unavailable(&error))?;
-    let form = match draft {
-        Some(checked) => editor::Form::of(version, &checked.draft.policies, &checked.problems),
-        None => {
-            let in_force = app.state.policies.in_force().await.map_err(|error| unavailable(&error))?;
-            editor::Form::of(version, &in_force.revision.policies, &in_force.problems)
-        }
+    let in_force = app.state.policies.in_force().await.map_err(|error| unavailable(&error))?;
+    let (list, problems) = match &draft {
+        Some(checked) => (&checked.draft.policies, &checked.problems),
+        None => (&in_force.revision.policies, &in_force.problems),
     };
+    let form = editor::Form::of(version, in_force.newest(), list, problems);
     Ok(page::console("Policy", &signed_in, &editor::page(&form, &signed_in, None)))
 }
 
@@ -100,8 +99,8 @@ pub(crate) async fn revision(
 ) -> Result<Response, Failure> {
     let Path(number) = number.map_err(|_| Failure::NotFound)?;
     let (revision, changes) = app.state.policies.revision(number).await.map_err(|error| unavailable(&error))?;
-    let newest = app.state.policies.in_force().await.map_err(|error| unavailable(&error))?.revision.number;
-    Ok(page::console("Policy", &signed_in, &view::revision(&revision, &changes, newest, &signed_in)))
+    let in_force = app.state.policies.in_force().await.map_err(|error| unavailable(&error))?.revision.number;
+    Ok(page::console("Policy", &signed_in, &view::revision(&revision, &changes, in_force, &signed_in)))
 }
 
 /// `POST /policy/save`: the editor's form.
@@ -118,7 +117,7 @@ pub(crate) async fn save(
         let text = "Nothing was saved: look at what is marked below.";
         return Ok(again(StatusCode::UNPROCESSABLE_ENTITY, &form, text));
     };
-    match app.state.policies.save(signed_in.login(), form.version, policies).await {
+    match app.state.policies.save(signed_in.login(), form.version, Some(form.newest), policies).await {
         Ok(_) => Ok(Redirect::to("/policy").into_response()),
         Err(error) => {
             let (status, text) = refusal(&error)?;
@@ -149,7 +148,7 @@ pub(crate) struct Applied {
 impl Applied {
     fn comment(&self) -> Result<&str, Failure> {
         let comment = self.comment.trim();
-        let is_good = comment.len() <= LONGEST_COMMENT && !comment.chars().any(char::is_control);
+        let is_good = comment.chars().count() <= LONGEST_COMMENT && !comment.chars().any(char::is_control);
         is_good.then_some(comment).ok_or(Failure::Malformed)
     }
 }

@@ -15,6 +15,7 @@ mod incidents;
 mod limits;
 mod notify;
 mod policy;
+mod policy_editor;
 mod risk;
 mod routes;
 mod sign_in;

@@ -11,21 +11,21 @@ fn encoded(text: &str) -> String {
         .collect()
 }
 
-struct Seat {
-    stage: Stage,
-    browser: Browser,
+pub(crate) struct Seat {
+    pub(crate) stage: Stage,
+    pub(crate) browser: Browser,
     csrf: String,
 }
 
 impl Seat {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let stage = Stage::new().await;
         let browser = stage.signed_in().await;
         let csrf = browser.csrf().await;
         Self { stage, browser, csrf }
     }
 
-    async fn post(&self, path: &str, fields: &[(&str, &str)]) -> (u16, String) {
+    pub(crate) async fn post(&self, path: &str, fields: &[(&str, &str)]) -> (u16, String) {
         let fields: String = fields.iter().map(|(name, value)| format!("&{name}={}", encoded(value))).collect();
         let answer = self.browser.post(path, &format!("csrf={}{fields}", self.csrf)).await;
         let status = answer.status().as_u16();
@@ -36,11 +36,11 @@ impl Seat {
     }
 
     /// The list in force as the API gives it.
-    async fn list(&self) -> Value {
+    pub(crate) async fn list(&self) -> Value {
         self.browser.json("/api/v1/policies").await["revision"]["policies"].clone()
     }
 
-    async fn save(&self, version: u64, list: &Value) -> (u16, Value) {
+    pub(crate) async fn save(&self, version: u64, list: &Value) -> (u16, Value) {
         let fields = [("version", &*version.to_string()), ("policies", &*list.to_string())];
         let (status, text) = self.post("/api/v1/policies/draft/save", &fields).await;
         (status, serde_json::from_str(&text).unwrap())
@@ -48,7 +48,7 @@ impl Seat {
 }
 
 /// The fields of the form on the page, as a browser would send them: first of each name, `<select>` by what is selected.
-fn fields(page: &str) -> Vec<(String, String)> {
+pub(crate) fn fields(page: &str) -> Vec<(String, String)> {
     let form = page.split("action=\"/policy/save\"").nth(1).unwrap().split("</form>").next().unwrap();
     let attribute = |tag: &str, name: &str| {
         let rest = tag.split(&format!(" {name}=\"")).nth(1)?;
@@ -71,6 +71,11 @@ fn fields(page: &str) -> Vec<(String, String)> {
         }
     }
     found
+}
+
+/// Types something into a field.
+pub(crate) fn set(form: &mut [(String, String)], name: &str, value: &str) {
+    form.iter_mut().find(|(found, _)| found == name).unwrap().1 = value.to_owned();
 }
 
 fn unescaped(text: &str) -> String {
@@ -98,9 +103,6 @@ async fn the_page_shows_the_list_and_what_each_policy_did() {
 async fn a_draft_is_typed_saved_and_applied_without_scripts() {
     let seat = Seat::new().await;
     let mut form = fields(&seat.browser.text("/policy/edit").await);
-    let set = |form: &mut Vec<(String, String)>, name: &str, value: &str| {
-        form.iter_mut().find(|(found, _)| found == name).unwrap().1 = value.to_owned();
-    };
     let send = async |form: &[(String, String)]| {
         let fields: Vec<_> = form.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         seat.post("/policy/save", &fields).await

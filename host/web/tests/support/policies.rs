@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use portcullis_core::backtest::{Affected, BacktestReport, Ending, EndingChange, PolicyTally};
 use portcullis_core::policies::{
     BacktestOf, BacktestState, CheckedDraft, Doings, PoliciesInForce, PolicyDesk, PolicyError, PolicyProblem,
+    RefusedRevision,
 };
 use portcullis_core::policy::{FailMode, Mode};
 use portcullis_core::revision::{
@@ -24,6 +25,7 @@ struct Inner {
     draft: Option<PolicyDraft>,
     backtest: BacktestState,
     said: Vec<String>,
+    refused: Option<RefusedRevision>,
 }
 
 pub fn listed(name: &str, mode: Mode, settings: serde_json::Value) -> ListedPolicy {
@@ -69,7 +71,8 @@ impl Default for FakePolicies {
             revision(1, "configuration file", "The first list of the configuration file.", first),
             revision(2, "ada", "Now <i>for real</i>", second),
         ];
-        let inner = Inner { revisions, version: 0, draft: None, backtest: BacktestState::default(), said: Vec::new() };
+        let backtest = BacktestState::default();
+        let inner = Inner { revisions, version: 0, draft: None, backtest, said: Vec::new(), refused: None };
         Self { inner: Mutex::new(inner) }
     }
 }
@@ -78,6 +81,13 @@ impl FakePolicies {
     /// What was done, by whom.
     pub fn said(&self) -> Vec<String> {
         self.inner.lock().unwrap().said.clone()
+    }
+
+    /// The next revision is there, and cannot be put into force.
+    pub fn refuse(&self, why: &str) {
+        let mut inner = self.inner.lock().unwrap();
+        let number = inner.newest().number + 1;
+        inner.refused = Some(RefusedRevision { number, why: why.to_owned() });
     }
 
     /// A backtest has ended.
@@ -134,6 +144,7 @@ impl PolicyDesk for FakePolicies {
         let compared = Doings { faults: 1, agreed: 1_190, differed: 17, ..did.clone() };
         Ok(PoliciesInForce {
             revision: inner.newest().clone(),
+            refused: inner.refused.clone(),
             problems: Vec::new(),
             doings: [(PolicyName::new("unusual-endpoint"), did), (PolicyName::new("stricter"), compared)].into(),
             doings_since: Timestamp(super::BEGIN),
@@ -145,9 +156,16 @@ impl PolicyDesk for FakePolicies {
         Ok((inner.version, inner.draft.clone().map(|draft| inner.checked(draft))))
     }
 
-    async fn save(&self, person: &str, version: u64, policies: Vec<ListedPolicy>) -> Result<CheckedDraft, PolicyError> {
+    async fn save(
+        &self,
+        person: &str,
+        version: u64,
+        newest: Option<u64>,
+        policies: Vec<ListedPolicy>,
+    ) -> Result<CheckedDraft, PolicyError> {
         let mut inner = self.inner.lock().unwrap();
-        if version != inner.version {
+        let number = inner.refused.as_ref().map_or(inner.newest().number, |refused| refused.number);
+        if version != inner.version || newest.is_some_and(|seen| seen != number) {
             return Err(PolicyError::Conflict);
         }
         let saved = LastChange { actor: person.to_owned(), at: Timestamp(super::BEGIN) };

@@ -253,6 +253,38 @@ async fn the_command_line_drafts_tries_applies_and_reverts_while_the_gateway_run
 }
 
 #[tokio::test]
+async fn a_revision_that_the_gateway_cannot_load_is_not_shown_as_in_force() -> Result<()> {
+    let mut stage = Stage::new(Setup::default()).await?;
+    let desk = Desk::new(&stage).await?;
+    // A connector that the command line finds in the file, and the gateway knows nothing of yet.
+    let text = std::fs::read_to_string(stage.config_file())?;
+    let (before, rest) = text.split_once("[[connector]]").context("a connector")?;
+    let (connector, after) = rest.split_once("[behavior]").context("what comes behind it")?;
+    let another = connector.replacen("name = \"okta-verify\"", "name = \"another\"", 1);
+    let with_another = format!("{before}[[connector]]{connector}[[connector]]{another}[behavior]{after}");
+    std::fs::write(stage.config_file(), with_another)?;
+    let (_, policies) = text.split_once("[[policy]]").context("a policy")?;
+    let policies = policies.replace("connector = \"okta-verify\"", "connector = \"another\"");
+    let draft = stage.folder.path().join("draft.toml");
+    std::fs::write(&draft, format!("[[policy]]{policies}"))?;
+    let (code, _, err) = stage.portcullis(&["policy", "draft", &draft.display().to_string()]).await?;
+    ensure!(code == 0, "{err}");
+    let (code, _, err) = stage.portcullis(&["policy", "apply"]).await?;
+    ensure!(code == 0, "{err}");
+    stage.wait_for_event("policies-not-applied", 1).await?;
+    let shown = desk.get("").await?;
+    assert_eq!((&shown["revision"]["number"], &shown["refused"]["number"]), (&json!(1), &json!(2)), "{shown}");
+    let page = desk.console.get("/policy").await?;
+    assert!(page.contains("Revision 2 is stored and not in force: "), "{page}");
+
+    stage.gateway().signal(Signal::SIGHUP)?;
+    stage.wait_for_event("plugins-reloaded", 1).await?;
+    let shown = desk.get("").await?;
+    assert_eq!((&shown["revision"]["number"], &shown["refused"]), (&json!(2), &Value::Null), "{shown}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_backtest_in_the_gateway_ends_with_a_report_on_the_page() -> Result<()> {
     let stage = Stage::new(Setup { policies: WATCHED.to_owned(), ..Setup::default() }).await?;
     assert_eq!(stage.bind_from(machine(), "alice", "alice-secret").await?.0, 0);

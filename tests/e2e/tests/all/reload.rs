@@ -7,6 +7,7 @@ use nix::sys::signal::Signal;
 use portcullis_lab::okta::Behaviour;
 use serde_json::Value;
 
+use crate::secrets::files_with;
 use crate::stage::{PATIENCE, Setup, Stage, machine};
 
 const ALICE: &str = "alice@example.com";
@@ -84,6 +85,7 @@ async fn a_wrong_configuration_changes_nothing_and_is_named_with_its_line() -> R
         ),
         (right.replace("mode = \"enforce\"", "mode = \"enforced\""), "unknown variant `enforced`"),
         (right.replace("name = \"unusual-endpoint\"", "name = \"unusual endpoint\""), "is no name"),
+        (right.replace("token = { file = \"okta-token\" }", "token = \"7777-hush\""), "has to say where the secret is"),
         ("[[policy\n".to_owned(), "portcullis.toml:1: "),
     ];
     for (wrong, says) in &mistakes {
@@ -96,6 +98,8 @@ async fn a_wrong_configuration_changes_nothing_and_is_named_with_its_line() -> R
     }
     std::fs::write(stage.config_file(), &right)?;
     stage.wait_for_event("plugins-not-reloaded", mistakes.len()).await?;
+    assert!(!stage.log().join("\n").contains("7777-hush"));
+    assert_eq!(files_with(&stage.folder.path().join("data"), "7777-hush")?, Vec::<String>::new());
     reload(&mut stage, &right.replace("mode = \"enforce\"", "mode = \"monitor\""), "plugins-reloaded", 1).await?;
     assert_eq!(stage.tools("alice", "alice-secret").whoami().await?.code, 0, "a changed one is");
     Ok(())

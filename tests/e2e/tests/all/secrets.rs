@@ -9,7 +9,7 @@ use portcullis_lab::okta::{Behaviour, DEFAULT_TOKEN, Fault};
 use crate::stage::{Setup, Stage, machine};
 
 /// Every file below the folder that holds the text.
-fn files_with(folder: &Path, needle: &str) -> Result<Vec<String>> {
+pub(crate) fn files_with(folder: &Path, needle: &str) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();

@@ -21,7 +21,7 @@ use serde::Deserialize;
 
 use self::scene::{Known, Scene};
 use crate::out::say;
-use crate::plugins;
+use crate::{config, plugins};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -121,7 +121,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut tally = Tally { times: arguments.time.then(Vec::new), ..Tally::default() };
     for path in &arguments.cases {
         let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
-        let cases: File = toml::from_str(&text).with_context(|| path.display().to_string())?;
+        let cases: File = config::parse(path, &text)?;
         if cases.about.trim().is_empty() || (cases.case.is_empty() && cases.mistake.is_empty()) {
             bail!("{} needs a text `about`, and a `case` or a `mistake` at least", path.display());
         }

@@ -1,3 +1,5 @@
+use std::ops::RangeInclusive;
+
 use portcullis_core::challenge::{ChallengeRecord, ChallengeState, Forget, RememberKey};
 use portcullis_core::incident::{IncidentChange, IncidentSource};
 use portcullis_core::policy::Severity;
@@ -34,6 +36,8 @@ pub(super) fn key() -> RememberKey {
     }
 }
 
+pub(super) const EVER: RangeInclusive<Timestamp> = Timestamp(0)..=Timestamp(u64::MAX);
+
 fn found(number: u128, at: u64) -> Option<(ChallengeId, Timestamp)> {
     Some((ChallengeId(Uuid::from_u128(number)), Timestamp(at)))
 }
@@ -45,10 +49,10 @@ pub async fn only_an_approval_for_the_same_key_counts<P: Place>(place: &P) {
         store.put_challenge(&challenge(number, state, Some(40))).await.unwrap();
     }
     store.put_challenge(&challenge(6, Open, None)).await.unwrap();
-    assert_eq!(store.approval_since(&key(), Timestamp(0), 0).await.unwrap(), None);
+    assert_eq!(store.approval_within(&key(), EVER, 0).await.unwrap(), None);
 
     store.put_challenge(&challenge(7, ChallengeState::Approved, Some(50))).await.unwrap();
-    assert_eq!(store.approval_since(&key(), Timestamp(0), 0).await.unwrap(), found(7, 50));
+    assert_eq!(store.approval_within(&key(), EVER, 0).await.unwrap(), found(7, 50));
     let others = [
         RememberKey { account: AccountId::new("b"), ..key() },
         RememberKey { address: Some(address(2)), ..key() },
@@ -58,14 +62,14 @@ pub async fn only_an_approval_for_the_same_key_counts<P: Place>(place: &P) {
         RememberKey { connector: ConnectorName::new("okta-otp"), ..key() },
     ];
     for other in others {
-        assert_eq!(store.approval_since(&other, Timestamp(0), 0).await.unwrap(), None, "{other:?}");
+        assert_eq!(store.approval_within(&other, EVER, 0).await.unwrap(), None, "{other:?}");
     }
     // Without an address is a key of its own, not one that fits all.
     let nowhere = ChallengeRecord { address: None, ..challenge(8, ChallengeState::Approved, Some(60)) };
     store.put_challenge(&nowhere).await.unwrap();
     let key_without = RememberKey { address: None, ..key() };
-    assert_eq!(store.approval_since(&key_without, Timestamp(0), 0).await.unwrap(), found(8, 60));
-    assert_eq!(store.approval_since(&key(), Timestamp(0), 0).await.unwrap(), found(7, 50));
+    assert_eq!(store.approval_within(&key_without, EVER, 0).await.unwrap(), found(8, 60));
+    assert_eq!(store.approval_within(&key(), EVER, 0).await.unwrap(), found(7, 50));
 }
 
 pub async fn the_newest_approval_counts<P: Place>(place: &P) {
@@ -73,11 +77,17 @@ pub async fn the_newest_approval_counts<P: Place>(place: &P) {
     for (number, ended_at) in [(1, 50), (2, 80), (3, 70)] {
         store.put_challenge(&challenge(number, ChallengeState::Approved, Some(ended_at))).await.unwrap();
     }
-    assert_eq!(store.approval_since(&key(), Timestamp(0), 0).await.unwrap(), found(2, 80));
-    assert_eq!(store.approval_since(&key(), Timestamp(80), 0).await.unwrap(), found(2, 80));
-    assert_eq!(store.approval_since(&key(), Timestamp(81), 0).await.unwrap(), None);
-    assert_eq!(store.approval_since(&key(), Timestamp(80), 30).await.unwrap(), found(2, 80));
-    assert_eq!(store.approval_since(&key(), Timestamp(80), 31).await.unwrap(), None, "it was less of a risk then");
+    assert_eq!(store.approval_within(&key(), EVER, 0).await.unwrap(), found(2, 80));
+    assert_eq!(store.approval_within(&key(), Timestamp(80)..=Timestamp(u64::MAX), 0).await.unwrap(), found(2, 80));
+    assert_eq!(store.approval_within(&key(), Timestamp(81)..=Timestamp(u64::MAX), 0).await.unwrap(), None);
+    assert_eq!(store.approval_within(&key(), Timestamp(80)..=Timestamp(u64::MAX), 30).await.unwrap(), found(2, 80));
+    assert_eq!(
+        store.approval_within(&key(), Timestamp(80)..=Timestamp(u64::MAX), 31).await.unwrap(),
+        None,
+        "it was less of a risk then"
+    );
+    let until = async |at: u64| store.approval_within(&key(), Timestamp(0)..=Timestamp(at), 0).await.unwrap();
+    assert_eq!((until(79).await, until(80).await, until(49).await), (found(3, 70), found(2, 80), None));
 }
 
 pub async fn a_challenge_is_replaced<P: Place>(place: &P) {
@@ -86,7 +96,7 @@ pub async fn a_challenge_is_replaced<P: Place>(place: &P) {
     store.put_challenge(&challenge(1, ChallengeState::Approved, Some(50))).await.unwrap();
     P::close(store).await;
     let store = place.open().await;
-    assert_eq!(store.approval_since(&key(), Timestamp(0), 0).await.unwrap(), found(1, 50));
+    assert_eq!(store.approval_within(&key(), EVER, 0).await.unwrap(), found(1, 50));
     // Nothing is left of it as an open one.
     assert_eq!(store.cancel_open_challenges(Timestamp(90)).await.unwrap(), 0);
 }
@@ -100,7 +110,7 @@ pub async fn open_ones_are_cancelled<P: Place>(place: &P) {
     assert_eq!(store.cancel_open_challenges(Timestamp(90)).await.unwrap(), 3);
     assert_eq!(store.cancel_open_challenges(Timestamp(91)).await.unwrap(), 0);
     // The one that had ended is as it was.
-    assert_eq!(store.approval_since(&key(), Timestamp(0), 0).await.unwrap(), found(4, 50));
+    assert_eq!(store.approval_within(&key(), EVER, 0).await.unwrap(), found(4, 50));
 }
 
 fn forget(account: Option<&str>, before: u64, event: Option<u128>) -> Forget {
@@ -113,7 +123,7 @@ fn forget(account: Option<&str>, before: u64, event: Option<u128>) -> Forget {
 
 pub async fn what_is_forgotten_counts_no_more<P: Place>(place: &P) {
     let store = place.open().await;
-    let counts = async |store: &P::Store| store.approval_since(&key(), Timestamp(0), 0).await.unwrap();
+    let counts = async |store: &P::Store| store.approval_within(&key(), EVER, 0).await.unwrap();
     store.put_challenge(&challenge(1, ChallengeState::Approved, Some(50))).await.unwrap();
     store.forget(forget(Some("a"), 49, None)).await.unwrap();
     store.forget(forget(Some("b"), 99, None)).await.unwrap();
@@ -132,7 +142,7 @@ pub async fn what_is_forgotten_counts_no_more<P: Place>(place: &P) {
 
 pub async fn what_is_not_settled_counts_and_can_be_taken_back<P: Place>(place: &P) {
     let store = place.open().await;
-    let counts = async |store: &P::Store| store.approval_since(&key(), Timestamp(0), 0).await.unwrap().is_some();
+    let counts = async |store: &P::Store| store.approval_within(&key(), EVER, 0).await.unwrap().is_some();
     store.put_challenge(&challenge(1, ChallengeState::Approved, Some(50))).await.unwrap();
     for event in [1, 2] {
         store.forget(forget(Some("a"), 70, Some(event))).await.unwrap();
@@ -156,7 +166,7 @@ pub async fn what_is_not_settled_counts_and_can_be_taken_back<P: Place>(place: &
 
 pub async fn a_refusal_and_an_incident_end_what_was_approved_before<P: Place>(place: &P) {
     let store = place.open().await;
-    let counts = async || store.approval_since(&key(), Timestamp(0), 0).await.unwrap().is_some();
+    let counts = async || store.approval_within(&key(), EVER, 0).await.unwrap().is_some();
     store.put_challenge(&challenge(1, ChallengeState::Approved, Some(50))).await.unwrap();
     let elsewhere = |number, account: &str, state| ChallengeRecord {
         account: AccountId::new(account),
@@ -199,7 +209,7 @@ pub async fn of_detections_only_grave_incidents_end_what_was_approved_before<P: 
     };
     let before = crate::sample::administration(1).at();
     store.put_challenge(&challenge(1, ChallengeState::Approved, Some(before.0))).await.unwrap();
-    let counts = async || store.approval_since(&key(), Timestamp(0), 0).await.unwrap().is_some();
+    let counts = async || store.approval_within(&key(), EVER, 0).await.unwrap().is_some();
     for (number, severity) in [(1, Severity::Low), (2, Severity::Medium)] {
         store.append(detected(number, severity)).await.unwrap();
         assert!(counts().await, "{severity:?}");

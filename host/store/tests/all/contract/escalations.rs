@@ -12,7 +12,7 @@ use portcullis_core::store::{ChallengeStore as _, EventStore as _, IncidentStore
 use portcullis_core::{ChannelName, EventId, Timestamp};
 
 use super::Place;
-use super::challenges::{challenge, key};
+use super::challenges::{EVER, challenge, key};
 use crate::sample::{access, administration, event_id, incident_id, raise, resolve, with_incidents};
 
 fn after(seconds: u32, severity: Severity) -> Escalation {
@@ -186,7 +186,7 @@ pub async fn rising_ends_remembered_approvals_as_raising_does<P: Place>(place: &
     let approve = async |number: u128, at: u64| {
         store.put_challenge(&challenge(number, ChallengeState::Approved, Some(at))).await.unwrap();
     };
-    let counts = async || store.approval_since(&key(), Timestamp(0), 0).await.unwrap().is_some();
+    let counts = async || store.approval_within(&key(), EVER, 0).await.unwrap().is_some();
     // A policy's: whatever severity it rises to.
     store.append(raised(1, &[after(10, Severity::Medium)])).await.unwrap();
     approve(1, 5_000).await;

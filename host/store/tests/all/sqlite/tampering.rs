@@ -255,3 +255,14 @@ async fn an_empty_log_has_no_head() {
     let report = Folder::create().store().await.verify().await.unwrap();
     assert_eq!(report, VerifyReport { events: 0, batches: 0, head: None, damage: None });
 }
+
+#[tokio::test]
+async fn a_chain_that_cannot_go_on_is_no_healthy_store() {
+    let folder = Folder::create();
+    let store = log_of_nine(&folder).await;
+    let mut intruder = folder.intruder().await;
+    sqlx::raw_sql("UPDATE batches SET hash = x'00' WHERE number = 3").execute(&mut intruder).await.unwrap();
+    assert_eq!(store.health().last_error, None);
+    store.append(record(10)).await.unwrap_err();
+    assert!(store.health().last_error.is_some());
+}

@@ -117,10 +117,12 @@ pub(crate) async fn revision(
     Ok(Json(One { revision, difference }))
 }
 
-/// The form of `POST …/draft/save`: the version that the change is based on, and the list as JSON.
+/// The form of `POST …/draft/save`: the version that the change is based on, and the list as JSON. Where the newest revision is
+/// named as well, nothing is saved once there is another one.
 #[derive(Deserialize)]
 pub(crate) struct Saved {
     version: u64,
+    revision: Option<u64>,
     policies: String,
 }
 
@@ -129,12 +131,12 @@ pub(crate) async fn save(
     State(app): State<App>,
     form: ConfirmedWith<Saved, POLICY_LIMIT>,
 ) -> Result<Json<CheckedDraft>, Refused> {
-    let (signed_in, Saved { version, policies }) = form.filled()?;
+    let (signed_in, Saved { version, revision, policies }) = form.filled()?;
     let policies: Vec<ListedPolicy> = match serde_json::from_str(&policies) {
         Ok(policies) => policies,
         Err(error) => return Err(Refused::Unreadable(error.to_string())),
     };
-    let saved = app.state.policies.save(signed_in.login(), version, policies).await;
+    let saved = app.state.policies.save(signed_in.login(), version, revision, policies).await;
     Ok(Json(saved.map_err(Refused::Policy)?))
 }
 

@@ -30,7 +30,10 @@ pub(super) fn page(content: &Content, signed_in: &SignedIn, refused: Option<&str
             }
         }
         @if let Some(text) = refused { p.problem role="alert" { "Not done: " (text) "." } }
-        @if let Some(checked) = draft { (self::draft(checked, in_force.revision.number, signed_in)) }
+        @if let Some(refused) = &in_force.refused {
+            p.problem role="alert" { "Revision " (refused.number) " is stored and not in force: " (refused.why) "." }
+        }
+        @if let Some(checked) = draft { (self::draft(checked, in_force.newest(), signed_in)) }
         section.block aria-labelledby="list-title" {
             h2 id="list-title" { "In force " span.count { "revision " (in_force.revision.number) } }
             p.hint { "By " (in_force.revision.actor) ", " (time(in_force.revision.at, Show::Full)) }
@@ -131,7 +134,7 @@ fn draft(checked: &CheckedDraft, newest: u64, signed_in: &SignedIn) -> Markup {
             p.hint { "Saved by " (draft.saved.actor) ", " (time(draft.saved.at, Show::Full)) }
             @if stale {
                 p.problem {
-                    "Revision " (newest) " has come into force since. Look at the difference, and save the draft again before it "
+                    "There is a revision " (newest) " since. Look at the difference, and save the draft again before it "
                     "can be applied."
                 }
             }
@@ -208,7 +211,12 @@ fn revert(revision: &Revision, signed_in: &SignedIn) -> Markup {
 }
 
 /// One revision by itself.
-pub(super) fn revision(revision: &Revision, difference: &[PolicyChange], newest: u64, signed_in: &SignedIn) -> Markup {
+pub(super) fn revision(
+    revision: &Revision,
+    difference: &[PolicyChange],
+    in_force: u64,
+    signed_in: &SignedIn,
+) -> Markup {
     html! {
         div.title {
             h1 { "Revision " (revision.number) }
@@ -229,7 +237,7 @@ pub(super) fn revision(revision: &Revision, difference: &[PolicyChange], newest:
             @if revision.policies.is_empty() { p.empty { "No policy." } } @else {
                 ol.policies { @for one in &revision.policies { li { (one_of(one)) } } }
             }
-            @if revision.number != newest { (revert(revision, signed_in)) }
+            @if revision.number != in_force { (revert(revision, signed_in)) }
         }
     }
 }
