@@ -115,29 +115,40 @@ pub(crate) trait Common {
     fn except_networks(&self) -> &[IpNet];
     fn incident(&self) -> severity::Incident;
     fn escalate(&self) -> &[Escalation];
-    /// Names of settings that are zero, with which the signal would be given always or never.
-    fn zeroes(&self) -> Vec<String>;
+    /// Settings with which the signal would be given always or never, and why.
+    fn wrong(&self) -> Vec<(String, String)>;
 }
 
 pub(crate) trait Limit {
-    fn is_zero(&self) -> bool;
+    /// What is wrong with it, where more than `most` are never counted.
+    fn wrong(&self, most: u32) -> Option<String>;
 }
 
 impl Limit for u32 {
-    fn is_zero(&self) -> bool {
-        *self == 0
+    fn wrong(&self, most: u32) -> Option<String> {
+        match *self {
+            0 => Some("is 0: set enabled = false to be told nothing".to_owned()),
+            value if value > most => Some(format!("is more than {most}, and no more than that are kept")),
+            _ => None,
+        }
     }
 }
 
 impl Limit for Vec<String> {
-    fn is_zero(&self) -> bool {
-        false
+    fn wrong(&self, _: u32) -> Option<String> {
+        None
     }
 }
 
-/// The settings of a detection: what is common to all, and its own with their defaults.
+/// Minutes that failures and the like are kept.
+pub(crate) const MOST_MINUTES: u32 = 60;
+/// Days, where a month ago weighs half, that there can be.
+pub(crate) const MOST_DAYS: u32 = 50;
+
+/// The settings of a detection: what is common to all, and its own with their defaults and, where more than so many are never
+/// kept, that number.
 macro_rules! settings {
-    ($about:expr; $($(#[$doc:meta])* $field:ident: $type:ty = $value:expr),* $(,)?) => {
+    ($about:expr; $($(#[$doc:meta])* $field:ident: $type:ty = $value:expr $(=> most $most:expr)?),* $(,)?) => {
         /// Settings.
         #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
         #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -190,13 +201,16 @@ macro_rules! settings {
             fn escalate(&self) -> &[portcullis_core::escalation::Escalation] {
                 &self.escalate
             }
-            fn zeroes(&self) -> Vec<String> {
+            fn wrong(&self) -> Vec<(String, String)> {
                 #[allow(unused_mut, reason = "some detections have no settings of their own")]
-                let mut zeroes = Vec::new();
-                $(if $crate::detections::Limit::is_zero(&self.$field) {
-                    zeroes.push(stringify!($field).replace('_', "-"));
-                })*
-                zeroes
+                let mut wrong = Vec::new();
+                $(
+                    let most = u32::MAX $(.min($most))?;
+                    if let Some(problem) = $crate::detections::Limit::wrong(&self.$field, most) {
+                        wrong.push((stringify!($field).replace('_', "-"), problem));
+                    }
+                )*
+                wrong
             }
         }
     };
@@ -292,9 +306,12 @@ catalogue! {
 }
 
 fn complain(name: &'static str, own: &impl Common, problems: &mut Vec<(&'static str, String, String)>) {
-    if own.score() == 0 && name != crate::shared_endpoint::NAME {
-        problems.push((name, "score".to_owned(), "is 0: set enabled = false to be told nothing".to_owned()));
-    }
+    let score = match (name == crate::shared_endpoint::NAME, own.score()) {
+        (false, 0) => Some("is 0: set enabled = false to be told nothing"),
+        (true, 1..) => Some("is not 0, and this signal describes without accusing: leave it out"),
+        _ => None,
+    };
+    problems.extend(score.map(|problem| (name, "score".to_owned(), problem.to_owned())));
     match own.incident().severity() {
         Some(severity) => {
             for (place, problem) in escalation::problems(own.escalate(), severity) {
@@ -307,9 +324,7 @@ fn complain(name: &'static str, own: &impl Common, problems: &mut Vec<(&'static 
             problems.push((name, "escalate".to_owned(), text.to_owned()));
         }
     }
-    for zero in own.zeroes() {
-        problems.push((name, zero, "is 0: set enabled = false to be told nothing".to_owned()));
-    }
+    problems.extend(own.wrong().into_iter().map(|(setting, problem)| (name, setting, problem)));
 }
 
 impl Detections {
@@ -375,6 +390,21 @@ mod tests {
         let problems = read.problems();
         let places: Vec<_> = problems.iter().map(|(name, setting, _)| (*name, setting.as_str())).collect();
         assert_eq!(places, [("brute-force", "guesses"), ("honeytoken", "score")]);
+        for (text, most) in [
+            ("brute-force.within-minutes", 60),
+            ("guessed-after-failures.within-minutes", 60),
+            ("password-spray.accounts", 256),
+            ("password-spray.same-password-accounts", 256),
+            ("account-enumeration.names", 256),
+            ("lateral-movement.targets", 32),
+            ("lateral-movement.accounts", 128),
+            ("bulk-extraction.days", 50),
+            ("unusual-volume.days", 50),
+            ("shared-endpoint.score", 0),
+        ] {
+            let problems = |value: u32| toml::from_str::<Detections>(&format!("{text} = {value}")).unwrap().problems();
+            assert_eq!((problems(most).len(), problems(most + 1).len()), (0, 1), "{text}");
+        }
         let read: Detections = toml::from_str(
             "unusual-hour.escalate = [{ from-times = 3, severity = \"high\" }]
              honeytoken.escalate = [{ after-seconds = 60, severity = \"critical\" }]

@@ -18,7 +18,7 @@ use crate::Settings;
 use crate::detections::{self, Scene, Weights};
 use crate::profile::{AccountProfile, ApplicationProfile, EndpointProfile, Profile};
 use crate::risk::Finding;
-use crate::seen::{Place, Seen, is_known, teaches};
+use crate::seen::{Ahead, Place, Seen, is_known, teaches};
 
 /// How many profiles are in memory at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,6 +144,26 @@ impl Memory {
         }
     }
 
+    /// The clock was ahead when some of what is here was learned.
+    pub fn forget_future(&mut self, now: Timestamp) {
+        self.accounts.profiles().for_each(|profile| profile.forget_future(now));
+        self.endpoints.profiles().for_each(|profile| profile.forget_future(now));
+        self.applications.profiles().for_each(|profile| profile.forget_future(now));
+    }
+
+    /// The same of one subject.
+    pub fn forget_future_of(&mut self, subject: &Subject, now: Timestamp) {
+        match subject {
+            Subject::Account(id) => self.accounts.get(id).into_iter().for_each(|profile| profile.forget_future(now)),
+            Subject::Endpoint(address) => {
+                self.endpoints.get(address).into_iter().for_each(|profile| profile.forget_future(now));
+            }
+            Subject::Application(name) => {
+                self.applications.get(name.as_str()).into_iter().for_each(|profile| profile.forget_future(now));
+            }
+        }
+    }
+
     /// Looks at an access. `signals` is what was said of the endpoint.
     pub fn look(&mut self, seen: &Seen<'_>, settings: &Settings, mut signals: Vec<Signal>) -> Look {
         detections::keep_wanted(seen, settings, &mut signals);
@@ -181,21 +201,31 @@ impl Memory {
         settings: &Settings,
         is_in: &dyn Fn(u64) -> bool,
     ) {
-        let seen = Seen::of(&event.access, event.foreign.as_deref(), site, tried);
+        self.learn_seen(&Seen::of(&event.access, event.foreign.as_deref(), site, tried), event, settings, is_in);
+    }
+
+    /// The same of an access of which no event is stored. Where `is_counted`, the summary that tells of it counts it.
+    pub fn learn_passed(&mut self, event: &AccessEvent, site: Option<Place>, is_counted: bool, settings: &Settings) {
+        let seen = Seen::of(&event.access, None, site, Tried::Nothing);
+        let seen = Seen { operations: u64::from(!is_counted), ..seen };
+        self.learn_seen(&seen, event, settings, &|_| false);
+    }
+
+    fn learn_seen(&mut self, seen: &Seen<'_>, event: &AccessEvent, settings: &Settings, is_in: &dyn Fn(u64) -> bool) {
         let teaches = teaches(event);
         let half_life = settings.risk_half_life;
-        if let Some(account) = profiled(&seen).and_then(|id| self.accounts.change(id, is_in)) {
-            account.learn(&seen, event, teaches);
+        if let Some(account) = profiled(seen).and_then(|id| self.accounts.change(id, is_in)) {
+            account.learn(seen, event, teaches);
             add_findings(account, event, |weights| weights.account, half_life);
             add_effects(account, event, half_life);
             answer(account, event);
         }
         if let Some(endpoint) = seen.address.and_then(|address| self.endpoints.change(&address, is_in)) {
-            endpoint.learn(&seen, teaches);
+            endpoint.learn(seen, &event.access.signals, teaches);
             add_findings(endpoint, event, |weights| weights.endpoint, half_life);
         }
         if let Some(application) = self.applications.change(seen.application, is_in) {
-            application.learn(&seen, teaches);
+            application.learn(seen, teaches);
             add_findings(application, event, |weights| weights.application, half_life);
         }
     }
@@ -398,6 +428,7 @@ pub fn summary_seen<'a>(summary: &'a SessionSummary, operation: &'a Operation) -
         shared: false,
         entries: summary.tally.entries,
         operations: summary.tally.total(),
+        ahead: Ahead::default(),
     }
 }
 
@@ -443,6 +474,10 @@ impl<K: Hash + Eq + Clone, P: Profile> Shelf<K, P> {
         Q: ?Sized + Hash + Eq,
     {
         self.slots.get(key).map(|slot| &slot.profile)
+    }
+
+    fn profiles(&mut self) -> impl Iterator<Item = &mut P> {
+        self.slots.values_mut().map(|slot| &mut slot.profile)
     }
 
     fn get<Q>(&mut self, key: &Q) -> Option<&mut P>

@@ -10,6 +10,7 @@ use portcullis_core::{AccountKind, Operation, OperationKind, Search, Signal, Tim
 use serde::{Deserialize, Serialize};
 
 use super::decayed::{Histogram, Timing, Volume, hour, weekday};
+use super::rhythm::Rhythm;
 use super::searches::{Marks, Searches};
 use super::window::{Habit, Habits, Recent, Window, seconds};
 use super::{Profile, cut};
@@ -67,11 +68,14 @@ pub struct AccountProfile {
     pub(crate) risk: Risk,
     /// What it searches for, of a service account; none before the first that was looked at.
     pub(crate) searches: Option<Box<Searches>>,
-    /// What detections have pointed at: machines that it came from, and shapes of filters.
+    /// What detections have pointed at: machines that it came from, applications, and shapes of filters.
     pub(crate) marks: Marks,
     /// Different passwords that were tried and refused lately. Never stored.
     #[serde(skip)]
     pub(crate) tried: Recent<u64>,
+    /// Logins with the right password, let in or not, from a machine that is no server. Not stored: it is of use for an hour.
+    #[serde(skip)]
+    pub(crate) rhythm: Rhythm,
 }
 
 /// What is usual for an account. Moments are seconds since 1970; hours weigh half a month later.
@@ -129,12 +133,18 @@ impl AccountProfile {
             self.kind = Some(account.kind);
         }
         self.learn_challenges(event);
+        self.rhythm = self.rhythm_with(seen);
         self.mark(seen, &event.access.signals);
         if seen.is_failed_login() {
             self.fail(seen);
         } else if teaches {
-            self.operations.add(seen.operation.kind() as usize, OperationKind::ALL.len(), 1.0, seen.at);
-            self.volume.add(1, seen.at);
+            self.operations.add(
+                seen.operation.kind() as usize,
+                OperationKind::ALL.len(),
+                seen.operations as f32,
+                seen.at,
+            );
+            self.volume.add(seen.operations, seen.at);
             if let Operation::Search(Some(search)) = seen.operation {
                 self.shapes.did(&short(&crate::filter::shape(&search.filter)), seen.at, MOST_SHAPES);
                 self.learn_search(search, seen, &event.access.signals);
@@ -148,14 +158,20 @@ impl AccountProfile {
     /// What a detection has pointed at is not what the account is there for, however often it is done.
     pub(crate) fn mark(&mut self, seen: &Seen<'_>, signals: &[Signal]) {
         let Some(signal) = suspicion(signals) else { return };
-        let Self { marks, endpoints, searches, .. } = self;
+        let Self { marks, endpoints, applications, searches, .. } = self;
         let used = || {
             let machines = endpoints.iter().map(|known| short(&known.what.to_string()));
+            let applications = applications.iter().map(|known| short(&marked_application(&known.what)));
             let filters = searches.iter().flat_map(|searches| searches.filters.iter());
-            machines.chain(filters.map(|known| short(&known.what))).collect()
+            machines.chain(applications).chain(filters.map(|known| short(&known.what))).collect()
         };
         if let Some(address) = seen.address {
             marks.add(&address.to_string(), signal, seen.at, used);
+        }
+        // One that it uses is not suspect for what comes from another machine.
+        let application = cut(seen.application);
+        if applications.get(application).is_none() {
+            marks.add(&marked_application(application), signal, seen.at, used);
         }
         if let Operation::Search(Some(search)) = seen.operation
             && let Some(shape) = crate::shape::shape(&search.filter)
@@ -183,6 +199,12 @@ impl AccountProfile {
         }
         self.volume.add(tally.total(), at);
         self.entries.add(tally.entries, at);
+    }
+
+    /// The rhythm of its logins with this one. A server logs in whoever comes to it, so its logins are left out.
+    pub(crate) fn rhythm_with(&self, seen: &Seen<'_>) -> Rhythm {
+        let address = seen.address.filter(|_| seen.is_good_login() && !seen.shared);
+        address.map_or(self.rhythm, |address| self.rhythm.after(short(&address.to_string()), seconds(seen.at)))
     }
 
     fn log_in(&mut self, seen: &Seen<'_>) {
@@ -318,6 +340,11 @@ impl AccountProfile {
     }
 }
 
+/// An application, as marks name it.
+pub(crate) fn marked_application(name: &str) -> String {
+    format!("application:{name}")
+}
+
 /// The strongest signal that is about more than hygiene or an odd hour.
 fn suspicion(signals: &[Signal]) -> Option<&Signal> {
     let strong = signals.iter().filter(|signal| signal.score >= SUSPICIOUS);
@@ -393,6 +420,34 @@ impl Profile for AccountProfile {
         }
         self.marks.merge(&other.marks);
         self.tried.merge(&other.tried, MOST_TRIED);
+        self.rhythm.merge(&other.rhythm);
+    }
+
+    fn forget_future(&mut self, now: Timestamp) {
+        let latest = seconds(now);
+        (self.first, self.last) = (self.first.min(latest), self.last.min(latest));
+        for histogram in [&mut self.hours, &mut self.weekdays, &mut self.operations] {
+            histogram.forget_future(now);
+        }
+        for volume in [&mut self.volume, &mut self.entries] {
+            volume.forget_future(now);
+        }
+        self.applications.forget_future(now);
+        self.endpoints.forget_future(now);
+        self.shapes.forget_future(now);
+        self.places.iter_mut().for_each(|visited| visited.last = visited.last.min(latest));
+        self.latest_place = self.latest_place.filter(|fix| fix.at <= now);
+        for window in [&mut self.recent, &mut self.failures, &mut self.unanswered].into_iter().flatten() {
+            window.forget_future(now);
+        }
+        self.failed_from.forget_future(now);
+        self.new_targets.forget_future(now);
+        self.tried.forget_future(now);
+        if let Some(searches) = &mut self.searches {
+            searches.forget_future(now);
+        }
+        self.marks.forget_future(now);
+        self.risk.forget_future(now);
     }
 
     fn risk(&self) -> &Risk {
