@@ -9,23 +9,26 @@ mod account;
 mod application;
 pub(crate) mod decayed;
 mod endpoint;
+mod places;
 #[cfg(test)]
 mod properties;
 mod rhythm;
 pub(crate) mod searches;
 #[cfg(test)]
 mod tests;
+mod usual;
 pub(crate) mod window;
 
 use portcullis_core::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub(crate) use account::SAME_PLACE_KM;
+pub use account::AccountProfile;
 pub(crate) use account::marked_application;
-pub use account::{AccountProfile, Usual, UsualThing};
 pub use application::ApplicationProfile;
 pub use endpoint::EndpointProfile;
+pub(crate) use places::SAME_PLACE_KM;
+pub use usual::{Usual, UsualThing};
 
 use crate::risk::Risk;
 

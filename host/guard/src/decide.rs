@@ -128,7 +128,13 @@ impl<'a> Draft<'a> {
         let in_force = self.guard.in_force();
         self.ask_all(&in_force, kind, facts).await;
         if let Some(event) = &self.event {
-            self.guard.doings.add(&in_force.policies, &event.rulings, event.access.at);
+            // What the policy that is asked again said at first was counted then.
+            let counted = match &self.asking {
+                Asking::Again(policy) => Some(policy),
+                Asking::Now | Asking::Later => None,
+            };
+            let now = self.guard.rooms.clock.now();
+            self.guard.doings.add(&in_force.policies, &event.rulings, counted, now);
         }
     }
 
@@ -355,7 +361,7 @@ impl<'a> Draft<'a> {
         if let Some(event) =
             self.event.take().filter(|event| matches!(event.access.operation, Operation::Search(Some(_))))
         {
-            self.guard.learn(&event, self.tried);
+            self.guard.learn_passed(&event);
         }
     }
 

@@ -10,24 +10,22 @@ use portcullis_core::{AccountKind, Operation, OperationKind, Search, Signal, Tim
 use serde::{Deserialize, Serialize};
 
 use super::decayed::{Histogram, Timing, Volume, hour, weekday};
+use super::places::{self, Fix, Visited};
 use super::rhythm::Rhythm;
 use super::searches::{Marks, Searches};
-use super::window::{Habit, Habits, Recent, Window, seconds};
+use super::window::{Habits, Recent, Window, seconds};
 use super::{Profile, cut};
 use crate::risk::Risk;
-use crate::seen::{Place, Seen, short};
+use crate::seen::{Seen, short};
 
 /// What is kept of an account at most.
 const MOST_APPLICATIONS: usize = 24;
 const MOST_ENDPOINTS: usize = 32;
-const MOST_PLACES: usize = 12;
 const MOST_TARGETS: usize = 32;
 const MOST_SHAPES: usize = 16;
 const MOST_TRIED: usize = 64;
 /// Score from which on a signal keeps what it is about out of a fence.
 pub(crate) const SUSPICIOUS: u8 = 40;
-/// Positions that are so near to each other are one place.
-pub(crate) const SAME_PLACE_KM: f32 = 200.0;
 
 /// What is learned of an account.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -76,52 +74,6 @@ pub struct AccountProfile {
     /// Logins with the right password, let in or not, from a machine that is no server. Not stored: it is of use for an hour.
     #[serde(skip)]
     pub(crate) rhythm: Rhythm,
-}
-
-/// What is usual for an account. Moments are seconds since 1970; hours weigh half a month later.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct Usual<'a> {
-    pub login: &'a str,
-    pub kind: AccountKind,
-    pub logins: u64,
-    pub first: u32,
-    pub last: u32,
-    pub endpoints: Vec<UsualThing>,
-    pub applications: Vec<UsualThing>,
-    pub hours: Vec<f32>,
-}
-
-/// A machine or an application.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct UsualThing {
-    pub name: String,
-    pub count: u32,
-    pub first: u32,
-    pub last: u32,
-}
-
-impl UsualThing {
-    fn of<K>(name: String, habit: &Habit<K>) -> Self {
-        Self { name, count: habit.count, first: habit.first, last: habit.last }
-    }
-}
-
-/// A place where an account has been.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Visited {
-    pub(crate) place: Place,
-    pub(crate) last: u32,
-    pub(crate) count: u32,
-}
-
-/// A place and when.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Fix {
-    pub(crate) place: Place,
-    pub(crate) at: Timestamp,
-    pub(crate) in_cloud: bool,
 }
 
 impl AccountProfile {
@@ -236,23 +188,6 @@ impl AccountProfile {
         }
     }
 
-    fn visit(&mut self, place: Place, seen: &Seen<'_>) {
-        let now = seconds(seen.at);
-        if self.latest_place.is_none_or(|latest| latest.at <= seen.at) {
-            self.latest_place = Some(Fix { place, at: seen.at, in_cloud: seen.in_cloud });
-        }
-        match self.places.iter_mut().find(|known| known.place.distance_km(&place) <= SAME_PLACE_KM) {
-            Some(known) => {
-                known.last = known.last.max(now);
-                known.count = known.count.saturating_add(1);
-            }
-            None => {
-                self.places.push(Visited { place, last: now, count: 1 });
-                bound_places(&mut self.places);
-            }
-        }
-    }
-
     fn fail(&mut self, seen: &Seen<'_>) {
         if let Some(address) = seen.address {
             self.failed_from.saw(short(&address.to_string()), seen.at, MOST_TARGETS);
@@ -313,27 +248,6 @@ impl AccountProfile {
         self.kind.unwrap_or(AccountKind::Unknown)
     }
 
-    /// What is usual for it, for those who want to read it.
-    #[must_use]
-    pub fn usual(&self) -> Usual<'_> {
-        let endpoints = self.endpoints.iter().map(|habit| UsualThing::of(habit.what.to_string(), habit));
-        let applications = self.applications.iter().map(|habit| UsualThing::of(habit.what.clone(), habit));
-        let sorted = |mut things: Vec<UsualThing>| {
-            things.sort_by(|one, other| (other.count, &one.name).cmp(&(one.count, &other.name)));
-            things
-        };
-        Usual {
-            login: &self.login,
-            kind: self.kind(),
-            logins: self.logins,
-            first: self.first,
-            last: self.last,
-            endpoints: sorted(endpoints.collect()),
-            applications: sorted(applications.collect()),
-            hours: (0..24).map(|hour| self.hours.weight(hour)).collect(),
-        }
-    }
-
     /// How long it has been known, in days.
     pub(crate) fn days_known(&self, at: Timestamp) -> u32 {
         if self.first == 0 { 0 } else { seconds(at).saturating_sub(self.first) / 86_400 }
@@ -349,22 +263,6 @@ pub(crate) fn marked_application(name: &str) -> String {
 fn suspicion(signals: &[Signal]) -> Option<&Signal> {
     let strong = signals.iter().filter(|signal| signal.score >= SUSPICIOUS);
     strong.max_by_key(|signal| signal.score)
-}
-
-/// Keeps the places that were visited most.
-fn bound_places(places: &mut Vec<Visited>) {
-    places.sort_by(|one, other| {
-        let order = |visited: &Visited| (visited.count, visited.last);
-        order(other).cmp(&order(one)).then_with(|| one.place.by_position(&other.place))
-    });
-    if places.len() > MOST_PLACES {
-        // The newest one is let in for the last of them; else nothing new could ever come in.
-        let newest = places.iter().enumerate().max_by_key(|(_, visited)| visited.last).map(|(place, _)| place);
-        if let Some(newest) = newest.filter(|newest| *newest >= MOST_PLACES) {
-            places.swap(newest, MOST_PLACES - 1);
-        }
-        places.truncate(MOST_PLACES);
-    }
 }
 
 pub(super) fn merge_window(one: &mut Option<Box<Window>>, other: Option<&Window>) {
@@ -392,16 +290,7 @@ impl Profile for AccountProfile {
         self.entries.merge(&other.entries);
         self.applications.merge(&other.applications, MOST_APPLICATIONS);
         self.endpoints.merge(&other.endpoints, MOST_ENDPOINTS);
-        for visited in &other.places {
-            match self.places.iter_mut().find(|known| known.place.distance_km(&visited.place) <= SAME_PLACE_KM) {
-                Some(known) => {
-                    known.last = known.last.max(visited.last);
-                    known.count = known.count.saturating_add(visited.count);
-                }
-                None => self.places.push(visited.clone()),
-            }
-        }
-        bound_places(&mut self.places);
+        places::merge(&mut self.places, &other.places);
         self.latest_place = [self.latest_place, other.latest_place]
             .into_iter()
             .flatten()
