@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use portcullis_behavior::detections::{CATALOGUE, Group};
+use portcullis_behavior::detections::{CATALOGUE, Group, bulk_extraction};
 use portcullis_core::revision::list_problems;
+use portcullis_core::summary::Audit;
 use portcullis_core::{Secret, dn};
 
 use super::model::{
@@ -101,6 +102,14 @@ pub(super) fn validate(config: &Config) -> Vec<Problem> {
 fn behavior(problems: &mut Vec<Problem>, config: &Config) {
     for (detection, setting, text) in config.detection.problems() {
         problems.push(Problem::new(["detection", detection, &setting], text));
+    }
+    let extraction = &config.detection.bulk_extraction;
+    if config.events.audit != Audit::Summary
+        && extraction.enabled
+        && *extraction != bulk_extraction::Settings::default()
+    {
+        let text = "is never given unless [events] audit is \"summary\": entries are counted there alone";
+        problems.push(Problem::new(["detection", "bulk-extraction"], text));
     }
     if config.behavior.risk_half_life_hours == 0 {
         problems.push(Problem::new(["behavior", "risk-half-life-hours"], "is 0, with which no risk would last"));
