@@ -1,7 +1,7 @@
 //! `machine-speed-logins`: a person's account logs in as a program does and a person cannot: a program has the password.
 //!
 //! Threshold: `logins` logins within two minutes to an account of a person that does not have some thousand a day anyway. Or
-//! `regular-logins` logins in a row, let in or not, from one machine that is nobody's server, whose pauses (5 seconds to an hour) are
+//! `regular-logins` logins to the directory in a row, let in or not, from one machine that is no server of many, whose pauses (5 seconds to an hour) are
 //! within a quarter of their mean, where a usual day of the account has less than four hours of that. Of both, half as many where
 //! the account has also reached `targets` machines and applications within an hour that are new to it, and half of that again
 //! where `unanswered-challenges` challenges within an hour were not approved: a program spreads, and has no phone. Learning

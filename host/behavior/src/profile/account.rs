@@ -71,7 +71,7 @@ pub struct AccountProfile {
     /// Different passwords that were tried and refused lately. Never stored.
     #[serde(skip)]
     pub(crate) tried: Recent<u64>,
-    /// Logins with the right password, let in or not, from a machine that is no server. Not stored: it is of use for an hour.
+    /// Logins at the directory with the right password, let in or not, from a machine that is no server. Not stored: it is of use for an hour.
     #[serde(skip)]
     pub(crate) rhythm: Rhythm,
 }
@@ -153,9 +153,11 @@ impl AccountProfile {
         self.entries.add(tally.entries, at);
     }
 
-    /// The rhythm of its logins with this one. A server logs in whoever comes to it, so its logins are left out.
+    /// The rhythm of its logins with this one. A server logs in whoever comes to it, and in the cloud browsers renew sessions by
+    /// the clock: those are left out.
     pub(crate) fn rhythm_with(&self, seen: &Seen<'_>) -> Rhythm {
-        let address = seen.address.filter(|_| seen.is_good_login() && !seen.shared);
+        let is_bind = matches!(seen.operation, Operation::Bind(_));
+        let address = seen.address.filter(|_| is_bind && seen.is_good_login() && !seen.shared);
         address.map_or(self.rhythm, |address| self.rhythm.after(short(&address.to_string()), seconds(seen.at)))
     }
 

@@ -31,7 +31,7 @@ impl RiskDesk for Guard {
             let Some(last) = page.last() else { break };
             let least = last.risk;
             after = Some((least, last.subject.key()));
-            self.add_live(page, &mut found).await?;
+            self.add_live(page, &mut found).await;
             found.sort_by(|one, other| (other.score, &one.name).cmp(&(one.score, &other.name)));
             found.truncate(most);
             // What was written was more than what is left of it, so nobody behind is riskier than that.
@@ -77,7 +77,9 @@ impl RiskDesk for Guard {
         };
         // On record first: what is not does not count.
         self.rooms.events.append(self.administration(person, action, detail)).await?;
-        self.load(vec![subject.clone()]).await?;
+        if self.mind.inner().memory.lacks(subject) {
+            self.load(vec![subject.clone()]).await?;
+        }
         let known = {
             let mut inner = self.mind.inner();
             inner.memory.change_risk(subject, person, &change, now, settings);
@@ -157,7 +159,7 @@ impl RiskDesk for Guard {
 impl Guard {
     /// Adds what is left of the risks of stored profiles, and stores that of those that have lost half: they are not read in
     /// vain again.
-    async fn add_live(&self, stored: Vec<StoredProfile>, found: &mut Vec<RiskReport>) -> Result<(), StoreError> {
+    async fn add_live(&self, stored: Vec<StoredProfile>, found: &mut Vec<RiskReport>) {
         let (now, settings) = (self.now(), &self.options.behavior);
         let mut decayed = Vec::new();
         for profile in stored {
@@ -170,10 +172,11 @@ impl Guard {
             }
             found.extend(known.filter(|_| risk > 0).map(|known| report(subject, known)));
         }
-        if !decayed.is_empty() {
-            self.rooms.profiles.put_risks(decayed).await?;
+        if !decayed.is_empty()
+            && let Err(error) = self.rooms.profiles.put_risks(decayed).await
+        {
+            warn!(%error, "what is left of risks cannot be stored");
         }
-        Ok(())
     }
 
     fn administration(&self, person: &str, action: &str, detail: String) -> Record {
