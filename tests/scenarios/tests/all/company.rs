@@ -271,7 +271,7 @@ impl Company {
             address_book(
                 &mut self.searching,
                 doings,
-                doing(arrives + 15 * MINUTE, own, "address-book"),
+                &doing(arrives + 15 * MINUTE, own, "address-book"),
                 leaves - arrives,
             );
             if ADMINISTRATORS.contains(&number) {
@@ -302,7 +302,7 @@ fn search(filter: &str, attributes: &[&str], entries: u64) -> SearchText {
 }
 
 /// Somebody looks for others now and then, and each letter that is typed is a search.
-fn address_book(chance: &mut Chance, doings: &mut Vec<Doing>, first: Doing, time: u64) {
+fn address_book(chance: &mut Chance, doings: &mut Vec<Doing>, first: &Doing, time: u64) {
     for _ in 0..chance.below(4) {
         let bind = Doing { at: first.at + chance.below(time), ..first.clone() };
         let typed = format!("p{}", chance.below(100));

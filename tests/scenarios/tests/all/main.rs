@@ -94,10 +94,14 @@ async fn play(path: &Path) {
         let begin = attacking.first().map_or(0, |doing| doing.at);
         let before: Vec<_> = ordinary.into_iter().filter(|doing| doing.at < begin).collect();
         theatre.play(&before).await;
+        theatre.world.take_summed_up();
         theatre.attacked(true);
         let seen = theatre.play(&attacking).await;
         theatre.attacked(false);
-        let found = judge(attack, &seen, &theatre).await;
+        let found = match judge_summed_up(attack, &theatre.world.take_summed_up()) {
+            Some(found) => found,
+            None => judge(attack, &seen, &theatre).await,
+        };
         println!("{}: {found:?}", attack.name);
         if let Err(problem) = found {
             wrong.push(format!("{}: {problem}", attack.name));
@@ -153,6 +157,20 @@ fn listing(noticed: &[Noticed]) -> String {
         }
     }
     out
+}
+
+/// The same as [`judge`], where it was named in what was summed up.
+fn judge_summed_up(attack: &Attack, summed_up: &[SummedUp]) -> Option<Result<(usize, usize), String>> {
+    let expected = &attack.expect;
+    let names = |one: &SummedUp| one.summary.signals.iter().any(|signal| signal.name == expected.signal);
+    let named = summed_up.iter().position(names)?;
+    let (events, is_answered) = (named + 1, summed_up[named].raises > 0 && expected.answer == Answered::Incident);
+    Some(match is_answered && events <= expected.within {
+        true => Ok((events, events)),
+        false => {
+            Err(format!("named in summary {events}, answered {is_answered}, where {} are allowed", expected.within))
+        }
+    })
 }
 
 /// After how many events it was named, and after how many answered.

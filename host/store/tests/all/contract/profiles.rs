@@ -57,7 +57,7 @@ pub async fn the_riskiest_come_first<P: Place>(place: &P) {
 
 pub async fn all_risky_ones_come_page_by_page<P: Place>(place: &P) {
     let store = place.open().await;
-    let risk = |number: u64| if number % 3 == 0 { 60 } else { 30 };
+    let risk = |number: u64| if number.is_multiple_of(3) { 60 } else { 30 };
     let all = (0..30).map(|number| profile(account(number), 1, risk(number))).collect();
     store.put_profiles(mark(1, 0, &[]), all).await.unwrap();
     let mut found: Vec<StoredProfile> = Vec::new();
