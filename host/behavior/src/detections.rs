@@ -4,8 +4,7 @@
 //! A detection looks at one access and at what was learned before it. It has no state of its own, waits for nothing and costs
 //! less than a microsecond. Valid users are to be left alone, so thresholds are such that an ordinary day gives none.
 
-use ipnet::IpNet;
-use portcullis_core::escalation::{self, Escalation};
+use portcullis_core::escalation::Escalation;
 use portcullis_core::gate::Notable;
 use portcullis_core::policy::Severity;
 use portcullis_core::{Signal, attribute};
@@ -15,9 +14,13 @@ use crate::Settings;
 use crate::profile::{AccountProfile, ApplicationProfile, EndpointProfile};
 use crate::seen::Seen;
 
+#[macro_use]
+mod common;
 mod exclusion;
 pub mod severity;
 
+use common::complain;
+pub(crate) use common::{Common, MOST_DAYS, MOST_MINUTES, settings};
 pub use exclusion::Exclusion;
 use exclusion::is_wanted;
 pub(crate) use exclusion::names_account;
@@ -107,102 +110,6 @@ impl Scene<'_> {
     }
 }
 
-/// What is common to the settings of all detections.
-pub(crate) trait Common {
-    fn enabled(&self) -> bool;
-    fn score(&self) -> u8;
-    fn except_accounts(&self) -> &[String];
-    fn except_networks(&self) -> &[IpNet];
-    fn incident(&self) -> severity::Incident;
-    fn escalate(&self) -> &[Escalation];
-    /// Names of settings that are zero, with which the signal would be given always or never.
-    fn zeroes(&self) -> Vec<String>;
-}
-
-pub(crate) trait Limit {
-    fn is_zero(&self) -> bool;
-}
-
-impl Limit for u32 {
-    fn is_zero(&self) -> bool {
-        *self == 0
-    }
-}
-
-impl Limit for Vec<String> {
-    fn is_zero(&self) -> bool {
-        false
-    }
-}
-
-/// The settings of a detection: what is common to all, and its own with their defaults.
-macro_rules! settings {
-    ($about:expr; $($(#[$doc:meta])* $field:ident: $type:ty = $value:expr),* $(,)?) => {
-        /// Settings.
-        #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
-        #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-        pub struct Settings {
-            /// Whether it is looked for.
-            pub enabled: bool,
-            /// Score of the signal, 0 to 100.
-            pub score: u8,
-            /// Logins or DNs that do not give it.
-            pub except_accounts: Vec<String>,
-            /// Networks that do not give it.
-            pub except_networks: Vec<ipnet::IpNet>,
-            /// Whether the signal opens an incident.
-            pub incident: $crate::detections::severity::Incident,
-            /// When that becomes more severe by itself.
-            pub escalate: Vec<portcullis_core::escalation::Escalation>,
-            $($(#[$doc])* pub $field: $type,)*
-        }
-
-        impl Default for Settings {
-            fn default() -> Self {
-                Self {
-                    enabled: true,
-                    score: $about.score,
-                    except_accounts: Vec::new(),
-                    except_networks: Vec::new(),
-                    incident: $crate::detections::severity::usual($about.name),
-                    escalate: Vec::new(),
-                    $($field: $value,)*
-                }
-            }
-        }
-
-        impl $crate::detections::Common for Settings {
-            fn enabled(&self) -> bool {
-                self.enabled
-            }
-            fn score(&self) -> u8 {
-                self.score.min(100)
-            }
-            fn except_accounts(&self) -> &[String] {
-                &self.except_accounts
-            }
-            fn except_networks(&self) -> &[ipnet::IpNet] {
-                &self.except_networks
-            }
-            fn incident(&self) -> $crate::detections::severity::Incident {
-                self.incident
-            }
-            fn escalate(&self) -> &[portcullis_core::escalation::Escalation] {
-                &self.escalate
-            }
-            fn zeroes(&self) -> Vec<String> {
-                #[allow(unused_mut, reason = "some detections have no settings of their own")]
-                let mut zeroes = Vec::new();
-                $(if $crate::detections::Limit::is_zero(&self.$field) {
-                    zeroes.push(stringify!($field).replace('_', "-"));
-                })*
-                zeroes
-            }
-        }
-    };
-}
-pub(crate) use settings;
-
 /// All detections: `given` are those whose signals come with what is said of the endpoint.
 macro_rules! catalogue {
     (given { $($given:ident),* } found { $($found:ident),* $(,)? }) => {
@@ -291,27 +198,6 @@ catalogue! {
     }
 }
 
-fn complain(name: &'static str, own: &impl Common, problems: &mut Vec<(&'static str, String, String)>) {
-    if own.score() == 0 && name != crate::shared_endpoint::NAME {
-        problems.push((name, "score".to_owned(), "is 0: set enabled = false to be told nothing".to_owned()));
-    }
-    match own.incident().severity() {
-        Some(severity) => {
-            for (place, problem) in escalation::problems(own.escalate(), severity) {
-                problems.push((name, "escalate".to_owned(), format!("entry {} {problem}", place + 1)));
-            }
-        }
-        None if own.escalate().is_empty() => {}
-        None => {
-            let text = "has no incident that could become more severe: set `incident` as well";
-            problems.push((name, "escalate".to_owned(), text.to_owned()));
-        }
-    }
-    for zero in own.zeroes() {
-        problems.push((name, zero, "is 0: set enabled = false to be told nothing".to_owned()));
-    }
-}
-
 impl Detections {
     /// The searches that one of the detections could have something to say to; none where none of them is looked for.
     #[must_use]
@@ -376,6 +262,21 @@ mod tests {
         let problems = read.problems();
         let places: Vec<_> = problems.iter().map(|(name, setting, _)| (*name, setting.as_str())).collect();
         assert_eq!(places, [("brute-force", "guesses"), ("honeytoken", "score")]);
+        for (text, most) in [
+            ("brute-force.within-minutes", 60),
+            ("guessed-after-failures.within-minutes", 60),
+            ("password-spray.accounts", 256),
+            ("password-spray.same-password-accounts", 256),
+            ("account-enumeration.names", 256),
+            ("lateral-movement.targets", 32),
+            ("lateral-movement.accounts", 128),
+            ("bulk-extraction.days", 50),
+            ("unusual-volume.days", 50),
+            ("shared-endpoint.score", 0),
+        ] {
+            let problems = |value: u32| toml::from_str::<Detections>(&format!("{text} = {value}")).unwrap().problems();
+            assert_eq!((problems(most).len(), problems(most + 1).len()), (0, 1), "{text}");
+        }
         let read: Detections = toml::from_str(
             "unusual-hour.escalate = [{ from-times = 3, severity = \"high\" }]
              honeytoken.escalate = [{ after-seconds = 60, severity = \"critical\" }]

@@ -18,9 +18,9 @@ use portcullis_core::{OperationKind, Timestamp};
 
 use crate::Settings;
 use crate::detections::CATALOGUE;
-use crate::profile::AccountProfile;
 use crate::profile::searches::Mark;
 use crate::profile::window::{Habit, seconds};
+use crate::profile::{AccountProfile, marked_application};
 use crate::seen::short;
 
 /// How often a machine, an application or a search has to have been seen. It also has to be as old as the account's learning
@@ -147,7 +147,8 @@ fn machines(eye: &Eye<'_>) -> Part<IpAddr> {
 
 fn applications(eye: &Eye<'_>) -> Part<String> {
     let cut = |name: &str| name.len() >= crate::profile::LONGEST_NAME;
-    let part = eye.sort(eye.profile.applications.iter(), |_| None, Clone::clone);
+    let mark = |name: &String| eye.profile.marks.on(&marked_application(name), eye.at);
+    let part = eye.sort(eye.profile.applications.iter(), mark, Clone::clone);
     if part.allowed.iter().any(|known| cut(&known.what)) {
         return refused(part, "The name of one is too long to be known as a whole.");
     }

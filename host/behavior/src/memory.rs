@@ -1,14 +1,14 @@
 //! The profiles that are in memory: the most recently used ones of each kind, so that no decision waits for the database
 //! for somebody who is known.
 
-use std::collections::HashMap;
-use std::hash::Hash;
+mod factors;
+mod shelf;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
 use portcullis_core::event::AccessEvent;
 use portcullis_core::gate::Tried;
-use portcullis_core::policy::{ChallengeOutcome, Effect, Mode, Verdict};
 use portcullis_core::profile::Subject;
 use portcullis_core::risk::{FactorOrigin, RiskChange, RiskFactor};
 use portcullis_core::summary::SessionSummary;
@@ -18,7 +18,9 @@ use crate::Settings;
 use crate::detections::{self, Scene, Weights};
 use crate::profile::{AccountProfile, ApplicationProfile, EndpointProfile, Profile};
 use crate::risk::Finding;
-use crate::seen::{Place, Seen, is_known, teaches};
+use crate::seen::{Ahead, Place, Seen, is_known, teaches};
+use factors::{add_effects, add_findings, answer, finding};
+use shelf::Shelf;
 
 /// How many profiles are in memory at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,6 +146,26 @@ impl Memory {
         }
     }
 
+    /// The clock was ahead when some of what is here was learned.
+    pub fn forget_future(&mut self, now: Timestamp) {
+        self.accounts.profiles().for_each(|profile| profile.forget_future(now));
+        self.endpoints.profiles().for_each(|profile| profile.forget_future(now));
+        self.applications.profiles().for_each(|profile| profile.forget_future(now));
+    }
+
+    /// The same of one subject.
+    pub fn forget_future_of(&mut self, subject: &Subject, now: Timestamp) {
+        match subject {
+            Subject::Account(id) => self.accounts.get(id).into_iter().for_each(|profile| profile.forget_future(now)),
+            Subject::Endpoint(address) => {
+                self.endpoints.get(address).into_iter().for_each(|profile| profile.forget_future(now));
+            }
+            Subject::Application(name) => {
+                self.applications.get(name.as_str()).into_iter().for_each(|profile| profile.forget_future(now));
+            }
+        }
+    }
+
     /// Looks at an access. `signals` is what was said of the endpoint.
     pub fn look(&mut self, seen: &Seen<'_>, settings: &Settings, mut signals: Vec<Signal>) -> Look {
         detections::keep_wanted(seen, settings, &mut signals);
@@ -181,21 +203,31 @@ impl Memory {
         settings: &Settings,
         is_in: &dyn Fn(u64) -> bool,
     ) {
-        let seen = Seen::of(&event.access, event.foreign.as_deref(), site, tried);
+        self.learn_seen(&Seen::of(&event.access, event.foreign.as_deref(), site, tried), event, settings, is_in);
+    }
+
+    /// The same of an access of which no event is stored. Where `is_counted`, the summary that tells of it counts it.
+    pub fn learn_passed(&mut self, event: &AccessEvent, site: Option<Place>, is_counted: bool, settings: &Settings) {
+        let seen = Seen::of(&event.access, None, site, Tried::Nothing);
+        let seen = Seen { operations: u64::from(!is_counted), ..seen };
+        self.learn_seen(&seen, event, settings, &|_| false);
+    }
+
+    fn learn_seen(&mut self, seen: &Seen<'_>, event: &AccessEvent, settings: &Settings, is_in: &dyn Fn(u64) -> bool) {
         let teaches = teaches(event);
         let half_life = settings.risk_half_life;
-        if let Some(account) = profiled(&seen).and_then(|id| self.accounts.change(id, is_in)) {
-            account.learn(&seen, event, teaches);
+        if let Some(account) = profiled(seen).and_then(|id| self.accounts.change(id, is_in)) {
+            account.learn(seen, event, teaches);
             add_findings(account, event, |weights| weights.account, half_life);
             add_effects(account, event, half_life);
             answer(account, event);
         }
         if let Some(endpoint) = seen.address.and_then(|address| self.endpoints.change(&address, is_in)) {
-            endpoint.learn(&seen, teaches);
+            endpoint.learn(seen, &event.access.signals, teaches);
             add_findings(endpoint, event, |weights| weights.endpoint, half_life);
         }
         if let Some(application) = self.applications.change(seen.application, is_in) {
-            application.learn(&seen, teaches);
+            application.learn(seen, teaches);
             add_findings(application, event, |weights| weights.application, half_life);
         }
     }
@@ -284,7 +316,7 @@ impl Memory {
     /// How many profiles are here: accounts, endpoints, applications.
     #[must_use]
     pub fn len(&self) -> [usize; 3] {
-        [self.accounts.slots.len(), self.endpoints.slots.len(), self.applications.slots.len()]
+        [self.accounts.len(), self.endpoints.len(), self.applications.len()]
     }
 
     /// There are none.
@@ -326,59 +358,6 @@ fn profiled<'a>(seen: &Seen<'a>) -> Option<&'a AccountId> {
     account.map(|account| &account.id)
 }
 
-fn finding(signal: &Signal, weight: u8, at: Timestamp, event: portcullis_core::EventId) -> Finding<'_> {
-    Finding { name: &signal.name, origin: FactorOrigin::Signal, reason: &signal.reason, weight, at, event: Some(event) }
-}
-
-fn add_findings(profile: &mut impl Profile, event: &AccessEvent, of: fn(&Weights) -> u8, half_life: Duration) {
-    let access = &event.access;
-    for signal in &access.signals {
-        if let Some(about) = detections::about(&signal.name) {
-            profile.risk_mut().add(finding(signal, of(&about.weights), access.at, access.id), half_life);
-        }
-    }
-}
-
-/// What enforced policies add.
-fn add_effects(account: &mut AccountProfile, event: &AccessEvent, half_life: Duration) {
-    for ruling in &event.rulings {
-        if ruling.mode != Mode::Enforce || matches!(ruling.verdict, Verdict::Challenge(_)) {
-            continue;
-        }
-        for effect in &ruling.effects {
-            let Effect::AddRisk(weight) = effect else { continue };
-            let found = Finding {
-                name: &policy_factor(&ruling.policy),
-                origin: FactorOrigin::Policy,
-                reason: &ruling.reason,
-                weight: *weight,
-                at: event.access.at,
-                event: Some(event.access.id),
-            };
-            account.risk.add(found, half_life);
-        }
-    }
-}
-
-/// The name of what a policy adds.
-fn policy_factor(policy: &portcullis_core::PolicyName) -> String {
-    format!("policy:{policy}")
-}
-
-/// A good second factor answers what the access looked like, and what the policy that asked for it had added before.
-fn answer(account: &mut AccountProfile, event: &AccessEvent) {
-    let approved = |challenge: &portcullis_core::event::RecordedChallenge| {
-        challenge.outcome == ChallengeOutcome::Approved && !challenge.remembered
-    };
-    if !event.challenges.iter().any(approved) {
-        return;
-    }
-    let asked = event.rulings.iter().filter(|ruling| matches!(ruling.verdict, Verdict::Challenge(_)));
-    let policies: Vec<_> = asked.map(|ruling| policy_factor(&ruling.policy)).collect();
-    let signals = event.access.signals.iter().map(|signal| signal.name.as_str());
-    account.risk.answer(signals.chain(policies.iter().map(String::as_str)));
-}
-
 /// An access as which operations that were summed up are looked at.
 #[must_use]
 pub fn summary_seen<'a>(summary: &'a SessionSummary, operation: &'a Operation) -> Seen<'a> {
@@ -398,114 +377,6 @@ pub fn summary_seen<'a>(summary: &'a SessionSummary, operation: &'a Operation) -
         shared: false,
         entries: summary.tally.entries,
         operations: summary.tally.total(),
-    }
-}
-
-/// The profiles of one kind.
-struct Shelf<K, P> {
-    slots: HashMap<K, Box<Slot<P>>>,
-    most: usize,
-    /// Counts uses.
-    clock: u64,
-    lost: u64,
-}
-
-struct Slot<P> {
-    profile: P,
-    used: u64,
-    changed: bool,
-    /// The mark under which it was stored when it came here; zero for one that began here.
-    mark: u64,
-}
-
-impl<K, P> Default for Shelf<K, P> {
-    fn default() -> Self {
-        Self { slots: HashMap::new(), most: 1_024, clock: 0, lost: 0 }
-    }
-}
-
-impl<K: Hash + Eq + Clone, P: Profile> Shelf<K, P> {
-    fn new(most: usize) -> Self {
-        Self { most: most.max(1), ..Self::default() }
-    }
-
-    fn has<Q>(&self, key: &Q) -> bool
-    where
-        K: std::borrow::Borrow<Q>,
-        Q: ?Sized + Hash + Eq,
-    {
-        self.slots.contains_key(key)
-    }
-
-    fn peek<Q>(&self, key: &Q) -> Option<&P>
-    where
-        K: std::borrow::Borrow<Q>,
-        Q: ?Sized + Hash + Eq,
-    {
-        self.slots.get(key).map(|slot| &slot.profile)
-    }
-
-    fn get<Q>(&mut self, key: &Q) -> Option<&mut P>
-    where
-        K: std::borrow::Borrow<Q>,
-        Q: ?Sized + Hash + Eq,
-    {
-        self.clock += 1;
-        let slot = self.slots.get_mut(key)?;
-        slot.used = self.clock;
-        Some(&mut slot.profile)
-    }
-
-    /// The profile, to be changed; none where it is not here or has the change in it already.
-    fn change<Q>(&mut self, key: &Q, is_in: &dyn Fn(u64) -> bool) -> Option<&mut P>
-    where
-        K: std::borrow::Borrow<Q>,
-        Q: ?Sized + Hash + Eq,
-    {
-        self.clock += 1;
-        let slot = self.slots.get_mut(key).filter(|slot| !is_in(slot.mark))?;
-        (slot.used, slot.changed) = (self.clock, true);
-        Some(&mut slot.profile)
-    }
-
-    fn put(&mut self, key: K, stored: Option<(&[u8], u64)>) -> bool {
-        if self.slots.contains_key(&key) {
-            return true;
-        }
-        if self.slots.len() >= self.most {
-            self.make_room();
-        }
-        let read = stored.map(|(value, mark)| (P::decode(value), mark));
-        let readable = !matches!(read, Some((None, _)));
-        let mark = read.as_ref().map_or(0, |(_, mark)| *mark);
-        let profile = read.and_then(|(profile, _)| profile).unwrap_or_default();
-        self.clock += 1;
-        self.slots.insert(key, Box::new(Slot { profile, used: self.clock, changed: false, mark }));
-        readable
-    }
-
-    /// Lets a sixteenth go: those that were used longest ago, of those that are stored if there are enough.
-    fn make_room(&mut self) {
-        let leave = (self.most / 16).max(1);
-        let stored = self.slots.values().filter(|slot| !slot.changed).count();
-        let may_go = |slot: &Slot<P>| !slot.changed || stored < leave;
-        let mut uses: Vec<_> = self.slots.values().filter(|slot| may_go(slot)).map(|slot| slot.used).collect();
-        let place = leave.min(uses.len()).saturating_sub(1);
-        let (_, limit, _) = uses.select_nth_unstable(place);
-        let limit = *limit;
-        let mut lost = 0;
-        self.slots.retain(|_, slot| {
-            let goes = may_go(slot) && slot.used <= limit;
-            lost += u64::from(goes && slot.changed);
-            !goes
-        });
-        self.lost += lost;
-    }
-
-    fn take_changed(&mut self, mut take: impl FnMut(K, Box<P>)) {
-        for (key, slot) in self.slots.iter_mut().filter(|(_, slot)| slot.changed) {
-            slot.changed = false;
-            take(key.clone(), Box::new(slot.profile.clone()));
-        }
+        ahead: Ahead::default(),
     }
 }

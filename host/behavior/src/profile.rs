@@ -1,27 +1,34 @@
 //! What is learned: a profile for each account, endpoint and application.
 //!
 //! A profile is bounded whatever happens ([`MOST_BYTES`]), fades (a month ago weighs half), can be merged with what another
-//! gateway learned of the same subject, and is stored as a version and what `postcard` makes of it. Some of it, about passwords
-//! that were tried, is in memory alone.
+//! gateway learned of the same subject, and is stored as a version and what `postcard` makes of it. What is of use for an hour at most,
+//! and must not or need not be stored, is in memory alone: passwords that were tried, accounts that were turned away, and the
+//! rhythm of logins.
 
 mod account;
 mod application;
 pub(crate) mod decayed;
 mod endpoint;
+mod places;
 #[cfg(test)]
 mod properties;
+mod rhythm;
 pub(crate) mod searches;
 #[cfg(test)]
 mod tests;
+mod usual;
 pub(crate) mod window;
 
+use portcullis_core::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub(crate) use account::SAME_PLACE_KM;
-pub use account::{AccountProfile, Usual, UsualThing};
+pub use account::AccountProfile;
+pub(crate) use account::marked_application;
 pub use application::ApplicationProfile;
 pub use endpoint::EndpointProfile;
+pub(crate) use places::SAME_PLACE_KM;
+pub use usual::{Usual, UsualThing};
 
 use crate::risk::Risk;
 
@@ -42,6 +49,9 @@ pub trait Profile: Default + Clone + Serialize + DeserializeOwned {
     /// what has to be left out of lists that are full, places that are near each other, and the pauses beyond the last 64. A day
     /// that was over at two gateways counts as two to the volume. What is merged twice counts twice.
     fn merge(&mut self, other: &Self);
+
+    /// The clock was ahead when some of this was learned: what is of later than `now` is as of now, or is forgotten.
+    fn forget_future(&mut self, now: Timestamp);
 
     /// The subject's risk.
     fn risk(&self) -> &Risk;

@@ -166,7 +166,7 @@ impl Risk {
 
     /// A good second factor has answered what bears these names: it weighs half from now on. Says whether anything did.
     pub fn answer<'a>(&mut self, names: impl Iterator<Item = &'a str>) -> bool {
-        let names: Vec<_> = names.collect();
+        let names: Vec<_> = names.map(|name| cut(name, LONGEST_NAME)).collect();
         let mut any = false;
         for factor in &mut self.factors {
             if names.contains(&factor.name.as_str()) {
@@ -179,6 +179,7 @@ impl Risk {
 
     /// A person puts a factor out. Says whether there is one.
     pub fn put_out(&mut self, name: &str, person: &str) -> bool {
+        let name = cut(name, LONGEST_NAME);
         let found = self.factors.iter_mut().find(|factor| factor.name == name);
         found.map(|factor| factor.put_out_by = Some(cut(person, LONGEST_NAME).to_owned())).is_some()
     }
@@ -195,6 +196,10 @@ impl Risk {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.factors.is_empty()
+    }
+
+    pub(crate) fn forget_future(&mut self, now: Timestamp) {
+        self.factors.iter_mut().for_each(|factor| factor.at = factor.at.min(now));
     }
 
     pub(crate) fn merge(&mut self, other: &Self) {
@@ -288,6 +293,11 @@ mod tests {
         assert!(!risk.answer(["c"].into_iter()));
         risk.add(finding("a", 60, 1), HALF_LIFE);
         assert_eq!(score(&risk, 1), 76, "seen again, it has not been answered");
+        let long = format!("policy:{}", "é".repeat(60));
+        let mut risk = of(&[(&long, 60, 0)]);
+        assert!(risk.answer([long.as_str()].into_iter()));
+        assert_eq!(score(&risk, 0), 30, "of a long name too, of which a part is kept");
+        assert!(risk.put_out(&long, "ada"));
     }
 
     #[test]

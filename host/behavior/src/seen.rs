@@ -8,7 +8,7 @@ use portcullis_core::event::{AccessEvent, Decision};
 use portcullis_core::gate::Tried;
 use portcullis_core::policy::{Mode, Verdict};
 use portcullis_core::source::Position;
-use portcullis_core::{Access, Account, AccountKind, Operation, Outcome, Protection, Timestamp};
+use portcullis_core::{Access, Account, Operation, Outcome, Protection, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Where somebody is, as well as anybody knows.
@@ -97,8 +97,18 @@ pub struct Seen<'a> {
     pub shared: bool,
     /// Entries that the directory returned; known only of operations that were summed up.
     pub entries: u64,
-    /// How many operations it is.
+    /// How many operations it is; none where they are counted elsewhere.
     pub operations: u64,
+    /// What the account has done that is not learned yet.
+    pub ahead: Ahead,
+}
+
+/// Operations, and entries that the directory returned.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Ahead {
+    pub operations: u64,
+    pub entries: u64,
 }
 
 impl<'a> Seen<'a> {
@@ -122,6 +132,7 @@ impl<'a> Seen<'a> {
             shared: endpoint.is_some_and(|endpoint| endpoint.shared),
             entries: 0,
             operations: 1,
+            ahead: Ahead::default(),
         }
     }
 
@@ -141,18 +152,6 @@ impl<'a> Seen<'a> {
     #[must_use]
     pub fn is_good_login(&self) -> bool {
         self.is_login() && self.outcome == Outcome::Success
-    }
-
-    /// The account, where it is one that the directory has: not a mere name that somebody typed.
-    #[must_use]
-    pub fn known_account(&self) -> Option<&'a Account> {
-        self.account.filter(|account| is_known(account))
-    }
-
-    /// A person's, as far as anybody knows.
-    #[must_use]
-    pub fn may_be_human(&self) -> bool {
-        self.account.is_some_and(|account| matches!(account.kind, AccountKind::Human | AccountKind::Unknown))
     }
 }
 

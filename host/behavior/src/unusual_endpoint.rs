@@ -2,7 +2,7 @@
 //!
 //! Threshold: the address is not among the account's endpoints, or was last used longer ago than `forget_after`.
 //! Learning period: the account is at least `learning_time` old and has had at least `learning_accesses` successes; before
-//! that, everything would be unusual. Score: 60, or 40 from a shared endpoint, whose users come and go.
+//! that, everything would be unusual. Score: `score`, or two thirds of it from a shared endpoint, whose users come and go.
 //! False positives: changing addresses (DHCP, VPN pools, mobile networks), new machines. Whoever takes over an account
 //! inside its learning period is learned as usual. MITRE ATT&CK: T1078 (Valid Accounts).
 
@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use portcullis_core::Signal;
 use portcullis_core::learned::{AccountHistory, Association};
 
-use crate::detections::{About, Group, Weights, settings};
+use crate::detections::{About, Common as _, Group, Weights, settings};
 use crate::{Observed, shared_endpoint};
 
 /// Name of the signal.
@@ -22,14 +22,11 @@ pub const ABOUT: About = About {
     name: NAME,
     group: Group::Habits,
     technique: Some("T1078"),
-    score: SCORE,
+    score: 60,
     weights: Weights { account: 25, endpoint: 10, application: 0 },
 };
 
 settings! { ABOUT; }
-
-const SCORE: u8 = 60;
-const SCORE_SHARED: u8 = 40;
 
 /// Whether the account has used the endpoint before and not forgotten it.
 #[must_use]
@@ -56,8 +53,9 @@ pub fn signal(observed: Observed<'_>, settings: &crate::Settings) -> Option<Sign
             if observed.account.associations.len() == 1 { "" } else { "s" },
         ),
     };
+    let score = settings.detections.unusual_endpoint.score();
     let shared = shared_endpoint::is_shared(observed.endpoint, settings);
-    Some(Signal { name: NAME.to_owned(), score: if shared { SCORE_SHARED } else { SCORE }, reason })
+    Some(Signal { name: NAME.to_owned(), score: if shared { score * 2 / 3 } else { score }, reason })
 }
 
 /// Too little is known of the account to call anything unusual.
@@ -139,6 +137,25 @@ mod tests {
     fn a_machine_that_was_not_used_for_long_is_forgotten() {
         assert!(look(vec![seen("10.0.0.1", 0, 70, 9)], "10.0.0.1", 100).is_empty(), "thirty days exactly");
         assert_eq!(look(vec![seen("10.0.0.1", 0, 69, 9)], "10.0.0.1", 100), [NAME]);
+    }
+
+    #[test]
+    fn the_score_is_the_configured_one_and_two_thirds_of_it_from_a_shared_machine() {
+        let score = |configured: u8, accounts: u64| {
+            let mut settings = settings();
+            settings.detections.unusual_endpoint.score = configured;
+            let account = AccountHistory { associations: vec![seen("10.0.0.1", 0, 9, 3)] };
+            let observed = Observed {
+                at: Timestamp(10 * DAY),
+                address: "10.0.0.2".parse().unwrap(),
+                account: &account,
+                endpoint: EndpointHistory { accounts },
+            };
+            signal(observed, &settings).unwrap().score
+        };
+        assert_eq!((score(60, 1), score(60, 10)), (60, 40));
+        assert_eq!((score(90, 1), score(90, 10), score(30, 1)), (90, 60, 30));
+        assert_eq!((score(255, 1), score(255, 10)), (100, 66), "no score is more than 100");
     }
 
     proptest! {

@@ -10,7 +10,7 @@
     reason = "a test fails by panicking"
 )]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::IpAddr;
 use std::path::Path;
@@ -19,10 +19,11 @@ use std::time::Duration;
 use portcullis_behavior::detections::{CATALOGUE, Detections, Exclusion};
 use portcullis_behavior::memory::{Memory, Room, summary_seen};
 use portcullis_behavior::seen::{Place, Seen};
-use portcullis_behavior::{Settings, shared_endpoint};
+use portcullis_behavior::{Noticed, Observed, Settings, notice};
 use portcullis_core::event::{AccessEvent, Decision, RecordedChallenge};
 use portcullis_core::exclusion::Scope;
 use portcullis_core::gate::{PasswordTag, Tried};
+use portcullis_core::learned::{AccountHistory, Association, EndpointHistory};
 use portcullis_core::policy::ChallengeOutcome;
 use portcullis_core::summary::{Machine, SessionSummary, Tally};
 use portcullis_core::*;
@@ -115,7 +116,7 @@ struct World {
     settings: Settings,
     now: Timestamp,
     number: u128,
-    associations: BTreeSet<(String, IpAddr)>,
+    associations: BTreeMap<(String, IpAddr), Association>,
 }
 
 impl World {
@@ -140,7 +141,7 @@ impl World {
             return self.summary(id, account, address, step);
         }
         let login = account.as_ref().map(|account| account.login.clone()).unwrap_or_default();
-        let users = self.associations.iter().filter(|(_, known)| *known == address).count() as u64;
+        let noticed = self.notice(&login, address);
         let access = Access {
             id,
             at: self.now,
@@ -149,8 +150,8 @@ impl World {
                 address,
                 name: None,
                 site: None,
-                shared: users >= self.settings.shared_from_accounts,
-                associated: self.associations.contains(&(login.clone(), address)),
+                shared: noticed.shared,
+                associated: noticed.associated,
                 risk: 0,
             }),
             account,
@@ -174,15 +175,27 @@ impl World {
         for subject in self.memory.missing(&seen) {
             assert!(self.memory.put(subject, None));
         }
-        let look = self.memory.look(&seen, &self.settings, Vec::new());
+        let look = self.memory.look(&seen, &self.settings, noticed.signals);
         let is_good_login = seen.is_good_login();
         let mut event = event(access, step);
         event.access.signals.clone_from(&look.signals);
         self.memory.learn(&event, (tried, place), &self.settings, &|_| false);
-        if is_good_login {
-            self.associations.insert((login, address));
+        if is_good_login && event.decision == Decision::Allow {
+            let at = self.now;
+            let new = Association { address, first_seen: at, last_seen: at, count: 0 };
+            let known = self.associations.entry((login, address)).or_insert(new);
+            (known.last_seen, known.count) = (at, known.count + 1);
         }
         look.signals.into_iter().map(|signal| signal.name).collect()
+    }
+
+    /// What is said of the endpoint.
+    fn notice(&self, login: &str, address: IpAddr) -> Noticed {
+        let own = self.associations.iter().filter(|((account, _), _)| account == login);
+        let account = AccountHistory { associations: own.map(|(_, known)| known.clone()).collect() };
+        let users = self.associations.keys().filter(|(_, known)| *known == address);
+        let endpoint = EndpointHistory { accounts: users.count() as u64 };
+        notice(Observed { at: self.now, address, account: &account, endpoint }, &self.settings)
     }
 
     fn summary(&mut self, id: EventId, account: Option<Account>, address: IpAddr, step: &Step) -> Vec<String> {
@@ -271,7 +284,7 @@ fn play(detection: &str, case: &Case) -> Vec<String> {
         ..Settings::default()
     };
     let memory = Memory::new(Room::default());
-    let mut world = World { memory, settings, now: Timestamp(BEGIN), number: 0, associations: BTreeSet::new() };
+    let mut world = World { memory, settings, now: Timestamp(BEGIN), number: 0, associations: BTreeMap::new() };
     let mut last = Vec::new();
     for step in &case.step {
         for number in 0..step.times {
@@ -287,7 +300,7 @@ fn play(detection: &str, case: &Case) -> Vec<String> {
 fn every_case_of_every_detection() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
     let mut wrong = Vec::new();
-    for about in CATALOGUE.iter().filter(|about| !about.name.ends_with("-endpoint")) {
+    for about in CATALOGUE {
         let path = folder.join(format!("{}.toml", about.name));
         let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let file: File = toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -311,5 +324,4 @@ fn there_are_no_cases_of_detections_that_are_not() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         assert!(CATALOGUE.iter().any(|about| format!("{}.toml", about.name) == name), "{name}");
     }
-    assert!(CATALOGUE.iter().any(|about| about.name == shared_endpoint::NAME));
 }

@@ -151,8 +151,18 @@ pub trait ProfileStore: Send + Sync {
     /// Those of the subjects that have a profile.
     async fn profiles(&self, subjects: &[Subject]) -> Result<Vec<StoredProfile>, StoreError>;
 
-    /// The profiles of this kind with the highest risk when they were written, the highest first.
-    async fn riskiest(&self, kind: SubjectKind, limit: u32) -> Result<Vec<StoredProfile>, StoreError>;
+    /// The profiles of this kind with the highest risk when they were written, the highest first, those of the same risk in the
+    /// order of their keys; from behind `after` on, a risk and a key.
+    async fn riskiest(
+        &self,
+        kind: SubjectKind,
+        after: Option<(u8, &str)>,
+        limit: u32,
+    ) -> Result<Vec<StoredProfile>, StoreError>;
+
+    /// Their risks have decayed to `risk` since they were written. Nothing else of them is stored, and nothing of those that were
+    /// written under another mark meanwhile.
+    async fn put_risks(&self, decayed: Vec<StoredProfile>) -> Result<(), StoreError>;
 
     /// Up to `limit` profiles of this kind behind the key `after`, in the order of their keys.
     async fn profiles_after(

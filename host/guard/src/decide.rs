@@ -138,7 +138,13 @@ impl<'a> Draft<'a> {
         }
         self.conclude(end.decision, end.by, &end.reason);
         if let Some(event) = &self.event {
-            self.guard.doings.add(&in_force.policies, &event.rulings, event.access.at);
+            // What the policy that is asked again said at first was counted then.
+            let counted = match &self.asking {
+                Asking::Again(policy) => Some(policy),
+                Asking::Now | Asking::Later => None,
+            };
+            let now = self.guard.rooms.clock.now();
+            self.guard.doings.add(&in_force.policies, &event.rulings, counted, now);
         }
     }
 
@@ -279,7 +285,7 @@ impl<'a> Draft<'a> {
         if let Some(event) =
             self.event.take().filter(|event| matches!(event.access.operation, Operation::Search(Some(_))))
         {
-            self.guard.learn(&event, self.tried);
+            self.guard.learn_passed(&event);
         }
     }
 

@@ -38,8 +38,15 @@ struct Tally {
 const VERDICTS: [&str; 4] = ["abstain", "allow", "challenge", "block"];
 
 impl Doings {
-    /// Adds what was said about one access by these policies, which are in the order in which they are asked.
-    pub(crate) fn add(&self, policies: &[PolicyEntry], rulings: &[RecordedRuling], now: Timestamp) {
+    /// Adds what was said about one access by these policies, which are in the order in which they are asked. Of `counted`, the
+    /// access was added before.
+    pub(crate) fn add(
+        &self,
+        policies: &[PolicyEntry],
+        rulings: &[RecordedRuling],
+        counted: Option<&PolicyName>,
+        now: Timestamp,
+    ) {
         if rulings.is_empty() {
             return;
         }
@@ -47,7 +54,7 @@ impl Doings {
         for (place, ruling) in rulings.iter().enumerate() {
             let mut own = rulings.iter().enumerate().filter(|(_, other)| other.policy == ruling.policy);
             // Several rulings of one policy are one access: the first of them tells of all.
-            if own.next().is_none_or(|(first, _)| first != place) {
+            if own.next().is_none_or(|(first, _)| first != place) || counted == Some(&ruling.policy) {
                 continue;
             }
             let said = rulings.iter().filter(|other| other.policy == ruling.policy);
@@ -101,13 +108,14 @@ impl Doings {
 }
 
 impl Record {
-    fn add(&mut self, tally: Tally, now: Timestamp) {
+    fn add(&mut self, mut tally: Tally, now: Timestamp) {
         self.all.add(tally);
         let hour = now.0 / HOUR;
-        match self.hours.back_mut() {
-            Some((last, sum)) if *last >= hour => sum.add(tally),
-            _ => self.hours.push_back((hour, tally)),
+        // What was counted while the clock was ahead is of this hour at the latest.
+        while let Some((_, sum)) = self.hours.pop_back_if(|(last, _)| *last >= hour) {
+            tally.add(sum);
         }
+        self.hours.push_back((hour, tally));
         while self.hours.len() as u64 > HOURS {
             self.hours.pop_front();
         }
@@ -142,5 +150,48 @@ fn agrees(policies: &[PolicyEntry], rulings: &[RecordedRuling], canary: &Recorde
     match said {
         Some(verdict) => canary.fault.is_none() && *verdict == canary.verdict,
         None => canary.fault.is_none() && word::verdict_name(&canary.verdict) == "abstain",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_core::policy::Verdict;
+
+    use super::*;
+
+    fn ruling(policy: &str, verdict: Verdict) -> RecordedRuling {
+        RecordedRuling {
+            policy: PolicyName::new(policy),
+            mode: Mode::Enforce,
+            verdict,
+            reason: String::new(),
+            effects: Vec::new(),
+            fault: None,
+        }
+    }
+
+    fn blocks(doings: &Doings, policy: &str, now: Timestamp) -> u64 {
+        let of_a_day = doings.of_a_day(now);
+        of_a_day.get(&PolicyName::new(policy)).and_then(|known| known.verdicts.get("block")).copied().unwrap_or(0)
+    }
+
+    #[test]
+    fn an_access_that_is_evaluated_again_counts_once() {
+        let (doings, now) = (Doings::default(), Timestamp(100 * HOUR));
+        let (one, two) = (ruling("one", Verdict::Block), ruling("two", Verdict::Block));
+        doings.add(&[], std::slice::from_ref(&one), None, now);
+        doings.add(&[], &[one, two], Some(&PolicyName::new("one")), now);
+        assert_eq!((blocks(&doings, "one", now), blocks(&doings, "two", now)), (1, 1));
+    }
+
+    #[test]
+    fn what_was_counted_while_the_clock_was_ahead_is_of_this_hour() {
+        let doings = Doings::default();
+        let block = [ruling("one", Verdict::Block)];
+        for hour in [100, 103, 102, 101] {
+            doings.add(&[], &block, None, Timestamp(hour * HOUR));
+        }
+        let at = |hour: u64| blocks(&doings, "one", Timestamp(hour * HOUR));
+        assert_eq!((at(101), at(123), at(124), at(125)), (4, 4, 3, 0));
     }
 }

@@ -8,7 +8,7 @@ use portcullis_core::event::AccessEvent;
 use portcullis_core::gate::{Asked, Claim};
 use portcullis_core::learned::AccountHistory;
 use portcullis_core::{
-    Access, Account, AccountFacts, AccountId, AccountKind, Endpoint, OperationKind, Outcome, Target,
+    Access, Account, AccountFacts, AccountId, AccountKind, Endpoint, OperationKind, Outcome, Target, dn,
 };
 use tracing::warn;
 
@@ -167,10 +167,23 @@ pub(crate) fn is_nameless(account: &Account) -> bool {
     account.id.as_str().starts_with(NAMELESS)
 }
 
+/// One spelling for all of a name: case, and blanks around the parts of a DN, tell nothing apart.
+fn folded(name: &str) -> String {
+    let Some(parts) = dn::parse(name).filter(|parts| !parts.is_empty()) else { return name.to_lowercase() };
+    let escaped = |value: &str| value.replace('\\', "\\\\").replace(',', "\\,").replace('+', "\\+");
+    let part = |part: &dn::Part| format!("{}={}", part.attribute, escaped(&dn::folded_value(&part.value)));
+    let relative = |parts: Vec<dn::Part>| {
+        let mut parts: Vec<_> = parts.iter().map(part).collect();
+        parts.sort_unstable();
+        parts.join("+")
+    };
+    parts.into_iter().map(relative).collect::<Vec<_>>().join(",")
+}
+
 /// An account of which nothing is known but the name that a client used.
 pub(crate) fn nameless(name: &str) -> Account {
     Account {
-        id: AccountId::new(format!("{NAMELESS}{}", name.to_lowercase())),
+        id: AccountId::new(format!("{NAMELESS}{}", folded(name))),
         login: name.to_owned(),
         dn: None,
         mail: None,
@@ -178,5 +191,23 @@ pub(crate) fn nameless(name: &str) -> Account {
         privileged: false,
         cloud_enabled: None,
         risk: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_nobody_has_is_one_however_it_is_spelled() {
+        let id = |name: &str| nameless(name).id.as_str().to_owned();
+        assert_eq!(id("uid=trap,ou=x"), "name:uid=trap,ou=x");
+        for spelling in ["uid=trap ,ou=x", "UID=Trap,OU=X", "uid = trap; ou=x", "uid=\\74rap,ou=x"] {
+            assert_eq!(id(spelling), "name:uid=trap,ou=x", "{spelling}");
+        }
+        assert_eq!(id("EXAMPLE\\Trap"), "name:example\\trap");
+        assert_eq!(id("Trap@Example.com"), "name:trap@example.com");
+        assert_ne!(id("cn=a\\,cn=b"), id("cn=a,cn=b"), "what is escaped is part of the value");
+        assert_ne!(id("cn=a\\+cn=b"), id("cn=a+cn=b"));
     }
 }

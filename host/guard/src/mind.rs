@@ -21,7 +21,7 @@ use portcullis_core::event::AccessEvent;
 use portcullis_core::gate::Tried;
 use portcullis_core::profile::{Subject, event_tag};
 use portcullis_core::store::StoreError;
-use portcullis_core::summary::SessionSummary;
+use portcullis_core::summary::{Audit, SessionSummary};
 use portcullis_core::{Access, Account, AccountId, AccountKind, EventId, Signal, Timestamp};
 use tracing::warn;
 
@@ -31,6 +31,8 @@ pub(crate) use passwords::Passwords;
 
 /// An event is stored, or never will be, this long after it was learned from.
 const LATEST: Duration = Duration::from_secs(30);
+/// By how much the clock has to have been ahead for what was learned then to be put right.
+const AHEAD: Duration = Duration::from_secs(600);
 /// Events of cloud services that are remembered, so that one that is told again teaches nothing.
 const MOST_FOREIGN: usize = 8_192;
 
@@ -38,6 +40,8 @@ const MOST_FOREIGN: usize = 8_192;
 pub(crate) struct Mind {
     inner: Mutex<Inner>,
     kinds: RwLock<HashMap<AccountId, AccountKind>>,
+    /// Held while they are read or decided, so that what was read does not undo what was decided meanwhile.
+    deciding: tokio::sync::Mutex<()>,
     /// The number of the next mark; held while one is written.
     next_mark: tokio::sync::Mutex<u64>,
     hasher: RandomState,
@@ -65,6 +69,7 @@ impl Default for Mind {
         Self {
             inner: Mutex::new(inner),
             kinds: RwLock::default(),
+            deciding: tokio::sync::Mutex::default(),
             next_mark: tokio::sync::Mutex::new(1),
             hasher: RandomState::new(),
         }
@@ -97,6 +102,13 @@ impl Inner {
     }
 
     fn note_latest(&mut self, id: EventId, now: Timestamp) {
+        if let Some((newest, _)) = self.latest.back().copied().filter(|(newest, _)| *newest > now) {
+            // The clock was put back. What was learned a moment ago is no younger than that now.
+            self.latest.iter_mut().for_each(|(at, _)| *at = (*at).min(now));
+            if newest.since(now) > AHEAD {
+                self.memory.forget_future(now);
+            }
+        }
         while self.latest.front().is_some_and(|(at, _)| now.since(*at) > LATEST) {
             self.latest.pop_front();
         }
@@ -167,6 +179,7 @@ impl Guard {
         let stored = self.rooms.profiles.profiles(&subjects).await?;
         let mut stored: HashMap<_, _> =
             stored.into_iter().map(|profile| (profile.subject, (profile.value, profile.mark))).collect();
+        let now = self.rooms.clock.now().plus(AHEAD);
         let mut inner = self.mind.inner();
         for subject in subjects {
             let found = stored.remove(&subject);
@@ -174,6 +187,7 @@ impl Guard {
             if !inner.memory.put(subject, found.as_ref().map(|(value, mark)| (value.as_slice(), *mark))) {
                 warn!(?name, "what was learned is of a version that cannot be read, and is learned anew");
             }
+            inner.memory.forget_future_of(&name, now);
         }
         Ok(())
     }
@@ -200,6 +214,13 @@ impl Guard {
         inner.memory.learn(event, (tried, site), &self.options.behavior, &|_| false);
     }
 
+    /// Learns from a search of which no event is stored: the form of it, and, unless it is in a summary, that there was one.
+    pub(crate) fn learn_passed(&self, event: &AccessEvent) {
+        let (site, is_counted) = (self.site_place(&event.access), self.options.audit == Audit::Summary);
+        let settings = &self.options.behavior;
+        self.mind.inner().memory.learn_passed(event, site, is_counted, settings);
+    }
+
     /// Learns from operations that were summed up.
     pub(crate) fn learn_summary(&self, summary: &SessionSummary) {
         let now = self.rooms.clock.now();
@@ -213,5 +234,25 @@ impl Guard {
     pub fn profiles(&self) -> ([usize; 3], u64) {
         let inner = self.mind.inner();
         (inner.memory.len(), inner.memory.lost())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_put_back_does_not_make_the_latest_events_stay() {
+        let mind = Mind::default();
+        let mut inner = mind.inner();
+        let at = |seconds: u64| Timestamp(1_800_000_000_000 + seconds * 1_000);
+        let mut note = |seconds: u64| {
+            inner.note_latest(EventId(uuid::Uuid::from_u128(seconds.into())), at(seconds));
+            inner.latest.len()
+        };
+        assert_eq!((note(3_600), note(3_601)), (1, 2));
+        assert_eq!(note(0), 3, "an hour before");
+        assert_eq!((note(10), note(30)), (4, 5));
+        assert_eq!(note(31), 3, "those of half a minute ago are gone");
     }
 }

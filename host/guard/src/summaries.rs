@@ -1,12 +1,14 @@
 //! From a summary to an event in the store.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use portcullis_behavior::memory::summary_seen;
+use portcullis_behavior::seen::{Ahead, Seen};
 use portcullis_core::event::{AdministrationEvent, Event, Record};
 use portcullis_core::gate::Claim;
 use portcullis_core::summary::{Machine, SessionSummary};
-use portcullis_core::{Account, Operation};
+use portcullis_core::{Account, AccountId, Operation};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -85,9 +87,17 @@ impl Guard {
     async fn write(&self, chunk: Vec<Pending>) -> Option<String> {
         let mut directory_answers = true;
         let mut waiting = Vec::with_capacity(chunk.len());
+        let mut ahead: HashMap<AccountId, Ahead> = HashMap::new();
         for pending in chunk {
             let account = self.whose(&pending.key.claim, &mut directory_answers).await;
-            let summary = self.summary(&pending, account).await;
+            // They are learned when all are stored, and each is looked at with those before it: who reads through many
+            // connections at once reads the sum.
+            let own = account.as_ref().map(|account| ahead.entry(account.id.clone()).or_default());
+            let summary = self.summary(&pending, account, own.as_deref().copied().unwrap_or_default()).await;
+            if let Some(own) = own {
+                own.operations = own.operations.saturating_add(summary.tally.total());
+                own.entries = own.entries.saturating_add(summary.tally.entries);
+            }
             let event = Event::Summary(Box::new(summary.clone()));
             let (account, address) = (summary.account.as_ref(), Some(summary.endpoint.address));
             let incidents = self.noticed(&summary.signals, account, address);
@@ -171,7 +181,8 @@ impl Guard {
         Some(nameless(name))
     }
 
-    async fn summary(&self, pending: &Pending, account: Option<Account>) -> SessionSummary {
+    /// `ahead` is what the account has done that is not learned yet.
+    async fn summary(&self, pending: &Pending, account: Option<Account>, ahead: Ahead) -> SessionSummary {
         let (names, key) = (&self.options.surroundings, &pending.key);
         let mut summary = SessionSummary {
             id: self.rooms.ids.event_id(pending.to),
@@ -191,7 +202,8 @@ impl Guard {
             signals: Vec::new(),
         };
         let search = Operation::Search(None);
-        match self.look_at(&summary_seen(&summary, &search), Vec::new()).await {
+        let seen = Seen { ahead, ..summary_seen(&summary, &search) };
+        match self.look_at(&seen, Vec::new()).await {
             Ok(look) => summary.signals = look.signals,
             Err(error) => warn!(%error, "it is not known what is unusual about a summary"),
         }

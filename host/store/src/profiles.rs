@@ -49,16 +49,29 @@ impl ProfileStore for Store {
         Ok(found)
     }
 
-    async fn riskiest(&self, kind: SubjectKind, limit: u32) -> Result<Vec<StoredProfile>, StoreError> {
+    async fn riskiest(
+        &self,
+        kind: SubjectKind,
+        after: Option<(u8, &str)>,
+        limit: u32,
+    ) -> Result<Vec<StoredProfile>, StoreError> {
+        let (risk, key) = after.unwrap_or((u8::MAX, ""));
         let rows = sqlx::query(
-            "SELECT kind, key, mark, risk, value FROM profiles WHERE kind = ?1 AND risk > 0 ORDER BY risk DESC LIMIT ?2",
+            "SELECT kind, key, mark, risk, value FROM profiles
+             WHERE kind = ?1 AND risk > 0 AND risk <= ?2 AND (risk < ?2 OR key > ?3) ORDER BY risk DESC, key LIMIT ?4",
         )
         .bind(number(kind))
+        .bind(risk)
+        .bind(key)
         .bind(limit)
         .fetch_all(self.readers())
         .await
         .map_err(store_error)?;
         rows.iter().map(stored_profile).collect()
+    }
+
+    async fn put_risks(&self, decayed: Vec<StoredProfile>) -> Result<(), StoreError> {
+        self.queue(Work::PutRisks(decayed))?.done().await.map(drop)
     }
 
     async fn profiles_after(
@@ -181,6 +194,22 @@ pub(crate) async fn put(connection: &mut SqliteConnection, part: &Part) -> Resul
             .await?;
     }
     Ok(u64::try_from(part.profiles.len()).unwrap_or(u64::MAX))
+}
+
+/// Writes down what is left of risks.
+pub(crate) async fn put_risks(connection: &mut SqliteConnection, decayed: &[StoredProfile]) -> Result<u64, Fault> {
+    let mut rows = 0;
+    for profile in decayed {
+        let done = sqlx::query("UPDATE profiles SET risk = ?1 WHERE kind = ?2 AND key = ?3 AND mark = ?4")
+            .bind(profile.risk)
+            .bind(number(profile.subject.kind()))
+            .bind(profile.subject.key())
+            .bind(signed(profile.mark))
+            .execute(&mut *connection)
+            .await?;
+        rows += done.rows_affected();
+    }
+    Ok(rows)
 }
 
 /// Writes down what a person decided, or takes it back.

@@ -9,7 +9,7 @@ use portcullis_core::escalation::DueEscalation;
 use portcullis_core::exclusion::NewExclusion;
 use portcullis_core::incident::{IncidentAction, IncidentChange};
 use portcullis_core::learned::Observation;
-use portcullis_core::profile::DecidedKind;
+use portcullis_core::profile::{DecidedKind, StoredProfile};
 use portcullis_core::revision::NewRevision;
 use portcullis_core::store::{Administrator, ConsoleSession, StoreError};
 use portcullis_core::{AccountId, EventId, IncidentId, Timestamp};
@@ -48,6 +48,7 @@ pub(crate) enum Work {
     DecideCloudAccount { source: ConnectorName, id: String, decision: Option<CloudOverride>, event: Box<EventRow> },
     PutWithoutCloudAccount { source: ConnectorName, account: AccountId, at: Timestamp },
     PutProfiles(Box<profiles::Part>),
+    PutRisks(Vec<StoredProfile>),
     DecideKind { account: AccountId, decision: Option<DecidedKind>, event: Box<EventRow> },
     WantDemotion(Box<WantedDemotion>),
     StepDemotion(Box<demotions::Step>),
@@ -160,6 +161,7 @@ impl Work {
                 cloud_accounts::put_without(connection, source, account, *at).await?
             }
             Self::PutProfiles(part) => profiles::put(connection, part).await?,
+            Self::PutRisks(decayed) => profiles::put_risks(connection, decayed).await?,
             Self::DecideKind { account, decision, event } => {
                 batch.append(event);
                 profiles::decide(connection, account, decision.as_ref()).await?

@@ -19,7 +19,7 @@ pub const ABOUT: About = About {
 
 settings! { ABOUT;
     /// Names that nobody has,
-    names: u32 = 15,
+    names: u32 = 15 => most 256,
     /// within so many minutes.
     within_minutes: u32 = 60,
 }

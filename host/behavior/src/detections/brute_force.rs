@@ -20,7 +20,7 @@ settings! { ABOUT;
     /// Different wrong passwords on one account,
     guesses: u32 = 10,
     /// within so many minutes, at most 60.
-    within_minutes: u32 = 10,
+    within_minutes: u32 = 10 => most super::MOST_MINUTES,
 }
 
 /// Why the signal is given; none where it is not.

@@ -2,7 +2,7 @@
 //!
 //! Threshold: the entries that the directory returned to the account today pass `entries`, five times the mean of its days and six
 //! standard deviations beyond it; where `days` days are not known yet, ten times `entries`. Given once a day, when it is passed. It
-//! is looked at when operations are summed up, so about a minute late. Learning period: `days` with entries read. False positives: a
+//! is looked at when operations are summed up (`audit = "summary"`), so about a minute late. Learning period: `days` with entries read. False positives: a
 //! first synchronisation; a migration. MITRE ATT&CK: T1213 (Data from Information Repositories).
 
 use super::{About, Group, Scene, Weights};
@@ -20,7 +20,7 @@ settings! { ABOUT;
     /// Entries in a day below which nothing is too much.
     entries: u32 = 5_000,
     /// Days with entries read that have to be known.
-    days: u32 = 5,
+    days: u32 = 5 => most super::MOST_DAYS,
 }
 
 /// Why the signal is given; none where it is not.
@@ -28,7 +28,7 @@ settings! { ABOUT;
 pub fn look(scene: &Scene<'_>, settings: &Settings) -> Option<String> {
     let account = scene.account?;
     let entries = scene.seen.entries;
-    let before = account.entries.on(scene.seen.at);
+    let before = account.entries.on(scene.seen.at).saturating_add(scene.seen.ahead.entries);
     let after = before.saturating_add(entries);
     let is_known = account.entries.days_before(scene.seen.at) >= settings.days as f32 * 0.8;
     let passed = if is_known {

@@ -23,7 +23,7 @@ settings! { ABOUT;
     /// Different wrong passwords before the right one,
     guesses: u32 = 8,
     /// within so many minutes, at most 60.
-    within_minutes: u32 = 30,
+    within_minutes: u32 = 30 => most super::MOST_MINUTES,
 }
 
 /// Why the signal is given; none where it is not.

@@ -1,8 +1,8 @@
 //! `lateral-movement`: a machine collects accounts, or an account spreads over machines and applications.
 //!
 //! Threshold: `accounts` accounts that are new to a machine log in from it within half an hour, or would if the gateway let them,
-//! where the machine is nobody's server: it has been known for the learning period, and had at most three accounts. Or one account reaches `targets` machines and
-//! applications that are new to it within an hour. Learning period: the machine's, the account's. False positives: a machine that
+//! where the machine is nobody's server: it has been known for the learning period, and before that period at most three accounts
+//! were used from it. Or one account reaches `targets` machines and applications that are new to it within an hour. Learning period: the machine's, the account's. False positives: a machine that
 //! becomes a shared one; an administrator who sets up many machines. MITRE ATT&CK: T1021 (Remote Services).
 
 use crate::seen::short;
@@ -20,9 +20,9 @@ pub const ABOUT: About = About {
 
 settings! { ABOUT;
     /// Accounts that are new to a machine, within half an hour.
-    accounts: u32 = 5,
+    accounts: u32 = 5 => most 128,
     /// Machines and applications that are new to an account, within an hour.
-    targets: u32 = 6,
+    targets: u32 = 6 => most 32,
 }
 
 /// Why the signal is given; none where it is not.
@@ -38,12 +38,13 @@ fn by_machine(scene: &Scene<'_>, settings: &Settings) -> Option<String> {
     let (endpoint, account) = (scene.endpoint?, scene.seen.account?);
     let now = window::seconds(scene.seen.at);
     let age = u64::from(now.saturating_sub(endpoint.first));
-    if scene.seen.shared || endpoint.first == 0 || age < scene.settings.learning_time.as_secs().max(86_400) {
+    let learning = scene.settings.learning_time.as_secs().max(86_400);
+    if scene.seen.shared || endpoint.first == 0 || age < learning {
         return None;
     }
-    let is_new = |first: u32| now.saturating_sub(first) < 1_800;
-    let usual = endpoint.accounts.iter().filter(|habit| !is_new(habit.first)).count();
-    let new = endpoint.accounts.iter().filter(|habit| is_new(habit.first)).count();
+    let known_for = |first: u32| now.saturating_sub(first);
+    let usual = endpoint.accounts.iter().filter(|habit| u64::from(known_for(habit.first)) >= learning).count();
+    let new = endpoint.accounts.iter().filter(|habit| known_for(habit.first) < 1_800).count();
     let own = short(account.id.as_str());
     let is_unknown = |name: &u32| endpoint.accounts.get(name).is_none();
     let turned_away = endpoint.turned_away.lately(scene.seen.at, 30).filter(|name| is_unknown(name) && *name != own);

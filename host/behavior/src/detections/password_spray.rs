@@ -21,9 +21,9 @@ pub const ABOUT: About = About {
 
 settings! { ABOUT;
     /// Accounts on which the same password failed,
-    same_password_accounts: u32 = 5,
+    same_password_accounts: u32 = 5 => most 256,
     /// or accounts whose logins were refused,
-    accounts: u32 = 15,
+    accounts: u32 = 15 => most 256,
     /// within so many minutes.
     within_minutes: u32 = 60,
 }

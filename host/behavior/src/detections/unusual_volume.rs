@@ -20,14 +20,14 @@ settings! { ABOUT;
     /// Operations in a day below which nothing is too much.
     operations: u32 = 500,
     /// Days with operations that have to be known.
-    days: u32 = 5,
+    days: u32 = 5 => most super::MOST_DAYS,
 }
 
 /// Why the signal is given; none where it is not.
 #[must_use]
 pub fn look(scene: &Scene<'_>, settings: &Settings) -> Option<String> {
     let account = scene.account.filter(|_| !scene.is_learning() && !scene.seen.is_failed_login())?;
-    let before = account.volume.on(scene.seen.at);
+    let before = account.volume.on(scene.seen.at).saturating_add(scene.seen.ahead.operations);
     let after = before.saturating_add(scene.seen.operations);
     passes(&account.volume, scene.seen, before, after, settings.operations, settings.days)
         .map(|mean| format!("{after} operations today; the account usually has about {mean:.0} a day."))

@@ -177,6 +177,24 @@ fn whoever_has_been_noticed_is_not_fenced_in_however_often_he_comes() {
 }
 
 #[test]
+fn an_application_that_was_noticed_is_not_fenced_in_and_its_machine_s_others_are() {
+    let payroll = Doing { application: "payroll", ..LOGIN };
+    let mut world = World::default();
+    world.days(0..60, &[9, 15], LOGIN);
+    world.days(20..21, &[3], Doing { signal: Some(("service-account-misused", 70)), ..payroll });
+    world.days(21..60, &[3], payroll);
+    let applications = world.fence(60).applications;
+    assert_eq!(allowed(&applications), ["wiki"]);
+    assert_eq!(why(&applications), "service-account-misused was noticed with it 39 days ago.");
+    // What is noticed with one that is used already says nothing of it.
+    world.days(60..61, &[3], Doing { signal: Some(("service-account-misused", 70)), address: "10.9.9.9", ..LOGIN });
+    assert_eq!(allowed(&world.fence(61).applications), ["wiki"]);
+    assert_eq!(allowed(&world.fence(111).applications), [""; 0], "by then neither is in use");
+    world.days(61..112, &[3], payroll);
+    assert_eq!(allowed(&world.fence(112).applications), ["payroll"], "ninety days later");
+}
+
+#[test]
 fn what_was_noticed_long_ago_counts_no_more() {
     let mut world = World::default();
     world.days(0..1, &[3], Doing { signal: Some(("unusual-endpoint", 60)), ..LOGIN });

@@ -11,23 +11,22 @@ use portcullis_core::{AccountKind, Operation, OperationKind, Search, Signal, Tim
 use serde::{Deserialize, Serialize};
 
 use super::decayed::{Histogram, Timing, Volume, hour, weekday};
+use super::places::{self, Fix, Visited};
+use super::rhythm::Rhythm;
 use super::searches::{Marks, Searches};
-use super::window::{Habit, Habits, Recent, Window, seconds};
+use super::window::{Habits, Recent, Window, seconds};
 use super::{Profile, cut};
 use crate::risk::Risk;
-use crate::seen::{Place, Seen, short};
+use crate::seen::{Seen, short};
 
 /// What is kept of an account at most.
 const MOST_APPLICATIONS: usize = 24;
 const MOST_ENDPOINTS: usize = 32;
-const MOST_PLACES: usize = 12;
 const MOST_TARGETS: usize = 32;
 const MOST_SHAPES: usize = 16;
 const MOST_TRIED: usize = 64;
 /// Score from which on a signal keeps what it is about out of a fence.
 pub(crate) const SUSPICIOUS: u8 = 40;
-/// Positions that are so near to each other are one place.
-pub(crate) const SAME_PLACE_KM: f32 = 200.0;
 
 /// What is learned of an account.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -68,57 +67,14 @@ pub struct AccountProfile {
     pub(crate) risk: Risk,
     /// What it searches for, of a service account; none before the first that was looked at.
     pub(crate) searches: Option<Box<Searches>>,
-    /// What detections have pointed at: machines that it came from, and shapes of filters.
+    /// What detections have pointed at: machines that it came from, applications, and shapes of filters.
     pub(crate) marks: Marks,
     /// Different passwords that were tried and refused lately. Never stored.
     #[serde(skip)]
     pub(crate) tried: Recent<u64>,
-}
-
-/// What is usual for an account. Moments are seconds since 1970; hours weigh half a month later.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct Usual<'a> {
-    pub login: &'a str,
-    pub kind: AccountKind,
-    pub logins: u64,
-    pub first: u32,
-    pub last: u32,
-    pub endpoints: Vec<UsualThing>,
-    pub applications: Vec<UsualThing>,
-    pub hours: Vec<f32>,
-}
-
-/// A machine or an application.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct UsualThing {
-    pub name: String,
-    pub count: u32,
-    pub first: u32,
-    pub last: u32,
-}
-
-impl UsualThing {
-    fn of<K>(name: String, habit: &Habit<K>) -> Self {
-        Self { name, count: habit.count, first: habit.first, last: habit.last }
-    }
-}
-
-/// A place where an account has been.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Visited {
-    pub(crate) place: Place,
-    pub(crate) last: u32,
-    pub(crate) count: u32,
-}
-
-/// A place and when.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Fix {
-    pub(crate) place: Place,
-    pub(crate) at: Timestamp,
-    pub(crate) in_cloud: bool,
+    /// Logins at the directory with the right password, let in or not, from a machine that is no server. Not stored: it is of use for an hour.
+    #[serde(skip)]
+    pub(crate) rhythm: Rhythm,
 }
 
 impl AccountProfile {
@@ -130,15 +86,16 @@ impl AccountProfile {
             self.kind = Some(account.kind);
         }
         self.learn_challenges(event);
+        self.rhythm = self.rhythm_with(seen);
         self.mark(seen, &event.access.signals);
         if seen.is_failed_login() {
             self.fail(seen);
         } else if teaches {
             // Of what is two in one, a fence asks about both.
             for kind in iter::once(seen.operation.kind()).chain(seen.operation.besides().map(|other| other.kind())) {
-                self.operations.add(kind as usize, OperationKind::ALL.len(), 1.0, seen.at);
+                self.operations.add(kind as usize, OperationKind::ALL.len(), seen.operations as f32, seen.at);
             }
-            self.volume.add(1, seen.at);
+            self.volume.add(seen.operations, seen.at);
             if let Operation::Search(Some(search)) = seen.operation {
                 self.shapes.did(&short(&crate::filter::shape(&search.filter)), seen.at, MOST_SHAPES);
                 self.learn_search(search, seen, &event.access.signals);
@@ -152,14 +109,20 @@ impl AccountProfile {
     /// What a detection has pointed at is not what the account is there for, however often it is done.
     pub(crate) fn mark(&mut self, seen: &Seen<'_>, signals: &[Signal]) {
         let Some(signal) = suspicion(signals) else { return };
-        let Self { marks, endpoints, searches, .. } = self;
+        let Self { marks, endpoints, applications, searches, .. } = self;
         let used = || {
             let machines = endpoints.iter().map(|known| short(&known.what.to_string()));
+            let applications = applications.iter().map(|known| short(&marked_application(&known.what)));
             let filters = searches.iter().flat_map(|searches| searches.filters.iter());
-            machines.chain(filters.map(|known| short(&known.what))).collect()
+            machines.chain(applications).chain(filters.map(|known| short(&known.what))).collect()
         };
         if let Some(address) = seen.address {
             marks.add(&address.to_string(), signal, seen.at, used);
+        }
+        // One that it uses is not suspect for what comes from another machine.
+        let application = cut(seen.application);
+        if applications.get(application).is_none() {
+            marks.add(&marked_application(application), signal, seen.at, used);
         }
         if let Operation::Search(Some(search)) = seen.operation
             && let Some(shape) = crate::shape::shape(&search.filter)
@@ -189,6 +152,14 @@ impl AccountProfile {
         self.entries.add(tally.entries, at);
     }
 
+    /// The rhythm of its logins with this one. A server logs in whoever comes to it, and in the cloud browsers renew sessions by
+    /// the clock: those are left out.
+    pub(crate) fn rhythm_with(&self, seen: &Seen<'_>) -> Rhythm {
+        let is_bind = matches!(seen.operation, Operation::Bind(_));
+        let address = seen.address.filter(|_| is_bind && seen.is_good_login() && !seen.shared);
+        address.map_or(self.rhythm, |address| self.rhythm.after(short(&address.to_string()), seconds(seen.at)))
+    }
+
     fn log_in(&mut self, seen: &Seen<'_>) {
         let now = seconds(seen.at);
         if self.last > 0 && now > self.last {
@@ -215,23 +186,6 @@ impl AccountProfile {
         self.tried = Recent::default();
         if let Some(place) = seen.place {
             self.visit(place, seen);
-        }
-    }
-
-    fn visit(&mut self, place: Place, seen: &Seen<'_>) {
-        let now = seconds(seen.at);
-        if self.latest_place.is_none_or(|latest| latest.at <= seen.at) {
-            self.latest_place = Some(Fix { place, at: seen.at, in_cloud: seen.in_cloud });
-        }
-        match self.places.iter_mut().find(|known| known.place.distance_km(&place) <= SAME_PLACE_KM) {
-            Some(known) => {
-                known.last = known.last.max(now);
-                known.count = known.count.saturating_add(1);
-            }
-            None => {
-                self.places.push(Visited { place, last: now, count: 1 });
-                bound_places(&mut self.places);
-            }
         }
     }
 
@@ -295,53 +249,21 @@ impl AccountProfile {
         self.kind.unwrap_or(AccountKind::Unknown)
     }
 
-    /// What is usual for it, for those who want to read it.
-    #[must_use]
-    pub fn usual(&self) -> Usual<'_> {
-        let endpoints = self.endpoints.iter().map(|habit| UsualThing::of(habit.what.to_string(), habit));
-        let applications = self.applications.iter().map(|habit| UsualThing::of(habit.what.clone(), habit));
-        let sorted = |mut things: Vec<UsualThing>| {
-            things.sort_by(|one, other| (other.count, &one.name).cmp(&(one.count, &other.name)));
-            things
-        };
-        Usual {
-            login: &self.login,
-            kind: self.kind(),
-            logins: self.logins,
-            first: self.first,
-            last: self.last,
-            endpoints: sorted(endpoints.collect()),
-            applications: sorted(applications.collect()),
-            hours: (0..24).map(|hour| self.hours.weight(hour)).collect(),
-        }
-    }
-
     /// How long it has been known, in days.
     pub(crate) fn days_known(&self, at: Timestamp) -> u32 {
         if self.first == 0 { 0 } else { seconds(at).saturating_sub(self.first) / 86_400 }
     }
 }
 
+/// An application, as marks name it.
+pub(crate) fn marked_application(name: &str) -> String {
+    format!("application:{name}")
+}
+
 /// The strongest signal that is about more than hygiene or an odd hour.
 fn suspicion(signals: &[Signal]) -> Option<&Signal> {
     let strong = signals.iter().filter(|signal| signal.score >= SUSPICIOUS);
     strong.max_by_key(|signal| signal.score)
-}
-
-/// Keeps the places that were visited most.
-fn bound_places(places: &mut Vec<Visited>) {
-    places.sort_by(|one, other| {
-        let order = |visited: &Visited| (visited.count, visited.last);
-        order(other).cmp(&order(one)).then_with(|| one.place.by_position(&other.place))
-    });
-    if places.len() > MOST_PLACES {
-        // The newest one is let in for the last of them; else nothing new could ever come in.
-        let newest = places.iter().enumerate().max_by_key(|(_, visited)| visited.last).map(|(place, _)| place);
-        if let Some(newest) = newest.filter(|newest| *newest >= MOST_PLACES) {
-            places.swap(newest, MOST_PLACES - 1);
-        }
-        places.truncate(MOST_PLACES);
-    }
 }
 
 pub(super) fn merge_window(one: &mut Option<Box<Window>>, other: Option<&Window>) {
@@ -369,16 +291,7 @@ impl Profile for AccountProfile {
         self.entries.merge(&other.entries);
         self.applications.merge(&other.applications, MOST_APPLICATIONS);
         self.endpoints.merge(&other.endpoints, MOST_ENDPOINTS);
-        for visited in &other.places {
-            match self.places.iter_mut().find(|known| known.place.distance_km(&visited.place) <= SAME_PLACE_KM) {
-                Some(known) => {
-                    known.last = known.last.max(visited.last);
-                    known.count = known.count.saturating_add(visited.count);
-                }
-                None => self.places.push(visited.clone()),
-            }
-        }
-        bound_places(&mut self.places);
+        places::merge(&mut self.places, &other.places);
         self.latest_place = [self.latest_place, other.latest_place]
             .into_iter()
             .flatten()
@@ -397,6 +310,34 @@ impl Profile for AccountProfile {
         }
         self.marks.merge(&other.marks);
         self.tried.merge(&other.tried, MOST_TRIED);
+        self.rhythm.merge(&other.rhythm);
+    }
+
+    fn forget_future(&mut self, now: Timestamp) {
+        let latest = seconds(now);
+        (self.first, self.last) = (self.first.min(latest), self.last.min(latest));
+        for histogram in [&mut self.hours, &mut self.weekdays, &mut self.operations] {
+            histogram.forget_future(now);
+        }
+        for volume in [&mut self.volume, &mut self.entries] {
+            volume.forget_future(now);
+        }
+        self.applications.forget_future(now);
+        self.endpoints.forget_future(now);
+        self.shapes.forget_future(now);
+        self.places.iter_mut().for_each(|visited| visited.last = visited.last.min(latest));
+        self.latest_place = self.latest_place.filter(|fix| fix.at <= now);
+        for window in [&mut self.recent, &mut self.failures, &mut self.unanswered].into_iter().flatten() {
+            window.forget_future(now);
+        }
+        self.failed_from.forget_future(now);
+        self.new_targets.forget_future(now);
+        self.tried.forget_future(now);
+        if let Some(searches) = &mut self.searches {
+            searches.forget_future(now);
+        }
+        self.marks.forget_future(now);
+        self.risk.forget_future(now);
     }
 
     fn risk(&self) -> &Risk {

@@ -45,8 +45,8 @@ impl ApplicationProfile {
         self.accesses = self.accesses.saturating_add(1);
         self.hours.add(hour(seen.at), 24, 1.0, seen.at);
         self.weekdays.add(weekday(seen.at), 7, 1.0, seen.at);
-        self.operations.add(seen.operation.kind() as usize, OperationKind::ALL.len(), 1.0, seen.at);
-        self.volume.add(1, seen.at);
+        self.operations.add(seen.operation.kind() as usize, OperationKind::ALL.len(), seen.operations as f32, seen.at);
+        self.volume.add(seen.operations, seen.at);
         if let Some(account) = seen.account.filter(|_| seen.is_login()) {
             self.accounts.saw(short(account.id.as_str()), seen.at, MOST_ACCOUNTS);
         }
@@ -78,6 +78,21 @@ impl Profile for ApplicationProfile {
         self.accounts.merge(&other.accounts, MOST_ACCOUNTS);
         merge_window(&mut self.failures, other.failures.as_deref());
         self.risk.merge(&other.risk);
+    }
+
+    fn forget_future(&mut self, now: Timestamp) {
+        let latest = seconds(now);
+        (self.first, self.last) = (self.first.min(latest), self.last.min(latest));
+        for histogram in [&mut self.hours, &mut self.weekdays, &mut self.operations] {
+            histogram.forget_future(now);
+        }
+        self.volume.forget_future(now);
+        self.entries.forget_future(now);
+        self.accounts.forget_future(now);
+        if let Some(failures) = &mut self.failures {
+            failures.forget_future(now);
+        }
+        self.risk.forget_future(now);
     }
 
     fn risk(&self) -> &Risk {

@@ -72,6 +72,10 @@ impl Histogram {
         }
     }
 
+    pub(crate) fn forget_future(&mut self, now: Timestamp) {
+        self.at = self.at.min(u32::try_from(now.0 / HOUR).unwrap_or(u32::MAX));
+    }
+
     fn fade_to(&mut self, now: u32) {
         if now > self.at {
             if !self.weights.is_empty() {
@@ -153,6 +157,13 @@ impl Volume {
         self.days += other.days;
         self.sum += other.sum;
         self.squares += other.squares;
+    }
+
+    /// What was counted on a day that is still to come is forgotten.
+    pub(crate) fn forget_future(&mut self, now: Timestamp) {
+        if self.day > day(now) {
+            (self.day, self.today, self.past) = (day(now), 0, (0, 0));
+        }
     }
 
     fn rolled(&self, day: u32) -> Self {

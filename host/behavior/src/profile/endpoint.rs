@@ -2,13 +2,14 @@
 
 use portcullis_core::gate::{PasswordTag, Tried};
 use portcullis_core::summary::Tally;
-use portcullis_core::{BindMethod, Operation, OperationKind, Protection, Timestamp, attribute};
+use portcullis_core::{Operation, OperationKind, Signal, Timestamp, attribute};
 use serde::{Deserialize, Serialize};
 
 use super::account::merge_window;
 use super::decayed::{Histogram, Volume, day};
 use super::window::{Habits, Recent, Window, seconds};
 use super::{Profile, cut};
+use crate::detections::{anonymous_bind, cleartext_bind};
 use crate::risk::Risk;
 use crate::seen::{Seen, is_known, short};
 
@@ -55,12 +56,12 @@ pub struct EndpointProfile {
 
 impl EndpointProfile {
     /// An access is over.
-    pub(crate) fn learn(&mut self, seen: &Seen<'_>, teaches: bool) {
+    pub(crate) fn learn(&mut self, seen: &Seen<'_>, signals: &[Signal], teaches: bool) {
         let now = seconds(seen.at);
         self.first = if self.first == 0 { now } else { self.first.min(now) };
         self.last = self.last.max(now);
         self.accesses = self.accesses.saturating_add(1);
-        self.say_protection(seen);
+        self.say_protection(seen, signals);
         if seen.is_failed_login() {
             self.fail(seen);
             return;
@@ -71,10 +72,10 @@ impl EndpointProfile {
             }
             return;
         }
-        self.operations.add(seen.operation.kind() as usize, OperationKind::ALL.len(), 1.0, seen.at);
-        self.volume.add(1, seen.at);
+        self.operations.add(seen.operation.kind() as usize, OperationKind::ALL.len(), seen.operations as f32, seen.at);
+        self.volume.add(seen.operations, seen.at);
         if let Operation::Search(search) = seen.operation {
-            self.searches = self.searches.saturating_add(1);
+            self.searches = self.searches.saturating_add(seen.operations);
             if let Some(search) = search {
                 // An empty list asks for all (RFC 4511, section 4.5.1.8).
                 let all = search.attributes.is_empty().then_some("*");
@@ -103,13 +104,15 @@ impl EndpointProfile {
         self.entries.add(tally.entries, at);
     }
 
-    fn say_protection(&mut self, seen: &Seen<'_>) {
-        if matches!(seen.operation, Operation::Bind(BindMethod::Anonymous)) {
-            self.anonymous_said = self.anonymous_said.max(day(seen.at));
-        }
-        let shows_password = matches!(seen.operation, Operation::Bind(BindMethod::Simple));
-        if shows_password && matches!(seen.protection, Some(Protection::Cleartext)) {
-            self.cleartext_said = self.cleartext_said.max(day(seen.at));
+    /// What is said once a day, and whether it was said.
+    fn say_protection(&mut self, seen: &Seen<'_>, signals: &[Signal]) {
+        for signal in signals {
+            let said = match signal.name.as_str() {
+                name if name == anonymous_bind::ABOUT.name => &mut self.anonymous_said,
+                name if name == cleartext_bind::ABOUT.name => &mut self.cleartext_said,
+                _ => continue,
+            };
+            *said = (*said).max(day(seen.at));
         }
     }
 
@@ -159,6 +162,27 @@ impl Profile for EndpointProfile {
         self.anonymous_said = self.anonymous_said.max(other.anonymous_said);
         self.risk.merge(&other.risk);
         self.sprayed.merge(&other.sprayed, MOST_SPRAYED);
+    }
+
+    fn forget_future(&mut self, now: Timestamp) {
+        let latest = seconds(now);
+        (self.first, self.last) = (self.first.min(latest), self.last.min(latest));
+        self.operations.forget_future(now);
+        self.volume.forget_future(now);
+        self.entries.forget_future(now);
+        self.applications.forget_future(now);
+        self.accounts.forget_future(now);
+        self.attributes.forget_future(now);
+        for recent in [&mut self.recent, &mut self.failed, &mut self.unknown, &mut self.turned_away] {
+            recent.forget_future(now);
+        }
+        self.sprayed.forget_future(now);
+        if let Some(failures) = &mut self.failures {
+            failures.forget_future(now);
+        }
+        self.cleartext_said = self.cleartext_said.min(day(now));
+        self.anonymous_said = self.anonymous_said.min(day(now));
+        self.risk.forget_future(now);
     }
 
     fn risk(&self) -> &Risk {

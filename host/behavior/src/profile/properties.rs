@@ -295,14 +295,14 @@ fn of_hostile(all: &[Hostile]) -> All {
             }));
             let seen = Seen::of(&event.access, None, None, Tried::Nothing);
             profiles.0.learn(&seen, &event, true);
-            profiles.1.learn(&seen, true);
+            profiles.1.learn(&seen, &[], true);
             profiles.2.learn(&seen, true);
             for outcome in [Outcome::Success, Outcome::Failure] {
                 event.access.operation = Operation::Bind(BindMethod::Simple);
                 event.access.outcome = outcome;
                 let seen = Seen::of(&event.access, None, None, Tried::Nothing);
                 profiles.0.learn(&seen, &event, outcome == Outcome::Success);
-                profiles.1.learn(&seen, outcome == Outcome::Success);
+                profiles.1.learn(&seen, &[], outcome == Outcome::Success);
                 profiles.2.learn(&seen, outcome == Outcome::Success);
             }
         }

@@ -89,6 +89,12 @@ impl Searches {
         self.filters.merge(&other.filters, MOST_FILTERS);
         self.places.merge(&other.places, MOST_PLACES);
     }
+
+    pub(crate) fn forget_future(&mut self, now: Timestamp) {
+        self.first = self.first.min(seconds(now));
+        self.filters.forget_future(now);
+        self.places.forget_future(now);
+    }
 }
 
 /// For so many days what a detection has pointed at is not what the account is there for.
@@ -101,7 +107,7 @@ pub(crate) struct Marks(Vec<Mark>);
 /// Something that was there when a detection had something to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Mark {
-    /// An address or the shape of a filter, as [`short`] has it.
+    /// An address, an application or the shape of a filter, as [`short`] has it.
     what: u32,
     /// When, in seconds since 1970.
     pub(crate) at: u32,
@@ -134,6 +140,10 @@ impl Marks {
         let what = short(what);
         let is_fresh = |mark: &&Mark| seconds(now).saturating_sub(mark.at) / 86_400 < SUSPECT_DAYS;
         self.0.iter().find(|mark| mark.what == what).filter(is_fresh).copied()
+    }
+
+    pub(crate) fn forget_future(&mut self, now: Timestamp) {
+        self.0.iter_mut().for_each(|mark| mark.at = mark.at.min(seconds(now)));
     }
 
     pub(crate) fn merge(&mut self, other: &Self) {

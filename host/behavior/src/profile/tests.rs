@@ -64,7 +64,7 @@ pub(super) fn learn(profiles: &mut (AccountProfile, EndpointProfile, Application
     });
     let seen = Seen { place, ..Seen::of(&event.access, None, None, Tried::Password(PasswordTag(login.tag))) };
     profiles.0.learn(&seen, &event, login.good);
-    profiles.1.learn(&seen, login.good);
+    profiles.1.learn(&seen, &[], login.good);
     profiles.2.learn(&seen, login.good);
 }
 
@@ -153,7 +153,7 @@ proptest! {
     #[test]
     fn a_profile_comes_back_as_it_was(all in logins()) {
         let (account, endpoint, application) = of(&all);
-        let stored = AccountProfile { tried: Default::default(), ..account.clone() };
+        let stored = AccountProfile { tried: Default::default(), rhythm: Default::default(), ..account.clone() };
         prop_assert_eq!(AccountProfile::decode(&account.encode()), Some(stored));
         let stored = EndpointProfile { sprayed: Default::default(), ..endpoint.clone() };
         prop_assert_eq!(EndpointProfile::decode(&endpoint.encode()), Some(stored));
@@ -231,6 +231,7 @@ fn search_in_thousands_of_ways(account: &mut AccountProfile) {
 fn what_was_stored_before_searches_were_kept_is_still_read() {
     let account = AccountProfile {
         tried: Default::default(),
+        rhythm: Default::default(),
         ..of(&[Login { minute: 1, address: 7, application: 1, good: true, tag: 0, place: None }]).0
     };
     let mut octets = account.encode();
@@ -238,6 +239,42 @@ fn what_was_stored_before_searches_were_kept_is_still_read() {
     octets.truncate(octets.len() - 2);
     assert_eq!(AccountProfile::decode(&octets), Some(account));
     assert_eq!(AccountProfile::decode(&[3, 0, 0]), None, "nor is what comes later believed");
+}
+
+#[test]
+fn what_was_learned_while_the_clock_was_ahead_silences_nothing_afterwards() {
+    const YEAR: u64 = 525_600;
+    let login =
+        |minute: u64, good: bool, tag: u64| Login { minute, address: 7, application: 1, good, tag, place: None };
+    let ahead = [login(0, true, 0), login(YEAR, true, 0), login(YEAR, false, 1)];
+    let now = Timestamp(BEGIN + 60 * 60_000);
+    let guessed = |mut profiles: (AccountProfile, EndpointProfile, ApplicationProfile)| {
+        (0..10).for_each(|tag| learn(&mut profiles, &login(60, false, 100 + tag)));
+        learn(&mut profiles, &login(60, true, 0));
+        let (account, endpoint, application) = profiles;
+        let failures = |window: &Option<Box<window::Window>>| window.as_ref().map_or(0, |known| known.count(now, 10));
+        (
+            failures(&account.failures),
+            failures(&endpoint.failures),
+            failures(&application.failures),
+            account.volume.on(now),
+            account.last,
+        )
+    };
+    let mut profiles = of(&ahead);
+    let silent = guessed(profiles.clone());
+    assert_eq!((silent.0, silent.3), (0, 0), "nothing is counted for a year");
+    profiles.0.forget_future(now);
+    profiles.1.forget_future(now);
+    profiles.2.forget_future(now);
+    assert_eq!(guessed(profiles), (10, 10, 10, 1, window::seconds(now)));
+    // Where it was not, nothing is other than before.
+    let mut in_time = of(&[login(0, true, 0), login(59, false, 1)]);
+    let before = in_time.clone();
+    in_time.0.forget_future(now);
+    in_time.1.forget_future(now);
+    in_time.2.forget_future(now);
+    assert_eq!(in_time, before);
 }
 
 #[test]
@@ -258,7 +295,7 @@ fn a_hostile_machine_s_profile_does_not_grow_either() {
             Operation::Bind(BindMethod::Simple)
         };
         let seen = Seen::of(&event.access, None, None, Tried::Password(PasswordTag(number)));
-        endpoint.learn(&seen, number % 50 == 0);
+        endpoint.learn(&seen, &[], number % 50 == 0);
     }
     assert!(endpoint.encode().len() <= MOST_BYTES, "{}", endpoint.encode().len());
     assert!(endpoint.sprayed.len() <= 256);

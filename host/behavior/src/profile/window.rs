@@ -31,10 +31,11 @@ impl Window {
         }
     }
 
-    /// How often within so many minutes, at most sixty, before this moment: the step of now and so many before it.
+    /// How often within so many minutes, at most sixty, before this moment: the step of now and so many before it that none of
+    /// those minutes is left out.
     pub(crate) fn count(&self, at: Timestamp, minutes: u32) -> u32 {
         let now = seconds(at) / BUCKET_SECONDS;
-        let steps = (minutes / 2).clamp(1, BUCKETS as u32);
+        let steps = minutes.div_ceil(2).saturating_add(1).min(BUCKETS as u32);
         (0..steps).filter_map(|back| now.checked_sub(back)).map(|step| u32::from(self.at(step))).sum()
     }
 
@@ -45,6 +46,12 @@ impl Window {
             if let Some(count) = self.counts.get_mut(step as usize % BUCKETS) {
                 *count = count.saturating_add(more);
             }
+        }
+    }
+
+    pub(crate) fn forget_future(&mut self, now: Timestamp) {
+        if self.latest > seconds(now) / BUCKET_SECONDS {
+            *self = Self::default();
         }
     }
 
@@ -108,6 +115,10 @@ impl<T: Copy + Ord> Recent<T> {
     pub(crate) fn lately(&self, at: Timestamp, minutes: u32) -> impl Iterator<Item = T> {
         let since = seconds(at).saturating_sub(minutes.saturating_mul(60));
         self.seen.iter().filter(move |(_, when)| *when >= since).map(|(what, _)| *what)
+    }
+
+    pub(crate) fn forget_future(&mut self, now: Timestamp) {
+        self.seen.iter_mut().for_each(|(_, at)| *at = (*at).min(seconds(now)));
     }
 
     #[cfg(test)]
@@ -194,6 +205,13 @@ impl<K: Ord + Clone> Habits<K> {
         self.all.len()
     }
 
+    pub(crate) fn forget_future(&mut self, now: Timestamp) {
+        let now = seconds(now);
+        for habit in &mut self.all {
+            (habit.first, habit.last) = (habit.first.min(now), habit.last.min(now));
+        }
+    }
+
     pub(crate) fn merge(&mut self, other: &Self, most: usize) {
         for habit in &other.all {
             match self.all.iter_mut().find(|known| known.what == habit.what) {
@@ -225,7 +243,12 @@ mod tests {
             window.add(minutes(minute));
         }
         assert_eq!(window.count(minutes(9), 10), 10);
-        assert_eq!(window.count(minutes(13), 10), 6);
+        assert_eq!(
+            window.count(minutes(13), 10),
+            8,
+            "the step that the last of the ten minutes is in counts as a whole"
+        );
+        assert_eq!(window.count(minutes(15), 10), 6);
         assert_eq!(window.count(minutes(58), 60), 10);
         assert_eq!(window.count(minutes(500), 60), 0);
         window.add(minutes(500));

@@ -234,6 +234,12 @@ fn what_is_recorded_is_one_of_three() {
 }
 
 #[test]
+fn a_limit_of_entries_that_nobody_counts_is_said_to_be_of_no_use() {
+    let said = complaint("# [events]", "[events]\naudit = \"full\"\n[detection.bulk-extraction]\nentries = 10");
+    assert!(said.contains("bulk-extraction") && said.contains("never given"), "{said}");
+}
+
+#[test]
 fn an_ipv6_address_of_the_directory_is_taken_out_of_its_brackets() {
     let folder = folder();
     let path = folder.path().join("portcullis.toml");

@@ -5,9 +5,10 @@ mod listener;
 use std::collections::HashMap;
 use std::path::Path;
 
-use portcullis_behavior::detections::{CATALOGUE, Group};
+use portcullis_behavior::detections::{CATALOGUE, Group, bulk_extraction};
 use portcullis_core::dn;
 use portcullis_core::revision::list_problems;
+use portcullis_core::summary::Audit;
 
 use super::model::{Config, Connector, Demotion, Directory, Schema, Web};
 use super::problem::Problem;
@@ -107,6 +108,14 @@ pub(super) fn validate(config: &Config) -> Vec<Problem> {
 fn behavior(problems: &mut Vec<Problem>, config: &Config) {
     for (detection, setting, text) in config.detection.problems() {
         problems.push(Problem::new(["detection", detection, &setting], text));
+    }
+    let extraction = &config.detection.bulk_extraction;
+    if config.events.audit != Audit::Summary
+        && extraction.enabled
+        && *extraction != bulk_extraction::Settings::default()
+    {
+        let text = "is never given unless [events] audit is \"summary\": entries are counted there alone";
+        problems.push(Problem::new(["detection", "bulk-extraction"], text));
     }
     let known = || CATALOGUE.iter().map(|about| about.name).chain(Group::ALL.map(Group::as_str)).chain(["*"]);
     for (index, exclusion) in config.exclusions.iter().enumerate() {

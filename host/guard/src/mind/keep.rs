@@ -193,6 +193,7 @@ impl Guard {
     }
 
     pub(crate) async fn load_kinds(&self) -> Result<(), StoreError> {
+        let _deciding = self.mind.deciding.lock().await;
         let decided = self.rooms.profiles.decided_kinds().await?;
         let kinds = decided.into_iter().map(|decided| (decided.account, decided.kind)).collect();
         *self.mind.kinds.write().unwrap_or_else(PoisonError::into_inner) = kinds;

@@ -7,32 +7,38 @@ use portcullis_behavior::kind;
 use portcullis_behavior::memory::{KnownRisk, stored_risk};
 use portcullis_behavior::profile::{AccountProfile, Profile as _};
 use portcullis_core::event::{AdministrationEvent, Event, Record};
-use portcullis_core::profile::{DecidedKind, Subject, SubjectKind};
+use portcullis_core::profile::{DecidedKind, StoredProfile, Subject, SubjectKind};
 use portcullis_core::risk::{KindProposal, RiskChange, RiskDesk, RiskError, RiskReport};
 use portcullis_core::store::StoreError;
 use portcullis_core::{AccountId, AccountKind};
+use tracing::warn;
 
 use crate::Guard;
 
-/// Profiles that are read at a time, and at most, in search of accounts that seem to be something else.
+/// Profiles that are read at a time, and pages of them at most, in search of the riskiest, and of accounts that seem to be
+/// something else.
 const PAGE: u32 = 512;
 const MOST_PAGES: usize = 400;
 
 #[async_trait]
 impl RiskDesk for Guard {
     async fn riskiest(&self, kind: SubjectKind, limit: u32) -> Result<Vec<RiskReport>, StoreError> {
-        // Some have decayed or been answered since they were written, others have come to it.
-        let stored = self.rooms.profiles.riskiest(kind, limit.saturating_mul(2).max(100)).await?;
-        let (now, settings) = (self.now(), &self.options.behavior);
-        let mut found = Vec::with_capacity(stored.len());
-        for profile in stored {
-            let in_memory = self.mind.inner().memory.risk(&profile.subject, now, settings);
-            let known = in_memory.or_else(|| stored_risk(&profile.subject, &profile.value, now, settings));
-            found.extend(known.map(|known| report(profile.subject, known)));
+        let most = usize::try_from(limit).unwrap_or(usize::MAX);
+        let (mut found, mut after) = (Vec::new(), None::<(u8, String)>);
+        for _ in 0..MOST_PAGES {
+            let behind = after.as_ref().map(|(risk, key)| (*risk, key.as_str()));
+            let page = self.rooms.profiles.riskiest(kind, behind, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            let least = last.risk;
+            after = Some((least, last.subject.key()));
+            self.add_live(page, &mut found).await;
+            found.sort_by(|one, other| (other.score, &one.name).cmp(&(one.score, &other.name)));
+            found.truncate(most);
+            // What was written was more than what is left of it, so nobody behind is riskier than that.
+            if found.len() >= most && found.last().is_none_or(|report| report.score >= least) {
+                break;
+            }
         }
-        found.retain(|report| report.score > 0);
-        found.sort_by(|one, other| (other.score, &one.name).cmp(&(one.score, &other.name)));
-        found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         Ok(found)
     }
 
@@ -55,27 +61,45 @@ impl RiskDesk for Guard {
             self.load(vec![subject.clone()]).await?;
         }
         let (now, settings) = (self.now(), &self.options.behavior);
-        if !self.mind.inner().memory.change_risk(subject, person, &change, now, settings) {
-            return Err(RiskError::NotFound);
-        }
         let known = self.mind.inner().memory.risk(subject, now, settings).ok_or(RiskError::NotFound)?;
-        let report = report(subject.clone(), known);
-        let whose = format!("{} {}", subject.kind().as_str(), report.name);
-        let (action, detail) = match change {
-            RiskChange::PutOut { name } => ("risk-put-out", format!("{name} of {whose} counts no more.")),
+        let before = report(subject.clone(), known);
+        let whose = format!("{} {}", subject.kind().as_str(), before.name);
+        let (action, detail) = match &change {
+            RiskChange::PutOut { name } => {
+                if !before.factors.iter().any(|factor| factor.name == *name) {
+                    return Err(RiskError::NotFound);
+                }
+                ("risk-put-out", format!("{name} of {whose} counts no more."))
+            }
             RiskChange::Add { name, weight, reason } => {
                 ("risk-added", format!("{name} of {whose} weighs {weight}: {reason}"))
             }
         };
+        // On record first: what is not does not count.
         self.rooms.events.append(self.administration(person, action, detail)).await?;
+        if self.mind.inner().memory.lacks(subject) {
+            self.load(vec![subject.clone()]).await?;
+        }
+        let known = {
+            let mut inner = self.mind.inner();
+            inner.memory.change_risk(subject, person, &change, now, settings);
+            inner.memory.risk(subject, now, settings).ok_or(RiskError::NotFound)?
+        };
         self.write_profiles().await?;
-        Ok(report)
+        Ok(report(subject.clone(), known))
     }
 
     async fn proposed_kinds(&self, limit: u32) -> Result<Vec<KindProposal>, StoreError> {
         let (mut proposals, mut after) = (Vec::new(), None::<String>);
         let most = usize::try_from(limit).unwrap_or(usize::MAX);
-        for _ in 0..MOST_PAGES {
+        for number in 0..=MOST_PAGES {
+            if number == MOST_PAGES {
+                warn!(
+                    accounts = MOST_PAGES * PAGE as usize,
+                    "there are more accounts, which were not looked at for what they seem to be"
+                );
+                break;
+            }
             let page = self.rooms.profiles.profiles_after(SubjectKind::Account, after.as_deref(), PAGE).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.subject.key());
@@ -119,6 +143,7 @@ impl RiskDesk for Guard {
             person: person.to_owned(),
             at,
         });
+        let _deciding = self.mind.deciding.lock().await;
         let decided = decision.as_ref().map(|decision| decision.kind);
         let event = self.administration(person, "account-kind", detail).event;
         self.rooms.profiles.decide_kind(account, decision, event).await?;
@@ -132,6 +157,28 @@ impl RiskDesk for Guard {
 }
 
 impl Guard {
+    /// Adds what is left of the risks of stored profiles, and stores that of those that have lost half: they are not read in
+    /// vain again.
+    async fn add_live(&self, stored: Vec<StoredProfile>, found: &mut Vec<RiskReport>) {
+        let (now, settings) = (self.now(), &self.options.behavior);
+        let mut decayed = Vec::new();
+        for profile in stored {
+            let in_memory = self.mind.inner().memory.risk(&profile.subject, now, settings);
+            let known = in_memory.or_else(|| stored_risk(&profile.subject, &profile.value, now, settings));
+            let risk = known.as_ref().map_or(0, |known| known.score);
+            let subject = profile.subject.clone();
+            if risk <= profile.risk / 2 {
+                decayed.push(StoredProfile { risk, value: Vec::new(), ..profile });
+            }
+            found.extend(known.filter(|_| risk > 0).map(|known| report(subject, known)));
+        }
+        if !decayed.is_empty()
+            && let Err(error) = self.rooms.profiles.put_risks(decayed).await
+        {
+            warn!(%error, "what is left of risks cannot be stored");
+        }
+    }
+
     fn administration(&self, person: &str, action: &str, detail: String) -> Record {
         let at = self.now();
         let event = Event::Administration(AdministrationEvent {

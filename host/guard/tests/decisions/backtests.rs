@@ -12,7 +12,7 @@ use portcullis_core::gate::Claim;
 use portcullis_core::plugin::{PluginFault, Progress};
 use portcullis_core::policy::*;
 use portcullis_core::store::EventStore as _;
-use portcullis_core::{Account, AccountFacts, AccountId, AccountKind, EventId, Timestamp};
+use portcullis_core::{Account, AccountFacts, AccountId, AccountKind, EventId, Operation, Timestamp};
 use portcullis_guard::{BacktestOptions, BacktestProgress, PolicyEntry, backtest};
 use portcullis_store::{Store, StoreOptions};
 use proptest::prelude::*;

@@ -3,10 +3,12 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use portcullis_core::AccountId;
+use portcullis_behavior::profile::{AccountProfile, Profile as _};
+use portcullis_behavior::risk::Finding;
 use portcullis_core::gate::{PasswordTag, Tried};
-use portcullis_core::profile::{Subject, SubjectKind};
-use portcullis_core::risk::{RiskChange, RiskDesk as _, RiskError};
+use portcullis_core::profile::{StoredProfile, Subject, SubjectKind};
+use portcullis_core::risk::{FactorOrigin, RiskChange, RiskDesk as _, RiskError, RiskReport};
+use portcullis_core::{AccountId, Clock as _, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -117,6 +119,44 @@ async fn a_person_changes_a_risk_and_is_on_record() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_not_on_record_does_not_change_a_risk() {
+    let scene = scene(vec![]);
+    assert_eq!(scene.bind("10.0.0.1").await, Ok("held"));
+    let add = |weight| RiskChange::Add { name: "leaver".to_owned(), weight, reason: "has given notice".to_owned() };
+    assert_eq!(scene.guard.change(&alice(), "ada", add(50)).await.unwrap().score, 50);
+    scene.world.store_down.store(true, Ordering::SeqCst);
+    assert!(matches!(scene.guard.change(&alice(), "ada", add(90)).await, Err(RiskError::Store(_))));
+    let put_out = RiskChange::PutOut { name: "leaver".to_owned() };
+    assert!(matches!(scene.guard.change(&alice(), "ada", put_out).await, Err(RiskError::Store(_))));
+    assert_eq!(scene.guard.risk(&alice()).await.unwrap().unwrap().score, 50);
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_number_of_those_who_were_risky_once_hides_nobody_who_is_now() {
+    let scene = scene(vec![]);
+    assert_eq!(scene.bind("10.0.0.1").await, Ok("held"));
+    let (now, half_life) = (scene.world.now(), Duration::from_secs(86_400));
+    let put = |number: u32, weight: u8, days_ago: u64| {
+        let subject = Subject::Account(AccountId::new(format!("account-{number:04}")));
+        let at = Timestamp(now.0 - days_ago * 86_400_000);
+        let mut profile = AccountProfile::default();
+        let origin = FactorOrigin::Signal;
+        let found = Finding { name: "password-spray", origin, reason: "it sprayed", weight, at, event: None };
+        profile.risk_mut().add(found, half_life);
+        let stored = StoredProfile { subject: subject.clone(), mark: 0, value: profile.encode(), risk: weight };
+        scene.world.profiles.stored.lock().unwrap().insert(subject, stored);
+    };
+    (0..1_500).for_each(|number| put(number, 60, 30));
+    (1_500..1_503).for_each(|number| put(number, 60, 1));
+    put(1_503, 40, 0);
+    let scores = |found: Vec<RiskReport>| found.into_iter().map(|report| report.score).collect::<Vec<_>>();
+    assert_eq!(scores(scene.guard.riskiest(SubjectKind::Account, 3).await.unwrap()), [40, 30, 30]);
+    assert_eq!(scores(scene.guard.riskiest(SubjectKind::Account, 9).await.unwrap()), [40, 30, 30, 30]);
+    let stored = scene.world.profiles.stored.lock().unwrap();
+    assert_eq!(stored.values().filter(|profile| profile.risk > 0).count(), 4, "those are not read again");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_service_account_that_a_person_confirmed_is_never_asked() {
     let scene = scene(vec![push_policy(0)]);
     let id = AccountId::new("alice-id");
@@ -158,7 +198,7 @@ async fn what_was_learned_survives_and_nothing_is_learned_twice() {
     let after = second.guard.risk(&alice()).await.unwrap().unwrap();
     assert_eq!((after.score, &after.factors), (before.score, &before.factors));
     let stored = second.world.profiles.stored.lock().unwrap()[&alice()].clone();
-    let profile = <portcullis_behavior::profile::AccountProfile as portcullis_behavior::profile::Profile>::decode;
+    let profile = AccountProfile::decode;
     assert_eq!(profile(&stored.value).unwrap().logins(), 6);
 
     // And another one, which has nothing to learn.

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use portcullis_behavior::profile::{AccountProfile, Profile as _};
 use portcullis_core::event::{Decision, Event};
 use portcullis_core::gate::{Claim, Gate as _, Summary};
-use portcullis_core::policy::FailMode;
+use portcullis_core::policy::{FailMode, Mode, Verdict};
+use portcullis_core::profile::Subject;
 use portcullis_core::summary::{Audit, Tally};
-use portcullis_core::{Operation, OperationKind, Outcome};
+use portcullis_core::{AccountId, Operation, OperationKind, Outcome, Search, SearchScope};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -71,6 +73,56 @@ async fn an_account_that_is_not_remembered_is_looked_up_and_nobody_stays_nobody(
     scene.guard.summarize(searches("uid=bob", "10.0.0.1", 1, true));
     pass(2).await;
     assert_eq!(scene.summaries()[3].account.as_ref().unwrap().id.as_str(), "name:uid=bob");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_reads_through_many_connections_at_once_reads_the_sum() {
+    let scene = scene(vec![]);
+    let (_task, _ended) = writing(&scene);
+    // 30,000 entries each, where 50,000 are too many; each machine's are a summary of its own, and all are due at once.
+    for number in 1..=3 {
+        scene.guard.summarize(searches(ALICE, &format!("10.0.0.{number}"), 3_000, true));
+    }
+    pass(2).await;
+    let stored = scene.summaries();
+    let given = stored.iter().flat_map(|summary| &summary.signals).filter(|signal| signal.name == "bulk-extraction");
+    assert_eq!((stored.len(), given.count()), (3, 1));
+    // What was read before is known by then, and said already.
+    scene.guard.summarize(searches(ALICE, "10.0.0.4", 3_000, true));
+    pass(2).await;
+    assert!(scene.summaries()[3].signals.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_search_that_a_policy_sees_and_lets_pass_is_counted_once() {
+    let watching = || policy("watch", Mode::Enforce, FailMode::Closed, |_, _| ruling(Verdict::Abstain));
+    for (audit, summed_up) in [(Audit::Summary, true), (Audit::Off, false)] {
+        let scene = scene_of(vec![watching()], FailMode::Closed, audit);
+        let (_task, _ended) = writing(&scene);
+        let mut asked = bind_from("10.0.0.1");
+        let filter = "(uid=alice)".to_owned();
+        let (base, attributes) = ("dc=example,dc=com".to_owned(), Vec::new());
+        let search = Search { base, scope: SearchScope::Subtree, filter, attributes };
+        (asked.operation, asked.outcome, asked.directory_result) =
+            (Operation::Search(Some(search)), Outcome::Pending, None);
+        for _ in 0..10 {
+            scene.decide(asked.clone()).await.unwrap();
+        }
+        assert!(scene.events().is_empty());
+        scene.guard.summarize(searches(ALICE, "10.0.0.1", 10, true));
+        pass(2).await;
+        assert_eq!(scene.summaries().len(), usize::from(summed_up));
+        let end = CancellationToken::new();
+        end.cancel();
+        scene.guard.keep_profiles(end).await;
+        let stored = scene.world.profiles.stored.lock().unwrap();
+        let stored = &stored[&Subject::Account(AccountId::new("alice-id"))];
+        let profile = format!("{:?}", AccountProfile::decode(&stored.value).unwrap());
+        let (_, volume) = profile.split_once(" volume: Volume {").unwrap();
+        assert!(volume.split_once('}').unwrap().0.contains(" today: 10,"), "{audit:?}: {profile}");
+        let marks = scene.world.profiles.marks.lock().unwrap();
+        assert_eq!(marks[0].ahead.len(), usize::from(summed_up), "no event will ever tell of those searches");
+    }
 }
 
 #[tokio::test(start_paused = true)]

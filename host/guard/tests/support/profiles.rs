@@ -47,13 +47,33 @@ impl ProfileStore for World {
         let stored = self.profiles.stored.lock().unwrap();
         Ok(subjects.iter().filter_map(|subject| stored.get(subject).cloned()).collect())
     }
-    async fn riskiest(&self, kind: SubjectKind, limit: u32) -> Result<Vec<StoredProfile>, StoreError> {
+    async fn riskiest(
+        &self,
+        kind: SubjectKind,
+        after: Option<(u8, &str)>,
+        limit: u32,
+    ) -> Result<Vec<StoredProfile>, StoreError> {
+        let order = |profile: &StoredProfile| (std::cmp::Reverse(profile.risk), profile.subject.key());
+        let after = after.map(|(risk, key)| (std::cmp::Reverse(risk), key.to_owned()));
         let stored = self.profiles.stored.lock().unwrap();
-        let risky = |profile: &&StoredProfile| profile.subject.kind() == kind && profile.risk > 0;
+        let risky = |profile: &&StoredProfile| {
+            profile.subject.kind() == kind
+                && profile.risk > 0
+                && after.as_ref().is_none_or(|after| order(profile) > *after)
+        };
         let mut found: Vec<_> = stored.values().filter(risky).cloned().collect();
-        found.sort_by_key(|profile| std::cmp::Reverse(profile.risk));
+        found.sort_by_key(order);
         found.truncate(limit as usize);
         Ok(found)
+    }
+    async fn put_risks(&self, decayed: Vec<StoredProfile>) -> Result<(), StoreError> {
+        let mut stored = self.profiles.stored.lock().unwrap();
+        for profile in decayed {
+            if let Some(known) = stored.get_mut(&profile.subject).filter(|known| known.mark == profile.mark) {
+                known.risk = profile.risk;
+            }
+        }
+        Ok(())
     }
     async fn profiles_after(
         &self,

@@ -2,7 +2,8 @@
 //!
 //! People sit in departments, have a machine each, and some a second one at home behind a VPN. Applications log them in from
 //! their own servers, which are shared; workstations from where they stand. They come late, mistype, go on holiday, travel, get
-//! new machines, and are in the cloud in the morning.
+//! new machines, and are in the cloud in the morning. Applications look people up all day, people look each other up in an address
+//! book, and two administrators use a tool of theirs.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -37,6 +38,9 @@ pub const SERVICES: [(&str, &str, u64); 6] = [
     ("monitoring", "monitoring", 15),
     ("backup", "backup", 1_440),
 ];
+
+/// Whose work it is to look after accounts.
+const ADMINISTRATORS: [u32; 2] = [4, 10];
 
 /// Chance that is the same each time: SplitMix64.
 pub struct Chance(u64);
@@ -85,6 +89,8 @@ struct Person {
 pub struct Company {
     people: Vec<Person>,
     chance: Chance,
+    /// What is searched for is drawn apart, so that it changes nothing else.
+    searching: Chance,
     machines: u32,
 }
 
@@ -130,7 +136,7 @@ impl Company {
             })
             .collect::<Vec<_>>();
         let machines = u32::try_from(people.len()).unwrap();
-        Self { people, chance, machines }
+        Self { people, chance, searching: Chance::new(!seed), machines }
     }
 
     /// The machine that somebody has now.
@@ -141,6 +147,7 @@ impl Company {
     /// What happens on a day, in its order; the day is 0 on the first Monday.
     pub fn day(&mut self, day: u32) -> Vec<Doing> {
         let mut doings = self.programs(day);
+        self.look_ups(day, &mut doings);
         for place in 0..self.people.len() {
             self.person(place, day, &mut doings);
         }
@@ -167,6 +174,7 @@ impl Company {
                     base: "dc=example,dc=com".to_owned(),
                     filter: "(objectClass=*)".to_owned(),
                     attributes: vec!["*".to_owned()],
+                    entries: 1_000,
                 };
                 if name == "backup" {
                     doings.push(doing(at + 3 * SECOND, Act::Search(everything)));
@@ -175,6 +183,30 @@ impl Company {
             }
         }
         doings
+    }
+
+    /// Who somebody is and what groups he is in, at each login and each page that asks.
+    fn look_ups(&mut self, day: u32, doings: &mut Vec<Doing>) {
+        let people = self.people.len() as u64;
+        let chance = &mut self.searching;
+        for (name, application, _) in SERVICES.into_iter().filter(|(name, ..)| *name != "backup") {
+            for hour in 0..24 {
+                let is_work = day % 7 < 5 && (7..19).contains(&hour);
+                let pages = if is_work { 5 + chance.below(15) } else { chance.below(3) };
+                for _ in 0..pages {
+                    let who = login(u32::try_from(chance.below(people)).unwrap());
+                    let user = format!("(&(objectClass=person)(uid={who}))");
+                    let groups = format!("(&(objectClass=groupOfNames)(member=uid={who},dc=example,dc=com))");
+                    let act = Act::LookUp(vec![
+                        search(&user, &["uid", "cn", "mail", "department"], 1),
+                        search(&groups, &["cn"], 4),
+                    ]);
+                    let at = u64::from(day) * DAY + hour * HOUR + chance.below(HOUR);
+                    let who = Who::Service(name.to_owned());
+                    doings.push(Doing { at, who, from: server(application), application: application.to_owned(), act });
+                }
+            }
+        }
     }
 
     fn person(&mut self, place: usize, day: u32, doings: &mut Vec<Doing>) {
@@ -235,6 +267,17 @@ impl Company {
         if person.has_home && chance.happens(250) {
             doings.push(doing(leaves + chance.below(2 * HOUR), home(number), "vpn"));
         }
+        if person.trip.is_none() {
+            address_book(
+                &mut self.searching,
+                doings,
+                &doing(arrives + 15 * MINUTE, own, "address-book"),
+                leaves - arrives,
+            );
+            if ADMINISTRATORS.contains(&number) {
+                directory_tool(&mut self.searching, doings, doing(arrives + 30 * MINUTE, own, "directory-tool"));
+            }
+        }
         let (position, town) = person.trip.map_or((HOME, "Berlin"), |(trip, _)| TRIPS[trip]);
         for part in 0..2 {
             // Half a kilometre this way or that: addresses are placed roughly.
@@ -247,6 +290,51 @@ impl Company {
             doings.push(Doing { act, from, ..doing(at, own, "portal") });
         }
     }
+}
+
+fn search(filter: &str, attributes: &[&str], entries: u64) -> SearchText {
+    SearchText {
+        base: "dc=example,dc=com".to_owned(),
+        filter: filter.to_owned(),
+        attributes: attributes.iter().map(|name| (*name).to_owned()).collect(),
+        entries,
+    }
+}
+
+/// Somebody looks for others now and then, and each letter that is typed is a search.
+fn address_book(chance: &mut Chance, doings: &mut Vec<Doing>, first: &Doing, time: u64) {
+    for _ in 0..chance.below(4) {
+        let bind = Doing { at: first.at + chance.below(time), ..first.clone() };
+        let typed = format!("p{}", chance.below(100));
+        let texts = (1..=typed.len()).map(|length| {
+            let filter = format!("(|(cn={0}*)(mail={0}*)(sn={0}*))", &typed[..length]);
+            search(&filter, &["cn", "mail", "telephoneNumber", "department"], 20)
+        });
+        let act = Act::LookUp(texts.collect());
+        doings.push(Doing { at: bind.at + 2 * SECOND, act, ..bind.clone() });
+        doings.push(bind);
+    }
+}
+
+/// Reports on accounts and machines, one account as a whole, and sometimes something that was never asked before.
+fn directory_tool(chance: &mut Chance, doings: &mut Vec<Doing>, bind: Doing) {
+    let person = format!("(&(objectClass=person)(uid={}))", login(u32::try_from(chance.below(100)).unwrap()));
+    let machine = ["cn", "operatingSystem", "lastLogonTimestamp", "whenCreated", "description", "managedBy"];
+    let disabled = "(&(objectClass=person)(userAccountControl:1.2.840.113556.1.4.803:=2))";
+    let mut texts = vec![
+        search("(objectClass=organizationalUnit)", &["ou", "description"], 8),
+        search("(objectClass=computer)", &machine, 300),
+        search(disabled, &["uid", "whenChanged"], 12),
+        search("(&(objectClass=person)(lockoutTime>=1))", &["uid", "lockoutTime"], 2),
+        search("(&(objectClass=person)(lastLogonTimestamp<=133000000000000000))", &["uid", "lastLogonTimestamp"], 9),
+        search(&person, &["*"], 1),
+    ];
+    if chance.happens(200) {
+        let odd = format!("odd{}", chance.below(20));
+        texts.push(search("(&(objectClass=person)(department=sales))", &["uid", "title", "manager", &odd], 50));
+    }
+    doings.push(Doing { at: bind.at + 5 * SECOND, act: Act::LookUp(texts), ..bind.clone() });
+    doings.push(bind);
 }
 
 /// Somebody logs in, and sometimes not at the first try.

@@ -20,13 +20,15 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use portcullis_core::event::{AccessEvent, Decision};
+use portcullis_core::event::Decision;
 use portcullis_core::policy::Verdict;
+use portcullis_core::summary::SessionSummary;
+use portcullis_core::{Access, Account, OperationKind, Signal};
 
 use company::{Company, DAY, mail};
 use play::Theatre;
 use scenario::{Answered, Attack, Scenario, Who};
-use world::Seen;
+use world::{Seen, SummedUp};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn attacks_are_found_and_quiet_days_are_quiet() {
@@ -52,23 +54,33 @@ async fn play(path: &Path) {
         theatre.play(&company.day(day)).await;
     }
     let asked_before = theatre.phone.asked.load(std::sync::atomic::Ordering::SeqCst);
-    let (mut accesses, mut noticed, mut refused) = (0_usize, Vec::new(), 0_usize);
+    theatre.world.take_summed_up();
+    let (mut logins, mut searches, mut noticed, mut refused) = (0_usize, 0_u64, Vec::new(), 0_usize);
     let quiet = scenario.learning_days..scenario.learning_days + scenario.quiet_days;
     for day in quiet.clone() {
         for seen in theatre.play(&company.day(day)).await {
-            accesses += 1;
+            let is_search = seen.event.access.operation.kind() == OperationKind::Search;
+            (logins, searches) = (logins + usize::from(!is_search), searches + u64::from(is_search));
             refused += usize::from(seen.event.decision == Decision::Block);
             if is_noticed(&seen) {
-                noticed.push((day, seen.event));
+                noticed.push(Noticed::access(day, seen.event.access));
+            }
+        }
+        for SummedUp { summary, raises } in theatre.world.take_summed_up() {
+            searches += summary.tally.total();
+            if raises > 0 || summary.signals.iter().any(|signal| signal.score > 0) {
+                noticed.push(Noticed::summary(day, summary));
             }
         }
     }
     let asked = theatre.phone.asked.load(std::sync::atomic::Ordering::SeqCst) - asked_before;
     println!("{}: {}", path.display(), scenario.about);
     println!("{}", listing(&noticed));
-    let share = noticed.len() as f64 * 1_000.0 / accesses as f64;
+    // What is noticed of searches counts, and the searches do not: there are as many as one likes.
+    let share = noticed.len() as f64 * 1_000.0 / logins as f64;
     println!(
-        "{accesses} accesses on {} quiet days; {} noticed, {share:.2} of a thousand; {asked} pushes, {refused} refused",
+        "{logins} logins and {searches} searches on {} quiet days; {} noticed, {share:.2} of a thousand logins; {asked} pushes, \
+         {refused} refused",
         scenario.quiet_days,
         noticed.len()
     );
@@ -82,10 +94,14 @@ async fn play(path: &Path) {
         let begin = attacking.first().map_or(0, |doing| doing.at);
         let before: Vec<_> = ordinary.into_iter().filter(|doing| doing.at < begin).collect();
         theatre.play(&before).await;
+        theatre.world.take_summed_up();
         theatre.attacked(true);
         let seen = theatre.play(&attacking).await;
         theatre.attacked(false);
-        let found = judge(attack, &seen, &theatre).await;
+        let found = match judge_summed_up(attack, &theatre.world.take_summed_up()) {
+            Some(found) => found,
+            None => judge(attack, &seen, &theatre).await,
+        };
         println!("{}: {found:?}", attack.name);
         if let Err(problem) = found {
             wrong.push(format!("{}: {problem}", attack.name));
@@ -94,6 +110,26 @@ async fn play(path: &Path) {
     assert!(wrong.is_empty(), "{}\n{}", path.display(), wrong.join("\n"));
     assert!(refused == 0, "{refused} accesses of valid users were refused");
     assert!(share < scenario.noticed_per_thousand, "{share:.2} of a thousand accesses were noticed");
+    assert!(searches as usize > logins / 2, "{searches} searches tell little of what is noticed of them");
+}
+
+/// Something that was noticed.
+struct Noticed {
+    day: u32,
+    account: Option<Account>,
+    application: String,
+    signals: Vec<Signal>,
+}
+
+impl Noticed {
+    fn access(day: u32, access: Access) -> Self {
+        Self { day, account: access.account, application: access.target.application, signals: access.signals }
+    }
+
+    fn summary(day: u32, summary: SessionSummary) -> Self {
+        let SessionSummary { account, application, signals, .. } = summary;
+        Self { day, account, application, signals }
+    }
 }
 
 /// Anything that accuses somebody, asks somebody, or that an analyst would see.
@@ -104,12 +140,12 @@ fn is_noticed(seen: &Seen) -> bool {
 }
 
 /// By what was noticed: how often, and the first three.
-fn listing(noticed: &[(u32, AccessEvent)]) -> String {
+fn listing(noticed: &[Noticed]) -> String {
     let mut by_name: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (day, event) in noticed {
-        let login = event.access.account.as_ref().map_or("nobody", |account| &account.login);
-        for signal in event.access.signals.iter().filter(|signal| signal.score > 0) {
-            let text = format!("day {day}, {login} on {}: {}", event.access.target.application, signal.reason);
+    for Noticed { day, account, application, signals } in noticed {
+        let login = account.as_ref().map_or("nobody", |account| &account.login);
+        for signal in signals.iter().filter(|signal| signal.score > 0) {
+            let text = format!("day {day}, {login} on {application}: {}", signal.reason);
             by_name.entry(signal.name.clone()).or_default().push(text);
         }
     }
@@ -121,6 +157,20 @@ fn listing(noticed: &[(u32, AccessEvent)]) -> String {
         }
     }
     out
+}
+
+/// The same as [`judge`], where it was named in what was summed up.
+fn judge_summed_up(attack: &Attack, summed_up: &[SummedUp]) -> Option<Result<(usize, usize), String>> {
+    let expected = &attack.expect;
+    let names = |one: &SummedUp| one.summary.signals.iter().any(|signal| signal.name == expected.signal);
+    let named = summed_up.iter().position(names)?;
+    let (events, is_answered) = (named + 1, summed_up[named].raises > 0 && expected.answer == Answered::Incident);
+    Some(match is_answered && events <= expected.within {
+        true => Ok((events, events)),
+        false => {
+            Err(format!("named in summary {events}, answered {is_answered}, where {} are allowed", expected.within))
+        }
+    })
 }
 
 /// After how many events it was named, and after how many answered.

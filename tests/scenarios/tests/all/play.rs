@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use portcullis_behavior::Settings;
 use portcullis_behavior::seen::Place;
-use portcullis_core::gate::{Answer, Asked, Claim, Connection, Gate as _, PasswordTag, Permit as _, Tried};
+use portcullis_core::gate::{Answer, Asked, Claim, Connection, Gate as _, PasswordTag, Permit as _, Summary, Tried};
 use portcullis_core::plugin::Authenticator;
 use portcullis_core::policy::FailMode;
 use portcullis_core::source::{ForeignEvent, Position};
-use portcullis_core::summary::Audit;
+use portcullis_core::summary::{Audit, Tally};
 use portcullis_core::{
     BindMethod, Clock as _, ConnectorName, ListenerName, Operation, OperationKind, Outcome, PolicyName, Search,
     SearchScope, Timestamp, Tls,
@@ -25,7 +25,7 @@ use portcullis_store::{Store, StoreOptions};
 use tokio_util::sync::CancellationToken;
 
 use crate::company::{HOME, account, mail};
-use crate::scenario::{Act, Doing, PolicyText, Scenario, Who};
+use crate::scenario::{Act, Doing, PolicyText, Scenario, SearchText, Who};
 use crate::world::{BEGIN, Phone, Seen, Service, World};
 
 /// How far the log of the cloud service may be behind, in milliseconds of the scenario.
@@ -100,21 +100,50 @@ impl Theatre {
                 Act::Bind { wrong } => self.bind(doing, *wrong).await,
                 Act::Search(text) => {
                     self.bind(doing, None).await;
-                    let operation = Operation::Search(Some(Search {
-                        base: text.base.clone(),
-                        scope: SearchScope::Subtree,
-                        filter: text.filter.clone(),
-                        attributes: text.attributes.clone(),
-                    }));
-                    let asked = Asked { entry: Some(text.base.clone()), ..self.asked(doing, operation) };
-                    self.decide(asked).await;
+                    self.look_up(doing, std::slice::from_ref(text)).await;
                 }
+                Act::LookUp(texts) => self.look_up(doing, texts).await,
                 Act::SignIn { position, place } => self.sign_in(doing, *position, place).await,
             }
         }
+        self.sum_up().await;
         self.read_log().await;
         self.world.settle().await;
         self.world.take_seen()
+    }
+
+    /// Searches over one connection, and what a session sums up of them.
+    async fn look_up(&mut self, doing: &Doing, texts: &[SearchText]) {
+        if self.world.now().0 < BEGIN + doing.at {
+            // As the gateway does it each second.
+            self.sum_up().await;
+        }
+        self.world.go_to(doing.at);
+        let mut tally = Tally::default();
+        let mut bound = self.asked(doing, Operation::Search(None));
+        for text in texts {
+            bound.entry = Some(text.base.clone());
+            bound.operation = Operation::Search(Some(Search {
+                base: text.base.clone(),
+                scope: SearchScope::Subtree,
+                filter: text.filter.clone(),
+                attributes: text.attributes.clone(),
+            }));
+            if self.decide(bound.clone()).await {
+                *tally.operations.entry(OperationKind::Search).or_default() += 1;
+            }
+            tally.entries += text.entries;
+        }
+        if !tally.is_empty() {
+            let (connection, claim) = (bound.connection, bound.claim);
+            self.guard.summarize(Summary { connection, claim, age: Duration::ZERO, continues: true, tally });
+        }
+    }
+
+    async fn sum_up(&self) {
+        let ended = CancellationToken::new();
+        ended.cancel();
+        self.guard.write_summaries(ended).await;
     }
 
     async fn bind(&mut self, doing: &Doing, wrong: Option<u64>) {
@@ -134,12 +163,19 @@ impl Theatre {
         }
     }
 
-    /// As a session does it: what nobody wants to see is not asked about.
-    async fn decide(&self, asked: Asked) {
+    /// As a session does it: what nobody wants to see is not asked about. Says whether it is to be summed up.
+    async fn decide(&self, asked: Asked) -> bool {
         let kind = asked.operation.kind();
-        let is_seen = kind != OperationKind::Search || self.guard.pass(kind, ()).is_err();
-        if is_seen && let Answer::Permitted(permit) = self.guard.decide(asked, ()).await {
-            permit.redeem();
+        if kind == OperationKind::Search && self.guard.pass(kind, ()).is_ok() {
+            return true;
+        }
+        match self.guard.decide(asked, ()).await {
+            Answer::Passed(_) => true,
+            Answer::Permitted(permit) => {
+                permit.redeem();
+                false
+            }
+            Answer::Refused(_) => false,
         }
     }
 

@@ -17,7 +17,7 @@ pub struct Scenario {
     /// Days in which nothing counts yet, quiet days that count, in this order. The first one is a Monday.
     pub learning_days: u32,
     pub quiet_days: u32,
-    /// How many of a thousand accesses on quiet days may be noticed at most.
+    /// How often something may be noticed on quiet days at most, of logins and of searches, for a thousand logins.
     pub noticed_per_thousand: f64,
     #[serde(rename = "policy")]
     pub policies: Vec<PolicyText>,
@@ -133,6 +133,9 @@ pub struct SearchText {
     pub base: String,
     pub filter: String,
     pub attributes: Vec<String>,
+    /// Entries that the directory returns.
+    #[serde(default)]
+    pub entries: u64,
 }
 
 fn mail() -> String {
@@ -173,7 +176,10 @@ pub enum Act {
     Bind {
         wrong: Option<u64>,
     },
+    /// A bind and a search.
     Search(SearchText),
+    /// Searches over a connection that was bound before.
+    LookUp(Vec<SearchText>),
     SignIn {
         position: (f64, f64),
         place: String,

@@ -16,6 +16,7 @@ use portcullis_core::plugin::{
 };
 use portcullis_core::source::*;
 use portcullis_core::store::*;
+use portcullis_core::summary::SessionSummary;
 use portcullis_core::{AccountId, BoxFuture, Clock, ConnectorName, EventId, Ids, Timestamp};
 use portcullis_store::Store;
 
@@ -34,6 +35,13 @@ pub struct Seen {
     pub raises: usize,
 }
 
+/// Searches that were summed up.
+#[derive(Debug, Clone)]
+pub struct SummedUp {
+    pub summary: SessionSummary,
+    pub raises: usize,
+}
+
 pub struct World {
     pub people: u32,
     now: AtomicU64,
@@ -41,6 +49,7 @@ pub struct World {
     store: Arc<Store>,
     waiting: Mutex<VecDeque<BoxFuture<'static, Result<(), StoreError>>>>,
     seen: Mutex<Vec<Seen>>,
+    summed_up: Mutex<Vec<SummedUp>>,
     learned: Mutex<HashMap<AccountId, HashMap<IpAddr, Association>>>,
     users: Mutex<HashMap<IpAddr, HashSet<AccountId>>>,
 }
@@ -54,6 +63,7 @@ impl World {
             store,
             waiting: Mutex::default(),
             seen: Mutex::default(),
+            summed_up: Mutex::default(),
             learned: Mutex::default(),
             users: Mutex::default(),
         }
@@ -69,10 +79,19 @@ impl World {
         std::mem::take(&mut self.seen.lock().unwrap())
     }
 
+    /// The same of what was summed up.
+    pub fn take_summed_up(&self) -> Vec<SummedUp> {
+        std::mem::take(&mut self.summed_up.lock().unwrap())
+    }
+
     fn note(&self, record: &Record) {
-        if let Event::Access(event) = &record.event {
-            let raises = record.incidents.iter().filter(|it| matches!(it, IncidentChange::Raise { .. })).count();
-            self.seen.lock().unwrap().push(Seen { event: event.as_ref().clone(), raises });
+        let raises = record.incidents.iter().filter(|it| matches!(it, IncidentChange::Raise { .. })).count();
+        match &record.event {
+            Event::Access(event) => self.seen.lock().unwrap().push(Seen { event: event.as_ref().clone(), raises }),
+            Event::Summary(summary) => {
+                self.summed_up.lock().unwrap().push(SummedUp { summary: summary.as_ref().clone(), raises });
+            }
+            Event::Administration(_) | Event::Imported(_) => {}
         }
         let Some(learned) = &record.learned else { return };
         self.users.lock().unwrap().entry(learned.address).or_default().insert(learned.account.clone());

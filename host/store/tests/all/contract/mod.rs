@@ -133,6 +133,7 @@ contract! { sqlite: crate::sqlite::Folder =>
     }
     profiles {
         profiles_are_replaced_and_survive_reopening, the_riskiest_come_first,
+        all_risky_ones_come_page_by_page, a_risk_that_has_decayed_is_lower_unless_the_profile_was_written_meanwhile,
         an_unfinished_mark_stands_beside_the_last_finished_one, events_come_in_their_order,
         a_kind_is_decided_with_an_event_and_taken_back,
     }

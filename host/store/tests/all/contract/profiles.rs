@@ -50,9 +50,40 @@ pub async fn the_riskiest_come_first<P: Place>(place: &P) {
     let all = (0..20_u8).map(|risk| profile(account(u64::from(risk)), 1, risk)).collect();
     store.put_profiles(mark(1, 0, &[]), all).await.unwrap();
     let risks = |found: Vec<StoredProfile>| found.into_iter().map(|found| found.risk).collect::<Vec<_>>();
-    assert_eq!(risks(store.riskiest(SubjectKind::Account, 3).await.unwrap()), [19, 18, 17]);
-    assert_eq!(store.riskiest(SubjectKind::Account, 100).await.unwrap().len(), 19, "none without risk");
-    assert!(store.riskiest(SubjectKind::Endpoint, 3).await.unwrap().is_empty());
+    assert_eq!(risks(store.riskiest(SubjectKind::Account, None, 3).await.unwrap()), [19, 18, 17]);
+    assert_eq!(store.riskiest(SubjectKind::Account, None, 100).await.unwrap().len(), 19, "none without risk");
+    assert!(store.riskiest(SubjectKind::Endpoint, None, 3).await.unwrap().is_empty());
+}
+
+pub async fn all_risky_ones_come_page_by_page<P: Place>(place: &P) {
+    let store = place.open().await;
+    let risk = |number: u64| if number.is_multiple_of(3) { 60 } else { 30 };
+    let all = (0..30).map(|number| profile(account(number), 1, risk(number))).collect();
+    store.put_profiles(mark(1, 0, &[]), all).await.unwrap();
+    let mut found: Vec<StoredProfile> = Vec::new();
+    loop {
+        let last = found.last().map(|last| (last.risk, last.subject.key()));
+        let after = last.as_ref().map(|(risk, key)| (*risk, key.as_str()));
+        let page = store.riskiest(SubjectKind::Account, after, 7).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        found.extend(page);
+    }
+    let order = |profile: &StoredProfile| (std::cmp::Reverse(profile.risk), profile.subject.key());
+    assert!(found.len() == 30 && found.is_sorted_by_key(order), "{found:?}");
+}
+
+pub async fn a_risk_that_has_decayed_is_lower_unless_the_profile_was_written_meanwhile<P: Place>(place: &P) {
+    let store = place.open().await;
+    let all = vec![profile(account(1), 1, 60), profile(account(2), 1, 60), profile(account(3), 1, 60)];
+    store.put_profiles(mark(1, 0, &[]), all).await.unwrap();
+    store.put_profiles(mark(2, 0, &[]), vec![profile(account(2), 2, 70)]).await.unwrap();
+    let decayed = [account(1), account(2), account(9)].map(|subject| profile(subject, 1, 5));
+    store.put_risks(decayed.to_vec()).await.unwrap();
+    let found = store.riskiest(SubjectKind::Account, None, 9).await.unwrap();
+    let expected = [profile(account(2), 2, 70), profile(account(3), 1, 60), profile(account(1), 1, 5)];
+    assert_eq!(found, expected);
 }
 
 pub async fn an_unfinished_mark_stands_beside_the_last_finished_one<P: Place>(place: &P) {
