@@ -276,7 +276,10 @@ fn web(problems: &mut Vec<Problem>, web: &Web) {
     if let Some(url) = &web.public_url
         && !(url.starts_with("https://") || url.starts_with("http://"))
     {
-        problems.push(Problem::new(["web", "public-url"], "has to begin with https://, or http:// where nobody else can read along"));
+        problems.push(Problem::new(
+            ["web", "public-url"],
+            "has to begin with https://, or http:// where nobody else can read along",
+        ));
     }
 }
 
