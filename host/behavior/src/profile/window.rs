@@ -77,7 +77,7 @@ impl Window {
 /// Which different things were seen lately: the latest of them, and when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Recent<T> {
-    /// With the second, since 1970, in which it was seen last.
+    /// With the second, since 1970, in which it was seen last. The oldest first, so that the one that goes is not looked for.
     seen: Vec<(T, u32)>,
 }
 
@@ -91,15 +91,16 @@ impl<T: Copy + Ord> Recent<T> {
     /// Keeps at most `most`: the oldest goes.
     pub(crate) fn saw(&mut self, what: T, at: Timestamp, most: usize) {
         let now = seconds(at);
-        if let Some((_, known)) = self.seen.iter_mut().find(|(known, _)| *known == what) {
-            *known = (*known).max(now);
-        } else if self.seen.len() < most {
-            self.seen.push((what, now));
-        } else if let Some(oldest) = self.seen.iter_mut().min_by_key(|(what, at)| (*at, *what))
-            && oldest.1 <= now
-        {
-            *oldest = (what, now);
+        let known = self.seen.iter().rposition(|(known, _)| *known == what);
+        let goes = known.or_else(|| (self.seen.len() >= most).then_some(0));
+        if let Some(place) = goes {
+            if self.seen.get(place).is_none_or(|(_, at)| *at > now) {
+                return;
+            }
+            self.seen.remove(place);
         }
+        let place = self.seen.partition_point(|(other, at)| (*at, *other) <= (now, what));
+        self.seen.insert(place, (what, now));
     }
 
     pub(crate) fn has(&self, what: T, at: Timestamp, minutes: u32) -> bool {
@@ -133,8 +134,8 @@ impl<T: Copy + Ord> Recent<T> {
                 None => self.seen.push((*what, *at)),
             }
         }
-        self.seen.sort_unstable_by_key(|(what, at)| (std::cmp::Reverse(*at), *what));
-        self.seen.truncate(most);
+        self.seen.sort_unstable_by_key(|(what, at)| (*at, *what));
+        self.seen.drain(..self.seen.len().saturating_sub(most));
     }
 }
 
