@@ -157,8 +157,11 @@ fn applications(eye: &Eye<'_>) -> Part<String> {
 
 fn operations(eye: &Eye<'_>) -> Part<OperationKind> {
     let mut part = nothing();
+    // Searches that a policy sees are known by their filters at once, and counted with the next summary.
+    let seen = eye.profile.shapes.iter().map(|shape| shape.count as f32).sum::<f32>();
     for kind in OperationKind::ALL.into_iter().filter(|kind| *kind != NEVER_FENCED) {
-        let weight = eye.profile.operations.weight(kind as usize);
+        let weight =
+            eye.profile.operations.weight(kind as usize).max(if kind == OperationKind::Search { seen } else { 0.0 });
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of operations")]
         let known = Known { what: kind, count: weight.round().max(0.0) as u64, first: None, last: None };
         let is_counted = eye.reads_are_counted || ALWAYS_SEEN.contains(&kind);

@@ -129,7 +129,10 @@ pub struct Request {
 /// entry of another one that names one: no policy could say what it is about, and the directory may be able to read it.
 pub fn kind(frame: &Frame) -> Result<OperationKind, FrameError> {
     match frame.op() {
-        op::SEARCH | op::COMPARE | op::ADD | op::MODIFY_DN => drop(first_name(frame)?),
+        // One with nothing in it is nothing to any directory.
+        op::SEARCH | op::COMPARE | op::ADD | op::MODIFY_DN if !operation(frame, 0x60 | frame.op())?.is_empty() => {
+            first_name(frame)?;
+        }
         op::DELETE => drop(deleted(frame)?),
         _ => {}
     }

@@ -163,6 +163,7 @@ fn a_request_whose_entry_is_not_read_is_none() {
     for op in [op::SEARCH, op::COMPARE, op::ADD, op::MODIFY_DN] {
         assert!(kind(&raw(0x60 | op, &[0x04, 0x01, b'a'])).is_ok(), "{op}");
         assert!(kind(&raw(0x60 | op, &[0x0c, 0x01, b'a'])).is_err(), "{op}");
+        assert!(kind(&raw(0x60 | op, &[])).is_ok(), "{op}: the directory says what it thinks of it");
     }
     assert!(kind(&raw(0x40 | op::DELETE, b"cn=a")).is_ok());
     assert!(kind(&raw(0x60 | op::DELETE, b"cn=a")).is_err());

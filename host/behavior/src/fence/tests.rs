@@ -344,3 +344,14 @@ fn a_search_that_was_noticed_is_not_in_nor_is_one_from_a_machine_that_was() {
     world.days(6..30, &[13], Doing { address: "10.0.0.2", ..SEARCH });
     assert_eq!(world.0.searches, before);
 }
+
+#[test]
+fn searches_that_are_counted_with_the_next_summary_are_known_already() {
+    let mut world = World::default();
+    world.days(0..30, &[9, 15], LOGIN);
+    world.days(0..30, &[10], SEARCH);
+    world.0.operations = Default::default();
+    assert!(allowed(&world.fence(30).operations).contains(&OperationKind::Search));
+    world.0.shapes = Default::default();
+    assert!(!allowed(&world.fence(30).operations).contains(&OperationKind::Search));
+}

@@ -35,13 +35,26 @@ operations = ["password-change"]
 then = { challenge = { connector = "okta-verify" } }
 "#;
 
+/// The same without a rule about passwords.
+const GROUPS: &str = r#"
+[[policy]]
+name = "groups"
+plugin = "rules.wasm"
+
+[[policy.settings.rules]]
+name = "A privileged group is changed"
+operations = ["modify"]
+when = { entry-under = ["cn=admins,ou=groups,dc=example,dc=com"], attributes = ["member"] }
+then = { challenge = { connector = "okta-verify" } }
+"#;
+
 /// The directory lets alice do all of it: what stands in the way is the policy alone.
-async fn stage() -> Result<Arc<Stage>> {
+async fn stage(policies: &str) -> Result<Arc<Stage>> {
     let alice = portcullis_lab::company::Company::generate().person("alice")?.dn.clone();
     let database = format!("access to dn.exact=\"{}\" by dn.exact=\"{alice}\" write by * break\n", group_dn("admins"));
     let extras = Extras { database, ..Extras::default() };
     let okta = OktaOptions { rate_limit: 1_000_000, ..OktaOptions::default() };
-    Ok(Arc::new(Stage::new(Setup { policies: POLICIES.to_owned(), extras, okta, ..Setup::default() }).await?))
+    Ok(Arc::new(Stage::new(Setup { policies: policies.to_owned(), extras, okta, ..Setup::default() }).await?))
 }
 
 /// What the phone says.
@@ -79,7 +92,7 @@ async fn is_admin(stage: &Stage, dn: &str) -> Result<bool> {
 
 #[tokio::test]
 async fn a_search_for_service_principals_is_held() -> Result<()> {
-    let stage = stage().await?;
+    let stage = stage(POLICIES).await?;
     let search = ["-LLL", "-b", "dc=example,dc=com", "(servicePrincipalName=*)", "cn"];
     let refused = asked(&stage, Says::No, "alice-secret", "ldapsearch", &search).await?;
     assert_eq!(refused.code, 50, "{refused:?}");
@@ -94,7 +107,7 @@ async fn a_search_for_service_principals_is_held() -> Result<()> {
 
 #[tokio::test]
 async fn a_change_of_a_privileged_group_reaches_the_directory_after_the_answer() -> Result<()> {
-    let stage = stage().await?;
+    let stage = stage(POLICIES).await?;
     let (bob, file) = (stage.dn("bob"), stage.folder.path().join("change.ldif"));
     let change = format!("dn: {}\nchangetype: modify\nadd: member\nmember: {bob}\n", group_dn("admins"));
     std::fs::write(&file, change)?;
@@ -111,8 +124,37 @@ async fn a_change_of_a_privileged_group_reaches_the_directory_after_the_answer()
 }
 
 #[tokio::test]
+async fn a_change_of_a_privileged_group_is_found_in_every_dress() -> Result<()> {
+    let stage = stage(GROUPS).await?;
+    let file = stage.folder.path().join("change.ldif");
+    let arguments = ["-f", file.to_str().expect("a temporary folder is text")];
+    let group = group_dn("admins");
+    let odd = group.replacen("cn=", "2.5.4.3=", 1).replacen("admins", "\\41DMINS", 1);
+    for (number, (entry, attribute, besides)) in [
+        // A change of a password besides, of one that is not there.
+        (&group, "member", "-\nreplace: userPassword\n"),
+        (&group, "2.5.4.31", ""),
+        (&odd, "oid.2.5.4.31", ""),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let who = format!("uid=somebody-{number},ou=people,dc=example,dc=com");
+        let change = format!("dn: {entry}\nchangetype: modify\nadd: {attribute}\n{attribute}: {who}\n{besides}");
+        std::fs::write(&file, change)?;
+        let refused = asked(&stage, Says::No, "alice-secret", "ldapmodify", &arguments).await?;
+        assert_eq!(refused.code, 50, "{entry} {attribute} {besides}: {refused:?}");
+        assert!(!is_admin(&stage, &who).await?, "{entry} {attribute} {besides}");
+        let done = asked(&stage, Says::Yes, "alice-secret", "ldapmodify", &arguments).await?;
+        assert_eq!(done.code, 0, "{entry} {attribute} {besides}: {done:?}");
+        assert!(is_admin(&stage, &who).await?, "{entry} {attribute} {besides}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_change_of_a_password_is_held() -> Result<()> {
-    let stage = stage().await?;
+    let stage = stage(POLICIES).await?;
     let change = ["-a", "alice-secret", "-s", "alice-new"];
     let refused = asked(&stage, Says::No, "alice-secret", "ldappasswd", &change).await?;
     // This program ends with 1 and prints the server's code.
