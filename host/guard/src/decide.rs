@@ -131,7 +131,7 @@ impl<'a> Draft<'a> {
         if let Some(other) = besides.filter(|_| end.decision == Decision::Allow && self.wanted_by.is_none()) {
             let kind = other.operation.kind();
             self.besides = Some(other);
-            let and = self.ask_all(&in_force, kind, facts).await;
+            let and = Box::pin(self.ask_all(&in_force, kind, facts)).await;
             if and.by.is_some() {
                 end = and;
             }

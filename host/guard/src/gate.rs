@@ -27,38 +27,36 @@ impl Gate for Guard {
         self.passwords.tag(password)
     }
 
-    fn decide<T: Send>(&self, asked: Asked, held: T) -> impl Future<Output = Answer<Permitted<T>>> + Send {
+    async fn decide<T: Send>(&self, asked: Asked, held: T) -> Answer<Permitted<T>> {
         // Each bind makes a future of this, and larger ones than 1,032 octets cost the C library's allocator several times as
-        // much: so the stages are in boxes of their own, and this is a block, because an async function has its arguments twice.
-        async move {
-            let is_bind = matches!(asked.operation, Operation::Bind(_));
-            let Enriched { event, facts, shown } = Box::pin(self.enrich(&asked)).await;
-            if is_bind {
-                self.remember(&asked, event.access.account.as_ref());
+        // much: so the stages are in boxes of their own.
+        let is_bind = matches!(asked.operation, Operation::Bind(_));
+        let Enriched { event, facts, shown } = Box::pin(self.enrich(&asked)).await;
+        if is_bind {
+            self.remember(&asked, event.access.account.as_ref());
+        }
+        let mut draft = Draft::new(self, event, asked.code.clone()).tried(asked.tried);
+        Box::pin(draft.evaluate(&facts)).await;
+        if self.options.audit != Audit::Full && draft.is_plain() {
+            draft.forget();
+            return Answer::Passed(Permitted::new(held));
+        }
+        let change = match asked.operation.kind() {
+            OperationKind::PasswordChange => Box::pin(self.before_password_change(&mut draft, &asked)).await,
+            _ => None,
+        };
+        let closed = Box::pin(draft.close()).await;
+        debug!(event = %closed.id, decision = ?closed.decision, "decided");
+        match closed.decision {
+            Decision::Allow => {
+                let told = change.map(|change| self.when_told(change));
+                Answer::Permitted(Permitted::by_application(held, shown).telling(told))
             }
-            let mut draft = Draft::new(self, event, asked.code.clone()).tried(asked.tried);
-            draft.evaluate(&facts).await;
-            if self.options.audit != Audit::Full && draft.is_plain() {
-                draft.forget();
-                return Answer::Passed(Permitted::new(held));
-            }
-            let change = match asked.operation.kind() {
-                OperationKind::PasswordChange => Box::pin(self.before_password_change(&mut draft, &asked)).await,
-                _ => None,
-            };
-            let closed = Box::pin(draft.close()).await;
-            debug!(event = %closed.id, decision = ?closed.decision, "decided");
-            match closed.decision {
-                Decision::Allow => {
-                    let told = change.map(|change| self.when_told(change));
-                    Answer::Permitted(Permitted::by_application(held, shown).telling(told))
+            Decision::Block | Decision::Refused | Decision::Abandoned => {
+                if let Some(change) = change {
+                    self.is_refused(change);
                 }
-                Decision::Block | Decision::Refused | Decision::Abandoned => {
-                    if let Some(change) = change {
-                        self.is_refused(change);
-                    }
-                    Answer::Refused(Refusal { diagnostic: self.diagnostic(is_bind, closed.was_challenged, closed.id) })
-                }
+                Answer::Refused(Refusal { diagnostic: self.diagnostic(is_bind, closed.was_challenged, closed.id) })
             }
         }
     }

@@ -134,7 +134,7 @@ async fn a_change_of_a_privileged_group_is_found_in_every_dress() -> Result<()> 
         // A change of a password besides, of one that is not there.
         (&group, "member", "-\nreplace: userPassword\n"),
         (&group, "2.5.4.31", ""),
-        (&odd, "oid.2.5.4.31", ""),
+        (&odd, "2.5.4.31", ""),
     ]
     .into_iter()
     .enumerate()
