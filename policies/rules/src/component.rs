@@ -8,6 +8,7 @@ use crate::contract::exports::portcullis::gateway::plugin::{self, Manifest, Prob
 use crate::contract::exports::portcullis::gateway::policy::{self, Access, Evidence, Ruling};
 use crate::contract::portcullis::gateway::facts;
 use crate::decide::decide;
+use crate::dn::Dn;
 use crate::settings::{SCHEMA, Settings};
 
 thread_local! {
@@ -17,12 +18,13 @@ thread_local! {
 /// What the contract asks for.
 pub(crate) struct Component;
 
-/// The gateway's facts about the account of the access that is being evaluated. What several rules want to know is asked once:
-/// a question to the gateway takes as long as several conditions.
+/// The gateway's facts about the account of the access that is being evaluated. What several rules want to know is asked once, and
+/// the entry taken apart once: each takes as long as several conditions.
 #[derive(Default)]
 struct Gateway {
     units: OnceCell<Rc<[String]>>,
     attributes: RefCell<Vec<(String, Rc<[String]>)>>,
+    entry: OnceCell<Option<Rc<Dn>>>,
 }
 
 impl Facts for Gateway {
@@ -42,6 +44,11 @@ impl Facts for Gateway {
         let values: Rc<[String]> = facts::attribute(name).into();
         known.push((name.to_owned(), Rc::clone(&values)));
         values
+    }
+
+    /// An access has one entry.
+    fn parsed(&self, entry: &str) -> Option<Rc<Dn>> {
+        self.entry.get_or_init(|| Dn::loose(entry).map(Rc::new)).clone()
     }
 }
 

@@ -29,6 +29,11 @@ pub trait Facts {
     fn units(&self) -> Rc<[String]>;
     /// Values of an attribute.
     fn attribute(&self, name: &str) -> Rc<[String]>;
+
+    /// The access's entry, taken apart; none for what is no name.
+    fn parsed(&self, entry: &str) -> Option<Rc<Dn>> {
+        Dn::loose(entry).map(Rc::new)
+    }
 }
 
 /// How a bind proves who asks, as a condition names it.
@@ -144,8 +149,10 @@ impl Condition {
             }
             Self::Application(applications) => applications.hold(&access.target.application),
             Self::Operation(kinds) => kinds.contains(&kind_of(&access.operation)),
-            Self::Entry(entries) => return names(access, |entry| entries.contains(entry)),
-            Self::EntryUnder(bases) => return names(access, |entry| bases.iter().any(|base| entry.is_under(base))),
+            Self::Entry(entries) => return names(access, facts, |entry| entries.contains(entry)),
+            Self::EntryUnder(bases) => {
+                return names(access, facts, |entry| bases.iter().any(|base| entry.is_under(base)));
+            }
             Self::FilterShape(shapes) => match &access.operation {
                 Operation::Search(search) => return shape(&search.filter).map(|shape| shapes.contains(&shape)),
                 _ => false,
@@ -176,9 +183,9 @@ fn any(conditions: impl Iterator<Item = Option<bool>>) -> Option<bool> {
 }
 
 /// Whether the operation's entry is such a one; undecided where it is not given as a DN, or is left to the directory.
-fn names(access: &Access, is: impl Fn(&Dn) -> bool) -> Option<bool> {
+fn names(access: &Access, facts: &impl Facts, is: impl Fn(&Dn) -> bool) -> Option<bool> {
     match access.target.entry.as_deref() {
-        Some(entry) => Dn::loose(entry).map(|entry| is(&entry)),
+        Some(entry) => facts.parsed(entry).map(|entry| is(&entry)),
         None if access.source == "ldap" && has_entry(&access.operation) => None,
         None => Some(false),
     }
