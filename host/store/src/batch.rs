@@ -14,7 +14,8 @@ use sqlx::{AssertSqlSafe, Executor as _, Row as _, SqliteConnection};
 use crate::chain::{BatchHash, START, event_digest};
 use crate::events::EventRow;
 use crate::fault::{Fault, Scope, damaged, store_error};
-use crate::numbers::{millis, signed, unsigned};
+use crate::identifiers::Identifiers;
+use crate::numbers::{signed, unsigned};
 use crate::work::Entry;
 
 /// Where the log ends and what else the writer has to know to go on. It stays true until another process stores an event.
@@ -26,14 +27,14 @@ pub(crate) struct End {
     pub(crate) hash: [u8; 32],
     /// Sequence of the last event; 0 before the first.
     pub(crate) sequence: u64,
-    /// How many sightings there are.
-    pub(crate) sightings: u64,
+    /// Through which event the log is settled ([`crate::settle`]).
+    pub(crate) settled: u64,
 }
 
 /// What an [`End`] is read from.
 pub(crate) const LAST: &str = "SELECT number, hash, last_sequence,
             (SELECT COALESCE(MAX(sequence), 0) FROM events) AS sequence,
-            (SELECT COALESCE(MAX(number), 0) FROM sightings) AS sightings
+            (SELECT through FROM settled) AS settled
      FROM (SELECT 0) LEFT JOIN (SELECT number, hash, last_sequence FROM batches ORDER BY number DESC LIMIT 1)";
 
 impl End {
@@ -52,7 +53,7 @@ impl End {
                 None => START,
             },
             sequence: unsigned(i64::max(covered, highest)),
-            sightings: unsigned(row.try_get("sightings")?),
+            settled: unsigned(row.try_get::<Option<i64>, _>("settled")?.unwrap_or(0)),
         })
     }
 
@@ -73,8 +74,8 @@ pub(crate) struct Batch<'a> {
 pub(crate) struct Written<'a> {
     /// Where the log ends now.
     pub(crate) end: End,
-    /// How many events there were.
-    pub(crate) count: u64,
+    /// The events.
+    pub(crate) rows: Vec<&'a EventRow>,
     pub(crate) observations: Vec<&'a Observation>,
 }
 
@@ -99,26 +100,31 @@ impl<'a> Batch<'a> {
     }
 
     /// Writes everything and commits the transaction.
-    pub(crate) async fn commit(self, connection: &mut SqliteConnection) -> Result<Written<'a>, Fault> {
-        let Self { mut end, rows, observations } = self;
-        if rows.is_empty() {
+    pub(crate) async fn commit(
+        self,
+        connection: &mut SqliteConnection,
+        identifiers: &Identifiers,
+    ) -> Result<Written<'a>, Fault> {
+        let Self { mut end, rows: events, observations } = self;
+        if events.is_empty() {
             (&mut *connection).execute("COMMIT").await?;
-            return Ok(Written { end, count: 0, observations });
+            return Ok(Written { end, rows: events, observations });
         }
-        let count = number_of(rows.len());
+        identifiers.check(connection, &events).await?;
+        let count = number_of(events.len());
         let (number, previous, first) = (end.number + 1, end.hash, end.sequence + 1);
         let mut hash = BatchHash::new(&previous, number);
         let rows: Vec<_> = (first..)
-            .zip(rows)
-            .map(|(sequence, row)| {
+            .zip(&events)
+            .map(|(sequence, &row)| {
                 let digest = event_digest(sequence, &row.json);
                 hash.add(&digest);
                 Place { sequence, row, digest }
             })
             .collect();
-        let (rows, learned) = ahead(connection, number, rows, &observations).await?;
-        let slots = slots(rows.len().max(learned.len()));
-        let mut query = sqlx::query(AssertSqlSafe(statements(slots, !learned.is_empty()))).bind(signed(number));
+        let rows = ahead(connection, number, rows).await?;
+        let slots = slots(rows.len());
+        let mut query = sqlx::query(AssertSqlSafe(statements(slots))).bind(signed(number));
         for place in &rows {
             query = place.bind(query);
         }
@@ -135,17 +141,8 @@ impl<'a> Batch<'a> {
             .bind(signed(count))
             .bind(signed(first))
             .bind(signed(end.sequence));
-        for observation in learned {
-            query = bind_observation(query, observation);
-        }
-        if !learned.is_empty() {
-            for _ in 0..SIGHTING_COLUMNS * (slots - learned.len()) {
-                query = query.bind(None::<i64>);
-            }
-        }
-        end.sightings += number_of(observations.len());
         query.execute(connection).await?;
-        Ok(Written { end, count, observations })
+        Ok(Written { end, rows: events, observations })
     }
 }
 
@@ -171,27 +168,23 @@ impl<'a> Place<'a> {
             .bind(row.account.as_deref())
             .bind(row.endpoint.as_deref())
             .bind(row.decision)
+            .bind(row.learned_at)
             .bind(&*row.json)
             .bind(self.digest.to_vec())
     }
 }
 
-fn bind_observation<'q>(query: Query<'q>, observation: &'q Observation) -> Query<'q> {
-    query.bind(observation.account.as_str()).bind(observation.address.to_string()).bind(millis(observation.at))
-}
-
 /// Writes, inside a transaction, what is more than one call takes ([`MOST_ROWS`]), and returns the rest.
-async fn ahead<'a, 'b>(
+async fn ahead<'a>(
     connection: &mut SqliteConnection,
     number: u64,
     mut rows: Vec<Place<'a>>,
-    mut learned: &'b [&'a Observation],
-) -> Result<(Vec<Place<'a>>, &'b [&'a Observation]), Fault> {
+) -> Result<Vec<Place<'a>>, Fault> {
     while rows.len() > MOST_ROWS {
         let rest = rows.split_off(MOST_ROWS);
         let mut sql = String::with_capacity(32 * MOST_ROWS);
         sql.push_str(
-            "INSERT INTO events (sequence, id, at, account, endpoint, decision, json, digest, batch)
+            "INSERT INTO events (sequence, id, at, account, endpoint, decision, learned_at, json, digest, batch)
              SELECT *, ? FROM (VALUES ",
         );
         values(&mut sql, MOST_ROWS, EVENT_COLUMNS);
@@ -203,17 +196,7 @@ async fn ahead<'a, 'b>(
         query.execute(&mut *connection).await?;
         rows = rest;
     }
-    while let Some((now, rest)) = learned.split_at_checked(MOST_ROWS).filter(|(_, rest)| !rest.is_empty()) {
-        let mut sql = "INSERT INTO sightings (account, address, at) VALUES ".to_owned();
-        values(&mut sql, MOST_ROWS, SIGHTING_COLUMNS);
-        let mut query = sqlx::query(AssertSqlSafe(sql));
-        for observation in now {
-            query = bind_observation(query, observation);
-        }
-        query.execute(&mut *connection).await?;
-        learned = rest;
-    }
-    Ok((rows, learned))
+    Ok(rows)
 }
 
 fn number_of(things: usize) -> u64 {
@@ -222,8 +205,7 @@ fn number_of(things: usize) -> u64 {
 
 /// Rows that one call writes at most: a statement of SQLite has 32,766 parameters.
 const MOST_ROWS: usize = 512;
-const EVENT_COLUMNS: usize = 8;
-const SIGHTING_COLUMNS: usize = 3;
+const EVENT_COLUMNS: usize = 9;
 
 /// Rows that the statements for `rows` rows have. There are only some sizes, so that each has its prepared statement;
 /// what is too much stays empty.
@@ -236,10 +218,10 @@ fn slots(rows: usize) -> usize {
 /// The statements with that many rows. A parameter that has no number is the next one; looking for numbered ones takes
 /// SQLite a time that grows with the square of their number. `OR ROLLBACK` spares SQLite keeping what a single statement
 /// has changed.
-fn statements(slots: usize, with_sightings: bool) -> String {
+fn statements(slots: usize) -> String {
     let mut sql = String::with_capacity(32 * slots + 1024);
     sql.push_str(
-        "INSERT OR ROLLBACK INTO events (sequence, id, at, account, endpoint, decision, json, digest, batch)
+        "INSERT OR ROLLBACK INTO events (sequence, id, at, account, endpoint, decision, learned_at, json, digest, batch)
          SELECT *, ? FROM (VALUES ",
     );
     values(&mut sql, slots, EVENT_COLUMNS);
@@ -248,11 +230,6 @@ fn statements(slots: usize, with_sightings: bool) -> String {
          INSERT OR ROLLBACK INTO batches (number, previous, hash, count, first_sequence, last_sequence)
          VALUES (?, ?, ?, ?, ?, ?); ",
     );
-    if with_sightings {
-        sql.push_str("INSERT OR ROLLBACK INTO sightings (account, address, at) SELECT * FROM (VALUES ");
-        values(&mut sql, slots, SIGHTING_COLUMNS);
-        sql.push_str(") WHERE column1 IS NOT NULL; ");
-    }
     sql.push_str("COMMIT");
     sql
 }

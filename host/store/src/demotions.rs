@@ -16,6 +16,7 @@ use crate::Store;
 use crate::events::EventRow;
 use crate::fault::{Fault, damaged, store_error};
 use crate::numbers::{millis, signed, timestamp, unsigned};
+use crate::settle::sequence_of;
 use crate::work::{Entry, Work};
 
 const COLUMNS: &str =
@@ -39,9 +40,10 @@ impl DemotionStore for Store {
     }
 
     async fn due_demotions(&self, now: Timestamp, after: u64, limit: u32) -> Result<Vec<DueDemotion>, StoreError> {
+        let place = sequence_of("demotions.event");
         let sql = format!(
             "SELECT {COLUMNS},
-                    EXISTS (SELECT 1 FROM events WHERE events.id = demotions.event) AS is_stored,
+                    {place} IS NOT NULL AS is_stored,
                     COALESCE((SELECT count FROM incidents
                               WHERE incidents.account = demotions.account AND incidents.policy = demotions.policy
                                 AND incidents.state <> 'resolved'), 0) AS times

@@ -6,15 +6,15 @@
 use std::path::Path;
 use std::time::Duration;
 
-use portcullis_core::learned::Observation;
 use rusqlite::{Connection, OpenFlags, params};
 
 use crate::batch::{End, LAST};
 use crate::chain::{BatchHash, START, event_digest};
+use crate::checkpoint::Checkpointer;
 use crate::fault::Fault;
-use crate::learned;
-use crate::numbers::{millis, signed, unsigned};
+use crate::numbers::{signed, unsigned};
 use crate::open::pages;
+use crate::settle::{SETTLE, is_time_to_settle};
 use crate::work::Entry;
 
 /// Statements that stay prepared; more than there are.
@@ -26,6 +26,7 @@ pub(crate) struct Direct {
     /// The state of the database in which the log was seen to end where the writer thinks (SQLite, `PRAGMA data_version`):
     /// it changes when anybody else has written, this writer's other connection included.
     seen: Option<i64>,
+    checkpointer: Option<Checkpointer>,
 }
 
 impl Direct {
@@ -38,12 +39,20 @@ impl Direct {
         connection.pragma_update(None, "foreign_keys", true)?;
         // As on every connection that writes; that the file has a write-ahead log is written in it.
         connection.pragma_update(None, "synchronous", "FULL")?;
+        // Settling sorts some thousand rows; no file is made for that.
+        connection.pragma_update(None, "temp_store", "MEMORY")?;
+        // All events that are not settled, so that settling reads no file.
+        connection.pragma_update(None, "cache_size", -8192)?;
         if max_bytes.is_some() {
             let page_size: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
             let pages = signed(pages(max_bytes, unsigned(page_size)));
             connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
         }
-        Ok(Self { connection, seen: None })
+        let checkpointer = Checkpointer::start(path.to_owned(), busy_timeout);
+        if checkpointer.is_some() {
+            Checkpointer::watch(&connection);
+        }
+        Ok(Self { connection, seen: None, checkpointer })
     }
 
     /// Stores the entries, which have no incidents, in one transaction. Returns where the log ends then; none when it has
@@ -64,6 +73,16 @@ impl Direct {
         Ok(Some(after))
     }
 
+    /// Does what can wait until those who waited for a commit have been told: settles the log, which ends at `end`, if it is time,
+    /// and sees to the write-ahead log. Returns through which event the log is settled then.
+    pub(crate) fn tidy(&mut self, end: &End) -> Result<u64, Fault> {
+        let settled = self.settle(end)?;
+        if let Some(checkpointer) = &mut self.checkpointer {
+            checkpointer.after_commit(&self.connection);
+        }
+        Ok(settled)
+    }
+
     /// Whether the log ends there.
     fn is_end(&self, end: &End) -> Result<bool, Fault> {
         let mut last = self.connection.prepare_cached(LAST)?;
@@ -72,19 +91,18 @@ impl Direct {
             let covered: i64 = row.get::<_, Option<i64>>(2)?.unwrap_or(0);
             let sequence = unsigned(covered.max(row.get(3)?));
             let number = unsigned(row.get::<_, Option<i64>>(0)?.unwrap_or(0));
-            Ok((number, hash, sequence, unsigned(row.get(4)?)))
+            Ok((number, hash, sequence, unsigned(row.get::<_, Option<i64>>(4)?.unwrap_or(0))))
         })?;
-        Ok(found == (end.number, Some(end.hash), end.sequence, end.sightings))
+        Ok(found == (end.number, Some(end.hash), end.sequence, end.settled))
     }
 
     fn write(&self, end: &End, entries: &[&Entry]) -> Result<End, Fault> {
         let number = end.number.saturating_add(1);
         let mut hash = BatchHash::new(&end.hash, number);
         let mut sequence = end.sequence;
-        let mut sightings = self.settle(end.sightings)?;
         let mut event = self.connection.prepare_cached(
-            "INSERT INTO events (sequence, id, at, account, endpoint, decision, json, digest, batch)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO events (sequence, id, at, account, endpoint, decision, learned_at, json, digest, batch)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?;
         for Entry { row, .. } in entries {
             sequence = sequence.saturating_add(1);
@@ -97,6 +115,7 @@ impl Direct {
                 row.account.as_deref(),
                 row.endpoint.as_deref(),
                 row.decision,
+                row.learned_at,
                 &*row.json,
                 &digest[..],
                 signed(number),
@@ -116,22 +135,32 @@ impl Direct {
             signed(first),
             signed(sequence)
         ])?;
-        let mut sighting =
-            self.connection.prepare_cached("INSERT INTO sightings (account, address, at) VALUES (?, ?, ?)")?;
-        for Observation { account, address, at } in entries.iter().filter_map(|entry| entry.learned.as_ref()) {
-            sighting.execute(params![account.as_str(), address.to_string(), millis(*at)])?;
-            sightings = sightings.saturating_add(1);
-        }
-        Ok(End { number, hash, sequence, sightings })
+        Ok(End { number, hash, sequence, settled: end.settled })
     }
 
-    /// As [`learned::settle`].
-    fn settle(&self, sightings: u64) -> Result<u64, Fault> {
-        if !learned::is_time_to_settle(sightings) {
-            return Ok(sightings);
+    /// As [`crate::settle::settle`], in a transaction of its own. The disk need not have it: it follows from what the disk has, and
+    /// is there together with what comes next or not at all.
+    fn settle(&self, end: &End) -> Result<u64, Fault> {
+        if !is_time_to_settle(end.sequence, end.settled) {
+            return Ok(end.settled);
         }
-        learned::SETTLE.iter().try_for_each(|sql| self.execute(sql))?;
-        Ok(0)
+        self.connection.pragma_update(None, "synchronous", "NORMAL")?;
+        let settled = self.settle_now(end);
+        // After an error this connection is not used again.
+        self.connection.pragma_update(None, "synchronous", "FULL")?;
+        settled
+    }
+
+    fn settle_now(&self, end: &End) -> Result<u64, Fault> {
+        self.execute("BEGIN IMMEDIATE")?;
+        // Somebody else has written: the next transaction looks at where the log ends now.
+        if self.seen != Some(self.number("PRAGMA data_version")?) {
+            self.execute("ROLLBACK")?;
+            return Ok(end.settled);
+        }
+        SETTLE.iter().try_for_each(|sql| self.execute(sql))?;
+        self.execute("COMMIT")?;
+        Ok(end.sequence)
     }
 
     fn execute(&self, sql: &str) -> Result<(), Fault> {

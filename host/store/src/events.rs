@@ -66,7 +66,18 @@ pub(crate) fn stored_event(row: &SqliteRow) -> Result<StoredEvent, StoreError> {
 impl Entry {
     pub(crate) fn of(record: Record) -> Result<Self, StoreError> {
         let notices = NewRow::all_of(&record.event);
-        Ok(Self { row: EventRow::of(&record.event)?, learned: record.learned, incidents: record.incidents, notices })
+        let mut row = EventRow::of(&record.event)?;
+        if let Some(learned) = &record.learned {
+            let is_its_own = row.account.as_deref() == Some(learned.account.as_str())
+                && row.endpoint.as_deref() == Some(&*learned.address.to_string());
+            if !is_its_own {
+                let event = record.event.id();
+                let text = format!("event {event} would teach of another account or endpoint than its own");
+                return Err(StoreError::Unavailable(text));
+            }
+            row.learned_at = Some(millis(learned.at));
+        }
+        Ok(Self { row, learned: record.learned, incidents: record.incidents, notices })
     }
 }
 
@@ -78,6 +89,8 @@ pub(crate) struct EventRow {
     pub(crate) account: Option<String>,
     pub(crate) endpoint: Option<String>,
     pub(crate) decision: Option<&'static str>,
+    /// When the account used the endpoint, where that is learned from it.
+    pub(crate) learned_at: Option<i64>,
     pub(crate) json: Text,
 }
 
@@ -108,6 +121,7 @@ impl EventRow {
             account: account.map(|account| account.id.as_str().to_owned()),
             endpoint: endpoint.map(|address| address.to_string()),
             decision,
+            learned_at: None,
             json,
         })
     }

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 use portcullis_core::EventId;
-use portcullis_core::event::{Event, ImportedEvent};
+use portcullis_core::event::{Event, Record};
 use portcullis_core::history::{HistoryStore, PastRecord};
 use portcullis_core::store::{Sequence, StoreError, StoredEvent};
 use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::Store;
 use crate::batch::Batch;
-use crate::events::{EventRow, stored_event};
+use crate::events::stored_event;
 use crate::fault::{Fault, damaged, store_error};
 use crate::numbers::{signed, unsigned};
 use crate::work::{Entry, Work};
@@ -45,7 +45,8 @@ impl HistoryStore for Store {
         }
         let mut entries = Vec::with_capacity(records.len());
         for PastRecord { event, learned } in records {
-            entries.push(Entry { row: row(event)?, learned, incidents: Vec::new(), notices: Vec::new() });
+            let event = Event::Imported(Box::new(event));
+            entries.push(Entry::of(Record { event, learned, incidents: Vec::new() })?);
         }
         self.queue(Work::PutHistory(entries))?.done().await
     }
@@ -53,10 +54,6 @@ impl HistoryStore for Store {
     async fn log_after(&self, after: Sequence, limit: u32) -> Result<Vec<StoredEvent>, StoreError> {
         between(self, after.0, u64::MAX, limit).await
     }
-}
-
-fn row(event: ImportedEvent) -> Result<EventRow, StoreError> {
-    EventRow::of(&Event::Imported(Box::new(event)))
 }
 
 impl Store {
@@ -153,8 +150,13 @@ type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArgume
 /// Asks which of the ids, of which there are at most [`MOST_IDS`], the log has.
 fn asking<'q>(ids: impl Iterator<Item = Uuid>) -> Query<'q> {
     // Always the same number, so that it is always the same statement.
-    let places = vec!["?"; MOST_IDS].join(",");
-    let mut query = sqlx::query(AssertSqlSafe(format!("SELECT id FROM events WHERE id IN ({places})")));
+    let places = vec!["(?)"; MOST_IDS].join(",");
+    let mut query = sqlx::query(AssertSqlSafe(format!(
+        "WITH asked (id) AS MATERIALIZED (VALUES {places})
+         SELECT id FROM event_ids WHERE id IN (SELECT id FROM asked)
+         UNION ALL SELECT id FROM events
+             WHERE sequence > (SELECT through FROM settled) AND id IN (SELECT id FROM asked)"
+    )));
     for id in ids.map(|id| Some(id.into_bytes().to_vec())).chain(std::iter::repeat(None)).take(MOST_IDS) {
         query = query.bind(id);
     }

@@ -7,10 +7,9 @@ use async_trait::async_trait;
 use portcullis_core::AccountId;
 use portcullis_core::learned::{AccountHistory, Association, EndpointHistory};
 use portcullis_core::store::{LearnedStore, StoreError};
-use sqlx::SqliteConnection;
 
 use crate::Store;
-use crate::fault::{Fault, damaged, store_error};
+use crate::fault::{damaged, store_error};
 use crate::numbers::{timestamp, unsigned};
 
 #[async_trait]
@@ -114,34 +113,3 @@ impl Store {
 
 /// Addresses that one statement asks for.
 const MOST_ADDRESSES: usize = 1024;
-
-/// How many sightings are gathered before they are added to the associations. An account that is not remembered is looked
-/// for among all of them, which takes some hundred microseconds at most.
-const MOST_SIGHTINGS: u64 = 2048;
-
-/// Adds the sightings to the associations.
-pub(crate) const SETTLE: [&str; 2] = [
-    "INSERT INTO associations (account, address, first_seen, last_seen, count)
-     SELECT account, address, MIN(at), MAX(at), COUNT(*) FROM sightings WHERE TRUE GROUP BY account, address
-     ON CONFLICT (account, address) DO UPDATE SET
-         first_seen = MIN(first_seen, excluded.first_seen),
-         last_seen = MAX(last_seen, excluded.last_seen),
-         count = count + excluded.count",
-    "DELETE FROM sightings",
-];
-
-/// Adds the sightings to the associations, if there are enough of them. Returns how many there are now.
-pub(crate) async fn settle(connection: &mut SqliteConnection, sightings: u64) -> Result<u64, Fault> {
-    if !is_time_to_settle(sightings) {
-        return Ok(sightings);
-    }
-    for statement in SETTLE {
-        sqlx::query(statement).execute(&mut *connection).await?;
-    }
-    Ok(0)
-}
-
-/// Whether [`settle`] would do something.
-pub(crate) fn is_time_to_settle(sightings: u64) -> bool {
-    sightings >= MOST_SIGHTINGS
-}

@@ -14,6 +14,7 @@ use crate::batch::Batch;
 use crate::challenges;
 use crate::fault::{Fault, damaged, store_error};
 use crate::numbers::{millis, signed, timestamp, unsigned};
+use crate::settle::sequence_of;
 use crate::work::{self, Entry, ForeignEntry, Page, Work};
 
 /// Ids that one statement takes.
@@ -66,11 +67,12 @@ impl SourceStore for Store {
     }
 
     async fn open_follow_ups(&self, after: u64, limit: u32) -> Result<Vec<OpenFollowUp>, StoreError> {
-        let rows: Vec<(i64, String, String, String)> = sqlx::query_as(
+        let place = sequence_of("follow_ups.event");
+        let rows: Vec<(i64, String, String, String)> = sqlx::query_as(AssertSqlSafe(format!(
             "SELECT follow_ups.number, follow_ups.source, follow_ups.json, events.json
-             FROM follow_ups JOIN events ON events.id = follow_ups.event
-             WHERE follow_ups.number > ?1 ORDER BY follow_ups.number LIMIT ?2",
-        )
+             FROM follow_ups JOIN events ON events.sequence = {place}
+             WHERE follow_ups.number > ?1 ORDER BY follow_ups.number LIMIT ?2"
+        )))
         .bind(signed(after))
         .bind(limit)
         .fetch_all(self.readers())

@@ -10,12 +10,13 @@ use std::time::Duration;
 use portcullis_core::store::StoreError;
 use sqlx::SqlitePool;
 use tokio::runtime;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 use crate::fault::{closed, store_error};
 use crate::memory::Memory;
 use crate::numbers::unsigned;
 use crate::open::{Database, StoreOptions};
+use crate::queue::{Queue, Refusal};
 use crate::work::{Answer, Work};
 use crate::writer::{Job, Writer};
 
@@ -28,12 +29,17 @@ pub struct Store {
 struct Shared {
     path: PathBuf,
     busy_timeout: Duration,
-    /// None once the store is closed.
-    jobs: Mutex<Option<mpsc::Sender<Job>>>,
+    queue: Arc<Queue<Job>>,
     readers: SqlitePool,
     status: Arc<Status>,
     memory: Arc<Memory>,
     running: watch::Receiver<()>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
 }
 
 /// How the store is doing.
@@ -67,13 +73,13 @@ impl Store {
         let readers = database.readers(options.readers);
         let status = Arc::new(Status::new(unsigned(events), options.max_bytes));
         let memory = Arc::new(Memory::default());
-        let (jobs, queue) = mpsc::channel(options.queue.clamp(1, 1_000_000));
+        let queue = Arc::new(Queue::new(options.queue.clamp(1, 1_000_000)));
         let (ended, running) = watch::channel(());
         let unable = |error: io::Error| {
             StoreError::Unavailable(format!("{}: its thread cannot start: {error}", options.path.display()))
         };
         let writer = Writer {
-            jobs: queue,
+            queue: Arc::clone(&queue),
             database,
             runtime: runtime::Builder::new_current_thread().enable_time().build().map_err(unable)?,
             direct: None,
@@ -83,18 +89,18 @@ impl Store {
             memory: Arc::clone(&memory),
             last: (0, Duration::ZERO),
             end: None,
+            identifiers: None,
             running: ended,
         };
         thread::Builder::new().name("store-writer".to_owned()).spawn(|| writer.run()).map_err(unable)?;
         let (path, busy_timeout) = (options.path, options.busy_timeout);
-        let jobs = Mutex::new(Some(jobs));
-        Ok(Self { shared: Arc::new(Shared { path, busy_timeout, jobs, readers, status, memory, running }) })
+        Ok(Self { shared: Arc::new(Shared { path, busy_timeout, queue, readers, status, memory, running }) })
     }
 
     /// Writes what is still queued and closes the database. Everything that is asked afterwards, through any clone, is
     /// answered with [`StoreError::Unavailable`]. Dropping all clones does the same in the background.
     pub async fn close(&self) {
-        drop(self.shared.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.shared.queue.close();
         let mut running = self.shared.running.clone();
         // The writer never sends; the wait ends with an error when it has ended.
         while running.changed().await.is_ok() {}
@@ -103,13 +109,9 @@ impl Store {
     /// How the store is doing.
     #[must_use]
     pub fn health(&self) -> Health {
-        let jobs = self.shared.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        let queued = jobs.as_ref().map_or(0, |jobs| jobs.max_capacity() - jobs.capacity());
-        let last_error = match &*jobs {
-            Some(jobs) if !jobs.is_closed() => self.shared.status.last_error(),
-            _ => Some(closed().to_string()),
-        };
-        Health { last_error, queued, events: self.shared.status.events.load(Ordering::Relaxed) }
+        let Shared { queue, status, .. } = &*self.shared;
+        let last_error = if queue.is_closed() { Some(closed().to_string()) } else { status.last_error() };
+        Health { last_error, queued: queue.len(), events: status.events.load(Ordering::Relaxed) }
     }
 
     /// Changes [`StoreOptions::max_bytes`] while the store is open.
@@ -125,11 +127,10 @@ impl Store {
     /// Queues a write now.
     pub(crate) fn queue(&self, work: Work) -> Result<Queued, StoreError> {
         let (answer, waiting) = oneshot::channel();
-        let jobs = self.shared.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        let jobs = jobs.as_ref().ok_or_else(closed)?;
-        jobs.try_send(Job { work, answer }).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => StoreError::Overloaded(jobs.max_capacity()),
-            mpsc::error::TrySendError::Closed(_) => closed(),
+        let queue = &self.shared.queue;
+        queue.put(Job { work, answer }).map_err(|refusal| match refusal {
+            Refusal::Full => StoreError::Overloaded(queue.capacity()),
+            Refusal::Closed => closed(),
         })?;
         Ok(Queued(waiting))
     }
@@ -156,12 +157,12 @@ impl Store {
 }
 
 /// A write that waits for its transaction.
-pub(crate) struct Queued(oneshot::Receiver<Answer>);
+pub(crate) struct Queued(oneshot::Receiver<(Answer, Work)>);
 
 impl Queued {
     pub(crate) async fn done(self) -> Answer {
         // The writer answers every job it takes, so this fails only when the runtime ends before the writer could.
-        self.0.await.unwrap_or_else(|_| Err(closed()))
+        self.0.await.map_or_else(|_| Err(closed()), |(answer, _)| answer)
     }
 }
 

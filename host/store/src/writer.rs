@@ -1,20 +1,21 @@
 //! The one thread that writes.
 
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use portcullis_core::store::StoreError;
 use sqlx::{Connection as _, Executor as _, SqliteConnection, SqlitePool};
 use tokio::runtime::Runtime;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 use crate::batch::{Batch, End, Written};
 use crate::direct::Direct;
 use crate::fault::{Fault, Scope};
-use crate::learned;
+use crate::identifiers::Identifiers;
 use crate::memory::Memory;
 use crate::open::Database;
+use crate::queue::Queue;
+use crate::settle::settle;
 use crate::store::Status;
 use crate::work::{Answer, Entry, Work};
 
@@ -29,7 +30,7 @@ const LONGEST_GATHERING: Duration = Duration::from_millis(1);
 /// A write and who waits for it.
 pub(crate) struct Job {
     pub(crate) work: Work,
-    pub(crate) answer: oneshot::Sender<Answer>,
+    pub(crate) answer: oneshot::Sender<(Answer, Work)>,
 }
 
 /// Owns the only connections that may write. Ends when the last [`crate::Store`] is dropped or closed, after it has done
@@ -38,7 +39,7 @@ pub(crate) struct Job {
 /// It has a thread of its own and not a task: a commit blocks, and each time that work is handed from one thread to
 /// another costs about as much as a row. So the threads that ask hand it over once, and are told once.
 pub(crate) struct Writer {
-    pub(crate) jobs: mpsc::Receiver<Job>,
+    pub(crate) queue: Arc<Queue<Job>>,
     pub(crate) database: Database,
     /// For what the thread waits for and does not do itself.
     pub(crate) runtime: Runtime,
@@ -54,6 +55,8 @@ pub(crate) struct Writer {
     pub(crate) last: (usize, Duration),
     /// Where this writer has left the log; none before its first transaction.
     pub(crate) end: Option<End>,
+    /// None where they are not known.
+    pub(crate) identifiers: Option<Identifiers>,
     /// Dropped when the writer has ended, which is what [`crate::Store::close`] waits for.
     pub(crate) running: watch::Sender<()>,
 }
@@ -61,10 +64,16 @@ pub(crate) struct Writer {
 impl Writer {
     /// The thread's life.
     pub(crate) fn run(mut self) {
+        let queue = Arc::clone(&self.queue);
+        let _taking = Taking(&queue);
         let mut jobs = Vec::with_capacity(MOST_PER_TRANSACTION);
-        // While one transaction is being committed, the writes of the next one gather in the channel.
-        while self.jobs.blocking_recv_many(&mut jobs, MOST_PER_TRANSACTION) > 0 {
-            self.gather(&mut jobs);
+        loop {
+            // While one transaction is being committed, the writes of the next one gather in the queue.
+            let (wanted, patience) = self.gathering();
+            queue.take(wanted, patience, MOST_PER_TRANSACTION, &mut jobs);
+            if jobs.is_empty() {
+                break;
+            }
             let began = Instant::now();
             let count = jobs.len();
             while !jobs.is_empty() {
@@ -73,23 +82,37 @@ impl Writer {
                 jobs = rest;
             }
             self.last = (count, began.elapsed());
+            self.tidy();
         }
         self.finish();
     }
 
-    /// Lets others join in, where several wrote the last time and not all of them are here again: for as long as that took.
-    /// A commit costs much the same however many share it, and whoever comes meanwhile need not wake this thread. Who
-    /// writes alone waits for nobody.
-    fn gather(&mut self, jobs: &mut Vec<Job>) {
+    /// How many writes are waited for, and for how long. A commit costs much the same however many share it; so those who wrote the
+    /// last time, and have been told just now, are waited for as well as those who came meanwhile, for twice as long as
+    /// that took. Who writes alone waits for nobody.
+    fn gathering(&self) -> (usize, Duration) {
         let (count, took) = self.last;
-        if count < 2 || jobs.len() >= count {
+        let wanted = count.saturating_add(self.queue.len()).clamp(1, MOST_PER_TRANSACTION);
+        (wanted, took.saturating_mul(2).min(LONGEST_GATHERING))
+    }
+
+    /// Does what can wait until those who waited for a commit have been told.
+    fn tidy(&mut self) {
+        let (Some(direct), Some(end), Some(identifiers)) = (&mut self.direct, &mut self.end, &mut self.identifiers)
+        else {
             return;
-        }
-        thread::sleep(took.min(LONGEST_GATHERING));
-        while jobs.len() < MOST_PER_TRANSACTION
-            && let Ok(job) = self.jobs.try_recv()
-        {
-            jobs.push(job);
+        };
+        match direct.tidy(end) {
+            Ok(settled) if settled != end.settled => {
+                end.settled = settled;
+                identifiers.settle();
+            }
+            Ok(_) => {}
+            // The next transaction that has to finds out what is wrong, and there is somebody to be told.
+            Err(fault) => {
+                tracing::warn!(error = %fault.error, "the event store was not tidied up");
+                self.direct = None;
+            }
         }
     }
 
@@ -128,13 +151,15 @@ impl Writer {
     fn commit(&mut self, jobs: &[Job]) -> Result<Vec<Answer>, Fault> {
         match self.transaction(jobs) {
             Ok(Done { answers, written }) => {
-                let Written { end, count, observations } = written;
+                let Written { end, rows, observations } = written;
                 self.memory.learn(end.sequence, observations);
-                self.status.committed(end.sequence, count);
+                self.status.committed(end.sequence, u64::try_from(rows.len()).unwrap_or(u64::MAX));
+                self.identifiers.iter_mut().for_each(|identifiers| identifiers.add(rows.iter().copied()));
                 self.end = Some(end);
                 Ok(answers)
             }
             Err(fault) => {
+                self.identifiers = None;
                 match fault.scope {
                     Scope::Write => tracing::warn!(error = %fault.error, "a write was refused by the event store"),
                     Scope::Room | Scope::Store => self.status.failed(&fault.error),
@@ -155,7 +180,11 @@ impl Writer {
 
     /// Stores nothing but events; none where it is not known where the log ends.
     fn directly<'a>(&mut self, entries: &[&'a Entry]) -> Result<Option<Written<'a>>, Fault> {
-        let Some(end) = &self.end else { return Ok(None) };
+        let (Some(end), Some(identifiers)) = (&self.end, &self.identifiers) else { return Ok(None) };
+        let rows = entries.iter().map(|entry| &entry.row);
+        if !identifiers.are_new(rows.clone()) {
+            return Ok(None);
+        }
         let mut direct = match self.direct.take() {
             Some(direct) => direct,
             None => self.database.connect_directly(self.status.max_bytes())?,
@@ -163,9 +192,8 @@ impl Writer {
         // What fails is dropped, which closes the connection and rolls back.
         let after = direct.commit(end, entries)?;
         self.direct = Some(direct);
-        let count = u64::try_from(entries.len()).unwrap_or(u64::MAX);
         let observations = || entries.iter().filter_map(|entry| entry.learned.as_ref()).collect();
-        Ok(after.map(|end| Written { end, count, observations: observations() }))
+        Ok(after.map(|end| Written { end, rows: rows.collect(), observations: observations() }))
     }
 
     /// All else, through the connection that has a thread of its own.
@@ -174,13 +202,13 @@ impl Writer {
         if jobs.iter().any(|job| matches!(job.work, Work::LimitSize(_))) {
             self.direct = None;
         }
-        let Self { runtime, connection: place, database, status, memory, end, .. } = self;
+        let Self { runtime, connection: place, database, status, memory, end, identifiers, .. } = self;
         runtime.block_on(async {
             let mut connection = match place.take() {
                 Some(connection) => connection,
                 None => database.connect_writer(status.max_bytes()).await?,
             };
-            match step_by_step(&mut connection, end.as_ref(), memory, jobs).await {
+            match step_by_step(&mut connection, end.as_ref(), identifiers, memory, jobs).await {
                 Ok(done) => {
                     *place = Some(connection);
                     Ok(done)
@@ -210,6 +238,15 @@ impl Writer {
     }
 }
 
+/// Refuses what comes when nobody takes it any more, however that came about.
+struct Taking<'a>(&'a Queue<Job>);
+
+impl Drop for Taking<'_> {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
 /// The records, where all jobs are nothing but one without incidents.
 fn plain_entries(jobs: &[Job]) -> Option<Vec<&Entry>> {
     jobs.iter().map(|job| job.work.as_plain_entry()).collect()
@@ -225,9 +262,10 @@ fn fitting(jobs: &[Job]) -> usize {
     fit.count().max(1)
 }
 
-/// Who has gone away in the meantime is not told.
+/// Who has gone away in the meantime is not told. What was written goes back to who made it: whoever gives back another thread's memory
+/// gets into its way.
 fn tell(job: Job, answer: Answer) {
-    let _ = job.answer.send(answer);
+    let _ = job.answer.send((answer, job.work));
 }
 
 /// What a transaction has done.
@@ -240,6 +278,7 @@ struct Done<'a> {
 async fn step_by_step<'a>(
     connection: &mut SqliteConnection,
     before: Option<&End>,
+    known: &mut Option<Identifiers>,
     memory: &Memory,
     jobs: &'a [Job],
 ) -> Result<Done<'a>, Fault> {
@@ -249,13 +288,22 @@ async fn step_by_step<'a>(
     // What another process has learned is in its events' transactions, and nowhere in this one's memory.
     if before.is_none_or(|before| !before.is_where(&end)) {
         memory.forget();
+        *known = None;
     }
-    end.sightings = learned::settle(connection, end.sightings).await?;
+    let identifiers = match known {
+        Some(identifiers) => identifiers,
+        None => known.insert(Identifiers::read(connection).await?),
+    };
+    let settled = settle(connection, end.sequence, end.settled).await?;
+    if settled != end.settled {
+        end.settled = settled;
+        identifiers.settle();
+    }
     let mut batch = Batch::after(end, jobs.len());
     let mut answers = Vec::with_capacity(jobs.len());
     for job in jobs {
         answers.push(job.work.apply(connection, &mut batch).await?);
     }
-    let written = batch.commit(connection).await?;
+    let written = batch.commit(connection, identifiers).await?;
     Ok(Done { answers, written })
 }

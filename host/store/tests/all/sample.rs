@@ -148,5 +148,7 @@ pub fn with_incidents(number: u128, incidents: Vec<IncidentChange>) -> Record {
 
 pub fn seen(number: u128, account: &str, address: IpAddr, at: u64) -> Record {
     let learned = Some(Observation { account: AccountId::new(account), address, at: Timestamp(at) });
-    Record { learned, ..record(number) }
+    let Event::Access(mut event) = access(number, account) else { unreachable!("an access") };
+    event.access.endpoint.iter_mut().for_each(|endpoint| endpoint.address = address);
+    Record { event: Event::Access(event), learned, incidents: vec![] }
 }

@@ -122,10 +122,12 @@ async fn a_missing_event_is_named() {
 
 #[tokio::test]
 async fn an_added_event_is_named() {
-    const COPY: &str = "INSERT INTO events SELECT 10, x'aa', at, account, endpoint, decision, json, digest, 3
+    const COPY: &str =
+        "INSERT INTO events SELECT 10, x'aa', at, account, endpoint, decision, learned_at, json, digest, 3
                         FROM events WHERE sequence = 9";
     assert_damage(COPY, Damage::EventAdded { sequence: Sequence(10) }).await;
-    const BEFORE: &str = "INSERT INTO events SELECT 0, x'aa', at, account, endpoint, decision, json, digest, 1
+    const BEFORE: &str =
+        "INSERT INTO events SELECT 0, x'aa', at, account, endpoint, decision, learned_at, json, digest, 1
                           FROM events WHERE sequence = 1";
     assert_damage(BEFORE, Damage::EventAdded { sequence: Sequence(0) }).await;
 }
@@ -136,7 +138,7 @@ async fn an_added_event_is_still_named_when_the_log_goes_on() {
     let store = log_of_nine(&folder).await;
     let mut intruder = folder.intruder().await;
     sqlx::raw_sql(
-        "INSERT INTO events SELECT 10, x'aa', at, account, endpoint, decision, json, digest, 3
+        "INSERT INTO events SELECT 10, x'aa', at, account, endpoint, decision, learned_at, json, digest, 3
          FROM events WHERE sequence = 9",
     )
     .execute(&mut intruder)
