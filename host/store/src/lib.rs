@@ -13,6 +13,11 @@
 //! the log ended after the last transaction the writer knows; that it still ends there is looked up when anybody else has
 //! written, another process or the other connection.
 //!
+//! A transaction of events changes the ends of two tables and no index: what an event is found by otherwise (its identifier, what its
+//! account and its endpoint have to do with each other) is brought up to date for some thousand at once, in a transaction that nobody
+//! waits for, and whoever asks looks at the events behind that as well. A third thread folds the write-ahead log into the
+//! database while the writer goes on.
+//!
 //! Only after the commit (WAL with `synchronous = FULL`, so after the disk has it) are the callers told. If the
 //! transaction fails, each write is tried again in a transaction of its own, so that a bad one harms no other.
 //!

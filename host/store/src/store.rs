@@ -18,7 +18,7 @@ use crate::numbers::unsigned;
 use crate::open::{Database, StoreOptions};
 use crate::queue::{Queue, Refusal};
 use crate::work::{Answer, Work};
-use crate::writer::{Job, Writer};
+use crate::writer::{Job, Round, Writer};
 
 /// The SQLite store. Clones share one database; cloning is cheap.
 #[derive(Clone)]
@@ -87,7 +87,7 @@ impl Store {
             readers: readers.clone(),
             status: Arc::clone(&status),
             memory: Arc::clone(&memory),
-            last: (0, Duration::ZERO),
+            last: Round::default(),
             end: None,
             identifiers: None,
             running: ended,

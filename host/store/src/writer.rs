@@ -51,14 +51,22 @@ pub(crate) struct Writer {
     pub(crate) readers: SqlitePool,
     pub(crate) status: Arc<Status>,
     pub(crate) memory: Arc<Memory>,
-    /// How many writes the last round did, and how long it took.
-    pub(crate) last: (usize, Duration),
+    pub(crate) last: Round,
     /// Where this writer has left the log; none before its first transaction.
     pub(crate) end: Option<End>,
     /// None where they are not known.
     pub(crate) identifiers: Option<Identifiers>,
     /// Dropped when the writer has ended, which is what [`crate::Store::close`] waits for.
     pub(crate) running: watch::Sender<()>,
+}
+
+/// What a round of writing was like.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Round {
+    writes: usize,
+    /// Writes that were waiting when it was done.
+    came_meanwhile: usize,
+    took: Duration,
 }
 
 impl Writer {
@@ -74,25 +82,24 @@ impl Writer {
             if jobs.is_empty() {
                 break;
             }
-            let began = Instant::now();
-            let count = jobs.len();
+            let (began, writes) = (Instant::now(), jobs.len());
             while !jobs.is_empty() {
                 let rest = jobs.split_off(fitting(&jobs));
                 self.settle(&mut jobs);
                 jobs = rest;
             }
-            self.last = (count, began.elapsed());
+            self.last = Round { writes, took: began.elapsed(), ..self.last };
             self.tidy();
         }
         self.finish();
     }
 
     /// How many writes are waited for, and for how long. A commit costs much the same however many share it; so those who wrote the
-    /// last time, and have been told just now, are waited for as well as those who came meanwhile, for twice as long as
-    /// that took. Who writes alone waits for nobody.
+    /// last time, and have been told, are waited for as well as those who came meanwhile, for twice as long as that took. Who
+    /// writes alone waits for nobody.
     fn gathering(&self) -> (usize, Duration) {
-        let (count, took) = self.last;
-        let wanted = count.saturating_add(self.queue.len()).clamp(1, MOST_PER_TRANSACTION);
+        let Round { writes, came_meanwhile, took } = self.last;
+        let wanted = writes.saturating_add(came_meanwhile).clamp(1, MOST_PER_TRANSACTION);
         (wanted, took.saturating_mul(2).min(LONGEST_GATHERING))
     }
 
@@ -118,7 +125,10 @@ impl Writer {
 
     /// Does all jobs and tells everybody who waits.
     fn settle(&mut self, jobs: &mut Vec<Job>) {
-        match self.commit(jobs) {
+        let done = self.commit(jobs);
+        // Before anybody is told, and may come again.
+        self.last.came_meanwhile = self.queue.len();
+        match done {
             Ok(answers) => jobs.drain(..).zip(answers).for_each(|(job, answer)| tell(job, answer)),
             Err(fault) => match jobs.len() {
                 1 => jobs.drain(..).for_each(|job| tell(job, Err(fault.error.clone()))),

@@ -1,12 +1,14 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use portcullis_core::store::{EventStore as _, StoreError};
+use portcullis_core::AccountId;
+use portcullis_core::history::HistoryStore as _;
+use portcullis_core::store::{EventStore as _, LearnedStore as _, StoreError};
 use portcullis_store::{Store, StoreOptions};
-use sqlx::Executor as _;
+use sqlx::{Connection as _, Executor as _};
 
 use super::Folder;
-use crate::sample::record;
+use crate::sample::{address, event_id, record, seen};
 
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -114,4 +116,52 @@ async fn a_read_only_database_is_an_error_that_says_what_to_do() {
     // A write version above 2 makes SQLite treat the file as read-only (https://www.sqlite.org/fileformat.html, 1.3.3).
     let error = error_after(|bytes| bytes[18] = 3).await;
     assert!(matches!(&error, StoreError::Unavailable(text) if text.contains("only be read")), "{error}");
+}
+
+/// What an earlier version has stored, with an index over the identifiers and a table of what is to be learned.
+#[tokio::test]
+async fn a_log_from_before_it_was_settled_goes_on() {
+    const BACK: &str = "
+        DROP VIEW sightings;
+        CREATE TABLE sightings (number INTEGER PRIMARY KEY, account TEXT NOT NULL, address TEXT NOT NULL, at INTEGER NOT NULL);
+        INSERT INTO sightings (account, address, at)
+            SELECT account, endpoint, learned_at FROM events WHERE learned_at IS NOT NULL;
+        CREATE TABLE before (
+            sequence INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, at INTEGER NOT NULL, account TEXT, endpoint TEXT,
+            decision TEXT, json TEXT NOT NULL, digest BLOB NOT NULL, batch INTEGER NOT NULL);
+        INSERT INTO before SELECT sequence, id, at, account, endpoint, decision, json, digest, batch FROM events;
+        DROP TABLE events;
+        ALTER TABLE before RENAME TO events;
+        DROP TABLE event_ids;
+        DROP TABLE settled;
+        DELETE FROM _sqlx_migrations WHERE version = 16;";
+    let folder = Folder::create();
+    let store = folder.store().await;
+    for number in 1..=5 {
+        store.append(seen(number, "a", address(1), 10 * u64::try_from(number).unwrap())).await.unwrap();
+    }
+    let known = store.account_history(&AccountId::new("a")).await.unwrap();
+    store.close().await;
+    let mut connection = folder.intruder().await;
+    sqlx::raw_sql(BACK).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+
+    let store = folder.store().await;
+    let report = store.verify().await.unwrap();
+    assert_eq!((report.damage, report.events), (None, 5));
+    assert_eq!(store.account_history(&AccountId::new("a")).await.unwrap(), known);
+    let found = store.known_events(&[event_id(3), event_id(9)]).await.unwrap();
+    assert_eq!(found, [event_id(3)].into());
+    store.append(record(3)).await.unwrap_err();
+    store.append(seen(6, "a", address(1), 60)).await.unwrap();
+    let history = store.account_history(&AccountId::new("a")).await.unwrap();
+    assert_eq!(
+        history
+            .associations
+            .iter()
+            .map(|association| (association.count, association.first_seen.0))
+            .collect::<Vec<_>>(),
+        [(6, 10)]
+    );
+    assert_eq!(store.verify().await.unwrap().damage, None);
 }

@@ -26,7 +26,6 @@ use designs::Identities;
 use world::{Domain, Protection};
 
 #[tokio::test]
-#[ignore = "three minutes, in which nobody else may be at work: cargo test -p portcullis-e2e --test all -- --ignored"]
 async fn what_comes_back_of_a_domain_is_octet_for_octet_what_its_controller_said() -> Result<()> {
     let domain = Domain::new().await?;
     let mut wrong = String::new();
