@@ -11,7 +11,9 @@ use rusqlite::{Connection, OpenFlags, params};
 use crate::batch::{End, LAST};
 use crate::chain::{BatchHash, START, event_digest};
 use crate::checkpoint::Checkpointer;
+use crate::events::EventRow;
 use crate::fault::Fault;
+use crate::identifiers::IS_SETTLED;
 use crate::numbers::{signed, unsigned};
 use crate::open::pages;
 use crate::settle::{SETTLE, is_time_to_settle};
@@ -56,8 +58,13 @@ impl Direct {
     }
 
     /// Stores the entries, which have no incidents, in one transaction. Returns where the log ends then; none when it has
-    /// not ended at `end` any more, because somebody else has written: then nothing has happened.
-    pub(crate) fn commit(&mut self, end: &End, entries: &[&Entry]) -> Result<Option<End>, Fault> {
+    /// not ended at `end` any more, because somebody else has written, or when it has one of `doubtful`: then nothing has happened.
+    pub(crate) fn commit(
+        &mut self,
+        end: &End,
+        entries: &[&Entry],
+        doubtful: &[&EventRow],
+    ) -> Result<Option<End>, Fault> {
         // Takes the write lock at once: a transaction that starts as a reader can fail halfway when somebody else writes.
         self.execute("BEGIN IMMEDIATE")?;
         let version = self.number("PRAGMA data_version")?;
@@ -67,6 +74,10 @@ impl Direct {
                 return Ok(None);
             }
             self.seen = Some(version);
+        }
+        if self.has_one_of(doubtful)? {
+            self.execute("ROLLBACK")?;
+            return Ok(None);
         }
         let after = self.write(end, entries)?;
         self.execute("COMMIT")?;
@@ -81,6 +92,19 @@ impl Direct {
             checkpointer.after_commit(&self.connection);
         }
         Ok(settled)
+    }
+
+    fn has_one_of(&self, rows: &[&EventRow]) -> Result<bool, Fault> {
+        if rows.is_empty() {
+            return Ok(false);
+        }
+        let mut is_settled = self.connection.prepare_cached(IS_SETTLED)?;
+        for row in rows {
+            if is_settled.exists([&row.id[..]])? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Whether the log ends there.

@@ -12,6 +12,9 @@ use sqlx::{Row as _, SqliteConnection};
 use crate::events::EventRow;
 use crate::fault::Fault;
 
+/// A row, if the identifier is among the settled ones.
+pub(crate) const IS_SETTLED: &str = "SELECT 1 FROM event_ids WHERE id = ?";
+
 /// What the writer knows of them; true for as long as nobody else stores an event.
 pub(crate) struct Identifiers {
     /// Those of the events that are not settled.
@@ -48,11 +51,16 @@ impl Identifiers {
         self.unsettled.extend(rows.into_iter().map(|row| row.id));
     }
 
-    /// Whether it is known without asking the database that there is none of these, and none twice.
-    pub(crate) fn are_new<'a>(&self, rows: impl Iterator<Item = &'a EventRow> + Clone) -> bool {
-        let is_behind = |row: &EventRow| self.highest.is_none_or(|highest| row.id > highest);
-        // Nearly always they come in order, and then none is there twice.
-        rows.clone().all(|row| is_behind(row) && !self.unsettled.contains(&row.id)) && !has_twins(rows)
+    /// Those of which the table has to be asked, [`IS_SETTLED`]; none where one of them is known to be there, or is there twice.
+    pub(crate) fn doubtful<'a>(&self, rows: impl Iterator<Item = &'a EventRow> + Clone) -> Option<Vec<&'a EventRow>> {
+        if has_twins(rows.clone()) || rows.clone().any(|row| self.unsettled.contains(&row.id)) {
+            return None;
+        }
+        Some(rows.filter(|row| self.may_be_settled(row)).collect())
+    }
+
+    fn may_be_settled(&self, row: &EventRow) -> bool {
+        self.highest.is_some_and(|highest| row.id <= highest)
     }
 
     /// An error if the log has one of them, or if one of them is there twice.
@@ -62,8 +70,8 @@ impl Identifiers {
         }
         for row in rows {
             let is_known = self.unsettled.contains(&row.id)
-                || self.highest.is_some_and(|highest| row.id <= highest)
-                    && sqlx::query("SELECT 1 FROM event_ids WHERE id = ?")
+                || self.may_be_settled(row)
+                    && sqlx::query(IS_SETTLED)
                         .bind(row.id.as_slice())
                         .fetch_optional(&mut *connection)
                         .await?

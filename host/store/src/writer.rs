@@ -192,15 +192,13 @@ impl Writer {
     fn directly<'a>(&mut self, entries: &[&'a Entry]) -> Result<Option<Written<'a>>, Fault> {
         let (Some(end), Some(identifiers)) = (&self.end, &self.identifiers) else { return Ok(None) };
         let rows = entries.iter().map(|entry| &entry.row);
-        if !identifiers.are_new(rows.clone()) {
-            return Ok(None);
-        }
+        let Some(doubtful) = identifiers.doubtful(rows.clone()) else { return Ok(None) };
         let mut direct = match self.direct.take() {
             Some(direct) => direct,
             None => self.database.connect_directly(self.status.max_bytes())?,
         };
         // What fails is dropped, which closes the connection and rolls back.
-        let after = direct.commit(end, entries)?;
+        let after = direct.commit(end, entries, &doubtful)?;
         self.direct = Some(direct);
         let observations = || entries.iter().filter_map(|entry| entry.learned.as_ref()).collect();
         Ok(after.map(|end| Written { end, rows: rows.collect(), observations: observations() }))

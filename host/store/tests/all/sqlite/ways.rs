@@ -127,3 +127,28 @@ fn a_dropped_store_is_closed_even_after_its_runtime() {
     let stored = tokio::runtime::Runtime::new().unwrap().block_on(async { ids(&folder.store().await).await });
     assert_eq!(stored, [1, 2]);
 }
+
+/// An identifier that was settled long ago is refused as one of a moment ago is, also behind ones that are higher than all to come.
+#[tokio::test]
+async fn a_settled_id_is_refused_by_both_ways() {
+    let folder = Folder::create();
+    let store = folder.store().await;
+    let waiting: Vec<_> = (1..=2_100).map(|number| store.append(record(number << 64))).collect();
+    for answer in waiting {
+        answer.await.unwrap();
+    }
+    store.append(record(1)).await.unwrap();
+    let mut intruder = folder.intruder().await;
+    let settled: i64 = sqlx::query_scalar("SELECT through FROM settled").fetch_one(&mut intruder).await.unwrap();
+    assert!(settled >= 2_048, "{settled}");
+    let incidents = || vec![raise(1, "a", Severity::Low, "t")];
+    for number in [1, 7 << 64, 2_000 << 64] {
+        store.append(record(number)).await.unwrap_err();
+        store.append(with_incidents(number, incidents())).await.unwrap_err();
+    }
+    // Below the highest, and new.
+    store.append(record(2)).await.unwrap();
+    store.append(with_incidents(3, incidents())).await.unwrap();
+    let report = store.verify().await.unwrap();
+    assert_eq!((report.damage, report.events), (None, 2_103));
+}
