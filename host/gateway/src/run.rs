@@ -10,6 +10,7 @@ use portcullis_core::Clock as _;
 use portcullis_core::event::Record;
 use portcullis_core::policies::PolicyDesk as _;
 use portcullis_core::store::{ChallengeStore as _, EventStore as _};
+use portcullis_ldap::Workers;
 use portcullis_store::Store;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
@@ -106,7 +107,8 @@ async fn serve(path: &Path, loaded: Loaded, inherited: Inherited) -> Result<Exit
         async move { book.watch().await }
     });
     let trying = tokio::spawn(statuses::look_after(Arc::clone(&statuses)));
-    let mut tasks = start(gateway, sockets, store.clone(), &shutdown);
+    let workers = Workers::start(std::thread::available_parallelism()?.get())?;
+    let mut tasks = start(gateway, sockets, store.clone(), &workers, &shutdown);
     let (path, reader) = (path.to_owned(), Arc::clone(&book));
     let store_for_reload = store.clone();
     let reload = Reload {
@@ -163,15 +165,22 @@ async fn serve(path: &Path, loaded: Loaded, inherited: Inherited) -> Result<Exit
         warn!(%error, "the end of the gateway could not be recorded");
     }
     store.close().await;
+    drop(workers);
     Ok(if ended_early { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn start(gateway: Gateway, sockets: Sockets, store: Store, shutdown: &CancellationToken) -> JoinSet<()> {
+fn start(
+    gateway: Gateway,
+    sockets: Sockets,
+    store: Store,
+    workers: &Workers,
+    shutdown: &CancellationToken,
+) -> JoinSet<()> {
     let (mut tasks, mut listeners) = (JoinSet::new(), Vec::new());
     for (listener, socket) in gateway.listeners.into_iter().zip(sockets.listeners) {
         let (name, address) = (listener.name.clone(), listener.address);
         let shared = portcullis_ldap::Shared::new(listener, gateway.upstreams.clone(), Arc::clone(&gateway.guard));
-        let shared = Arc::new(shared);
+        let shared = Arc::new(shared.on(workers));
         listeners.push(Arc::clone(&shared));
         let shutdown = shutdown.clone();
         info!(%name, %address, "listening");

@@ -16,7 +16,8 @@ use portcullis_core::policy::{ChallengeResult, Evidence, FailMode, Mode, Ruling,
 use portcullis_core::{
     Access, AccountFacts, EventId, IncidentId, Operation, OperationKind, Outcome, PolicyName, Secret,
 };
-use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::runtime::Handle;
+use tokio::task::spawn_blocking;
 use tracing::error;
 use uuid::Uuid;
 
@@ -167,7 +168,7 @@ impl<'a> Draft<'a> {
             let turn = match entry.mode {
                 Mode::Enforce => self.enforce(in_force, entry, facts).await,
                 Mode::Off | Mode::Monitor | Mode::Canary => {
-                    self.monitor(entry, facts);
+                    self.monitor(entry, facts).await;
                     Turn::Next
                 }
             };
@@ -185,8 +186,8 @@ impl<'a> Draft<'a> {
     }
 
     /// Evaluates without consequences.
-    fn monitor(&mut self, entry: &PolicyEntry, facts: &Result<Arc<AccountFacts>, String>) {
-        let ruling = self.ask_policy(entry, facts, &[]);
+    async fn monitor(&mut self, entry: &PolicyEntry, facts: &Result<Arc<AccountFacts>, String>) {
+        let ruling = self.ask_policy(entry, facts, &[]).await;
         self.note_ruling(entry, ruling);
     }
 
@@ -198,7 +199,7 @@ impl<'a> Draft<'a> {
     ) -> Turn {
         let mut evidence = Vec::new();
         for _ in 0..ROUNDS {
-            let answer = self.ask_policy(entry, facts, &evidence);
+            let answer = self.ask_policy(entry, facts, &evidence).await;
             if let Err(problem) = &answer {
                 self.raise_fault(entry, problem);
             }
@@ -230,7 +231,7 @@ impl<'a> Draft<'a> {
         if ruling.verdict == Verdict::Abstain { Turn::Next } else { Turn::Final(Decision::Block) }
     }
 
-    fn ask_policy(
+    async fn ask_policy(
         &self,
         entry: &PolicyEntry,
         facts: &Result<Arc<AccountFacts>, String>,
@@ -239,10 +240,15 @@ impl<'a> Draft<'a> {
         let facts = facts.as_ref().map_err(Clone::clone)?;
         let Some(event) = &self.event else { return Err("the access is closed already".to_owned()) };
         let access = self.besides.as_deref().unwrap_or(&event.access);
-        let ask = || word::ask(entry, access, facts, evidence);
-        // A worker of the runtime that waits for a policy to run out of time serves nobody else; giving its other work away
-        // first costs more than most policies take.
-        if entry.policy.is_slow() && has_other_workers() { tokio::task::block_in_place(ask) } else { ask() }
+        if !entry.policy.is_slow() {
+            return word::ask(&*entry.policy, access, facts, evidence);
+        }
+        // A thread that waits for a policy to run out of time serves nobody else; another one costs more than most policies
+        // take.
+        let (policy, access, facts) = (Arc::clone(&entry.policy), access.clone(), Arc::clone(facts));
+        let evidence = evidence.to_vec();
+        let asking = spawn_blocking(move || word::ask(&*policy, &access, &facts, &evidence));
+        Box::pin(asking).await.unwrap_or_else(|error| Err(error.to_string()))
     }
 
     /// Writes the ruling down; where there is none, the one that the fail mode puts in its place.
@@ -400,11 +406,6 @@ impl Guard {
         };
         wanted.min(self.options.challenge_timeout_limit)
     }
-}
-
-/// The runtime can give the work of a thread that blocks to another one.
-fn has_other_workers() -> bool {
-    Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread)
 }
 
 fn address(access: &Access) -> Option<IpAddr> {

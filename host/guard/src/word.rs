@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portcullis_core::plugin::PluginFault;
+use portcullis_core::plugin::{PluginFault, Policy};
 use portcullis_core::policy::{ChallengeRequest, ChallengeResult, Evidence, FailMode, Mode, Ruling, Verdict};
 use portcullis_core::{Access, Account, AccountFacts, AccountKind, PolicyName};
 
@@ -19,12 +19,12 @@ pub(crate) struct Word {
 
 /// Asks the policy.
 pub(crate) fn ask(
-    entry: &PolicyEntry,
+    policy: &dyn Policy,
     access: &Access,
     facts: &Arc<AccountFacts>,
     evidence: &[Evidence],
 ) -> Result<Ruling, String> {
-    entry.policy.evaluate(access, facts, evidence).map_err(|fault: PluginFault| fault.to_string())
+    policy.evaluate(access, facts, evidence).map_err(|fault: PluginFault| fault.to_string())
 }
 
 /// The ruling, or where there is none, the one that the fail mode puts in its place.

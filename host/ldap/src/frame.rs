@@ -192,6 +192,11 @@ impl FrameReader {
         Self { buffer: BytesMut::new(), limit }
     }
 
+    /// Takes messages of at most `limit` octets from here on.
+    pub(crate) fn limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
     /// Where what was received is appended.
     pub fn buffer(&mut self) -> &mut BytesMut {
         &mut self.buffer

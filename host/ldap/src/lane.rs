@@ -146,6 +146,8 @@ pub(crate) struct Challenge(Frame);
 pub struct BindFailure {
     frame: Frame,
     code: u32,
+    /// It is no answer to a bind, so what the directory makes of the bind is not known.
+    pub(crate) is_doubtful: bool,
 }
 
 impl BindFailure {
@@ -241,7 +243,8 @@ impl<G: Gate> DirectoryEnd<G> {
         self.identified = true;
         self.bind = Some(bind.id());
         // A SASL mechanism may leave a layer, or wait for another step.
-        self.marked = self.marked || matches!(bind.bind.method, BindMethod::Sasl(_));
+        let is_sasl = matches!(bind.bind.method, BindMethod::Sasl(_));
+        self.marked = self.marked || is_sasl || residue::is_left_by(&bind.frame);
         self.pipe.send(bind.frame.into_bytes());
         bind.bind
     }
@@ -274,7 +277,8 @@ impl<G: Gate> DirectoryEnd<G> {
         let (mut run, mut last) = (0, 0);
         while let Some((size, header)) = input.peek(run)? {
             let given_up = outstanding.is_given_up(header.id);
-            // Samba refuses a bind whose critical control it does not know by an extended response.
+            // Samba refuses a bind whose critical control it does not know by an extended response. It can as well be the
+            // answer to an earlier request under this id that was abandoned; then the bind may still succeed.
             let refuses_bind = self.bind == Some(header.id) && header.op == op::EXTENDED_RESPONSE && !given_up;
             let answers_bind = header.op == op::BIND_RESPONSE || refuses_bind;
             let special = answers_bind || self.own == Some(header.id);
@@ -319,6 +323,11 @@ impl<G: Gate> DirectoryEnd<G> {
 
     pub(crate) fn backlog(&self) -> usize {
         self.pipe.backlog()
+    }
+
+    /// Octets received and not yet looked at.
+    pub(crate) fn unread(&self) -> usize {
+        self.pipe.input.len()
     }
 
     pub(crate) async fn flush(&mut self) -> io::Result<()> {
@@ -371,7 +380,10 @@ fn bind_answer(frame: Frame) -> Result<BindAnswer, FrameError> {
     Ok(match result_code(frame.bytes())? {
         0 if frame.op() != op::BIND_RESPONSE => return Err(FrameError::Malformed),
         0 => BindAnswer::Success(HeldSuccess(frame)),
-        code => BindAnswer::Failure(BindFailure { frame, code }),
+        code => {
+            let is_doubtful = frame.op() != op::BIND_RESPONSE;
+            BindAnswer::Failure(BindFailure { frame, code, is_doubtful })
+        }
     })
 }
 
@@ -418,6 +430,11 @@ impl<G: Gate> ClientEnd<G> {
     /// Answers in the directory's place.
     pub fn answer(&mut self, answer: OwnAnswer) {
         self.pipe.send(answer.into_bytes());
+    }
+
+    /// Takes messages of at most `limit` octets from here on.
+    pub(crate) fn limit_requests(&mut self, limit: usize) {
+        self.pipe.input.limit(limit);
     }
 
     /// The next whole message from the client, of what has been received.

@@ -1,7 +1,7 @@
 //! Listening for clients, with limits on how many there may be.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,16 +9,20 @@ use ipnet::IpNet;
 use portcullis_core::ListenerName;
 use portcullis_core::gate::Gate;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, interval, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::frame::{DEFAULT_LIMIT, op};
 use crate::metrics::{Limit, Metrics};
 use crate::referral::Referrals;
+use crate::room::Room;
 use crate::seldom::Seldom;
 use crate::tls::ServerTls;
 use crate::upstreams::Upstreams;
+use crate::workers::{Places, Workers};
 use crate::{proxy, session};
 
 /// First and longest pause after a connection could not be accepted (mostly: no file descriptor left).
@@ -26,6 +30,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// What sessions get beyond their drain time to say goodbye.
 const GOODBYES: Duration = Duration::from_secs(4);
+/// How often what is left of ended sessions is given back.
+const TIDY: Duration = Duration::from_millis(500);
 
 /// How clients protect their connections.
 #[derive(Debug, Clone)]
@@ -72,12 +78,15 @@ pub struct BindRules {
 pub struct Limits {
     /// Connections in all. 10 000 by default.
     pub connections: usize,
-    /// Connections from one address. 1 000 by default.
+    /// Connections from one address, or from one network of 2⁶⁴ where it is IPv6, of which one host may have them all.
+    /// 1 000 by default.
     pub connections_per_address: usize,
     /// Until a load balancer has said whose connection it is, and from then until TLS is established. 10 s by default.
     pub handshake_timeout: Duration,
     /// Until the first whole message. 60 s by default.
     pub first_message_timeout: Duration,
+    /// From a later message's first octet until it is whole. 60 s by default.
+    pub message_timeout: Duration,
     /// How long a connection may be silent with nothing under way. None by default.
     pub idle_timeout: Option<Duration>,
     /// How long the directory may take for anything but a search. Then the client is told that it is unavailable, and the
@@ -89,12 +98,18 @@ pub struct Limits {
     /// Operations of a connection that the directory may have got and not answered; more are answered with busy. 4 096 by
     /// default.
     pub outstanding: usize,
-    /// Octets that are kept of what a client sends behind something that has to be waited for. 64 KiB by default.
+    /// Octets that are kept of what a client sends behind something that has to be waited for, and of its undecided requests
+    /// from which on no more are taken. 64 KiB by default.
     pub waiting_octets: usize,
     /// Octets of a client's message. 16 MiB by default.
     pub request_size: usize,
+    /// The same for a client that is nobody, where that is less. 256 KiB by default.
+    pub anonymous_request_size: usize,
     /// Octets of a directory's message. 16 MiB by default.
     pub answer_size: usize,
+    /// Octets that all connections together may hold of messages under way, the first 256 KiB of each connection not
+    /// counted. 512 MiB by default.
+    pub large_messages: usize,
     /// How long what is under way may take when the gateway ends. 5 s by default.
     pub drain: Duration,
     /// How much time one summary of what nobody watches covers. 60 s by default.
@@ -108,13 +123,16 @@ impl Default for Limits {
             connections_per_address: 1_000,
             handshake_timeout: Duration::from_secs(10),
             first_message_timeout: Duration::from_secs(60),
+            message_timeout: Duration::from_secs(60),
             idle_timeout: None,
             operation_timeout: Some(Duration::from_secs(300)),
             search_timeout: None,
             outstanding: 4_096,
             waiting_octets: 64 * 1024,
             request_size: DEFAULT_LIMIT,
+            anonymous_request_size: 256 * 1024,
             answer_size: DEFAULT_LIMIT,
+            large_messages: 512 * 1024 * 1024,
             drain: Duration::from_secs(5),
             summary_period: Duration::from_secs(60),
         }
@@ -171,9 +189,22 @@ pub struct Shared<G> {
     upstreams: Upstreams,
     gate: Arc<G>,
     seats: Arc<Seats>,
+    room: Room,
+    places: Option<Places>,
     metrics: Metrics,
+    lines: Lines,
+}
+
+/// Lines of the log that clients can cause as often as they like.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
     full: Seldom,
     unintroduced: Seldom,
+    pub(crate) cleartext: Seldom,
+    pub(crate) protocol: Seldom,
+    pub(crate) layer: Seldom,
+    pub(crate) stranger: Seldom,
+    pub(crate) channel_binding: Seldom,
 }
 
 impl<G: Gate> Shared<G> {
@@ -185,10 +216,17 @@ impl<G: Gate> Shared<G> {
             upstreams,
             gate,
             seats: Arc::default(),
+            room: Room::default(),
+            places: None,
             metrics: Metrics::default(),
-            full: Seldom::default(),
-            unintroduced: Seldom::default(),
+            lines: Lines::default(),
         }
+    }
+
+    /// The same, with its connections on these threads and not on the runtime that accepts them.
+    #[must_use]
+    pub fn on(self, workers: &Workers) -> Self {
+        Self { places: Some(workers.places()), ..self }
     }
 
     /// Connections that are open.
@@ -212,10 +250,18 @@ impl<G: Gate> Shared<G> {
     /// There is no room for a connection.
     fn turn_away(&self, limit: Limit, client: SocketAddr) {
         self.metrics.reach(limit);
-        if let Some(left_out) = self.full.due(Instant::now()) {
+        if let Some(left_out) = self.lines.full.due(Instant::now()) {
             let (listener, limit) = (&self.listener.name, limit.name());
             tracing::warn!(%listener, %client, limit, left_out, "too many connections; this one is closed");
         }
+    }
+
+    pub(crate) fn room(&self) -> &Room {
+        &self.room
+    }
+
+    pub(crate) fn lines(&self) -> &Lines {
+        &self.lines
     }
 
     pub(crate) fn upstreams(&self) -> &Upstreams {
@@ -230,13 +276,38 @@ impl<G: Gate> Shared<G> {
 /// Serves clients until `stop` is cancelled; then what is under way gets [`Limits::drain`] to finish, every client gets a
 /// Notice of Disconnection, and the function comes back. A failure to accept a connection is waited out.
 pub async fn serve<G: Gate>(socket: TcpListener, shared: Arc<Shared<G>>, stop: CancellationToken) {
+    let Some(place) = shared.places.as_ref().and_then(Places::take) else {
+        return accept(socket, shared, stop).await;
+    };
+    // On one of those threads: for its share of the clients, no other one has to be woken.
+    let moved = socket.into_std();
+    let accepting = place.runtime.spawn(async move {
+        match moved.and_then(TcpListener::from_std) {
+            Ok(socket) => accept(socket, shared, stop).await,
+            Err(error) => {
+                tracing::error!(listener = %shared.listener.name, %error, "nothing can be accepted");
+            }
+        }
+    });
+    // Whoever gives this up gives up the clients as well.
+    if let Err(error) = AbortOnDropHandle::new(accepting).await {
+        tracing::error!(%error, "a listener has ended");
+    }
+}
+
+async fn accept<G: Gate>(socket: TcpListener, shared: Arc<Shared<G>>, stop: CancellationToken) {
     let mut sessions = JoinSet::new();
     let mut pause = PAUSE_MIN;
+    let mut tidy = interval(TIDY);
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
-            Some(_) = sessions.join_next(), if !sessions.is_empty() => continue,
             accepted = socket.accept() => accepted,
+            // Being told of each end would wake this thread each time.
+            _ = tidy.tick() => {
+                while sessions.try_join_next().is_some() {}
+                continue;
+            }
         };
         match accepted {
             Ok((stream, client)) => {
@@ -278,8 +349,13 @@ fn admit<G: Gate>(
         return shared.turn_away(Limit::ConnectionsPerAddress, peer);
     }
     let (shared, stop) = (Arc::clone(shared), stop.clone());
-    sessions.spawn(async move {
-        let mut stream = stream;
+    let place = shared.places.as_ref().and_then(Places::take);
+    let here = Handle::current();
+    let runtime = place.as_ref().map_or_else(|| here.clone(), |place| place.runtime.clone());
+    let stream = if runtime.id() == here.id() { Ok(stream) } else { Err(stream.into_std()) };
+    let session = async move {
+        let _place = place;
+        let Ok(mut stream) = stream.or_else(|moved| moved.and_then(TcpStream::from_std)) else { return };
         let client = if behind {
             let Some(client) = introduced(&shared, &mut stream, peer, &stop).await else { return };
             if !seat.name(client.ip(), &shared.listener.limits) {
@@ -290,7 +366,8 @@ fn admit<G: Gate>(
             peer
         };
         session::serve_client(&shared, stream, client, &stop).await;
-    });
+    };
+    sessions.spawn_on(session, &runtime);
 }
 
 /// Whose connection a load balancer hands on; none when it does not say so properly.
@@ -317,7 +394,7 @@ async fn introduced<G: Gate>(
             "no whole PROXY protocol header came in time".to_owned()
         }
     };
-    if let Some(left_out) = shared.unintroduced.due(Instant::now()) {
+    if let Some(left_out) = shared.lines.unintroduced.due(Instant::now()) {
         let listener = &listener.name;
         tracing::warn!(%listener, %balancer, left_out, "a load balancer's connection is closed: {why}");
     }
@@ -358,6 +435,7 @@ struct Seat {
 impl Seat {
     /// Says whose seat it is. False when that address has as many as it may.
     fn name(&mut self, address: IpAddr, limits: &Limits) -> bool {
+        let address = whole(address);
         let mut taken = self.seats.lock();
         let here = taken.by_address.get(&address).copied().unwrap_or(0);
         if here >= limits.connections_per_address {
@@ -366,6 +444,14 @@ impl Seat {
         taken.by_address.insert(address, here + 1);
         self.address = Some(address);
         true
+    }
+}
+
+/// What one host has: an IPv4 address, or an IPv6 network (RFC 4291, section 2.5.4), named by its first address.
+fn whole(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
     }
 }
 
@@ -405,7 +491,15 @@ mod tests {
         // One that is not anybody's yet counts among all.
         let nobody = seats.take(&limits);
         assert!(nobody.is_some() && seats.take(&limits).is_none());
-        drop((second, third, nobody));
+        drop(nobody);
+        drop(third);
+        // The same host under two of its addresses, and another.
+        let host = ["2001:db8:0:1::1", "2001:db8:0:1:ffff::2", "2001:db8:0:2::1"].map(|host| host.parse().unwrap());
+        let limits = Limits { connections: 10, connections_per_address: 1, ..Limits::default() };
+        let mut seen = host.map(|host| (seats.take(&limits).unwrap(), host));
+        assert_eq!(seen.each_mut().map(|(seat, host)| seat.name(*host, &limits)), [true, false, true]);
+        drop(seen);
+        drop(second);
         let left = seats.lock();
         assert_eq!((left.all, left.by_address.len()), (0, 0));
     }

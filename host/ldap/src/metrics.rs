@@ -89,6 +89,12 @@ labels! {
         Handshake = "handshake",
         /// Time until the first message.
         FirstMessage = "first-message",
+        /// Time until a later message is whole.
+        Message = "message",
+        /// Octets of large messages, over all connections.
+        LargeMessages = "large-messages",
+        /// Octets that a client has sent behind something that has to be waited for.
+        Waiting = "waiting",
         /// Time in which nothing happened.
         Idle = "idle",
         /// Time that the directory takes for an operation.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
+use std::os::fd::AsFd as _;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
@@ -36,6 +37,20 @@ impl Stream {
             Self::Tls(stream) => stream.get_ref().0,
         }
     }
+
+    pub(crate) fn socket_mut(&mut self) -> &mut TcpStream {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => stream.get_mut().0,
+        }
+    }
+}
+
+/// Lets the socket be waited for by the runtime that this runs on, whichever it was before.
+pub(crate) fn move_here(socket: &mut TcpStream) -> io::Result<()> {
+    let same = std::net::TcpStream::from(socket.as_fd().try_clone_to_owned()?);
+    *socket = TcpStream::from_std(same)?;
+    Ok(())
 }
 
 impl AsyncRead for Stream {

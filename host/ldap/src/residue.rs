@@ -34,10 +34,10 @@ const PASSING_EXTENDED: [&[u8]; 2] = [
     b"1.3.6.1.4.1.4203.1.11.3", // who am I, RFC 4532
 ];
 
-/// Whether something may be left of this request on the connection after its answer. Binds are not asked about here.
+/// Whether something may be left of this request on the connection after its answer, SASL binds apart.
 pub(crate) fn is_left_by(request: &Frame) -> bool {
     let is_passing = match request.op() {
-        op::SEARCH | op::MODIFY | op::ADD | op::DELETE | op::MODIFY_DN | op::COMPARE => true,
+        op::BIND | op::SEARCH | op::MODIFY | op::ADD | op::DELETE | op::MODIFY_DN | op::COMPARE => true,
         op::EXTENDED => extended(request.bytes()).is_some_and(|name| PASSING_EXTENDED.contains(&name)),
         _ => false,
     };
@@ -94,6 +94,8 @@ mod tests {
         let search: &[u8] = &[0x63, 0];
         assert!(!is_left_by(&frame(search, &[])));
         assert!(!is_left_by(&frame(search, &[b"2.16.840.1.113730.3.4.2", b"1.3.6.1.1.12"])));
+        let bind: &[u8] = &[0x60, 0];
+        assert!(!is_left_by(&frame(bind, &[b"1.3.6.1.4.1.42.2.27.8.5.1"])) && is_left_by(&frame(bind, &[b"1.2.3"])));
         assert!(!is_left_by(&frame(&named(b"1.3.6.1.4.1.4203.1.11.3"), &[])));
         // Paged results; one known and one unknown; Cancel, fast bind, start of a transaction; abandon; an unknown operation.
         assert!(is_left_by(&frame(search, &[b"1.2.840.113556.1.4.319"])));

@@ -79,13 +79,16 @@ fn limits(item: &config::Listener) -> Limits {
         connections_per_address: item.connections_per_address,
         handshake_timeout: seconds(item.handshake_seconds),
         first_message_timeout: seconds(item.first_message_seconds),
+        message_timeout: seconds(item.message_seconds),
         idle_timeout: item.idle_seconds.map(seconds),
         operation_timeout: Some(item.operation_seconds).filter(|seconds| *seconds > 0).map(seconds),
         search_timeout: item.search_seconds.map(seconds),
         outstanding: item.outstanding_operations,
         waiting_octets: item.waiting_kib.saturating_mul(1 << 10),
         request_size: item.request_mib.saturating_mul(1 << 20),
+        anonymous_request_size: item.anonymous_request_kib.saturating_mul(1 << 10),
         answer_size: item.answer_mib.saturating_mul(1 << 20),
+        large_messages: item.large_messages_mib.saturating_mul(1 << 20),
         drain: seconds(item.drain_seconds),
         ..Limits::default()
     }

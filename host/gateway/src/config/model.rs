@@ -238,12 +238,18 @@ pub(crate) struct Listener {
     pub(crate) connections_per_address: usize,
     #[serde(default = "sixteen")]
     pub(crate) request_mib: usize,
+    #[serde(default = "two_hundred_and_fifty_six")]
+    pub(crate) anonymous_request_kib: usize,
     #[serde(default = "sixteen")]
     pub(crate) answer_mib: usize,
+    #[serde(default = "half_a_thousand")]
+    pub(crate) large_messages_mib: usize,
     #[serde(default = "ten")]
     pub(crate) handshake_seconds: u32,
     #[serde(default = "sixty")]
     pub(crate) first_message_seconds: u32,
+    #[serde(default = "sixty")]
+    pub(crate) message_seconds: u32,
     #[serde(default = "three_hundred")]
     pub(crate) operation_seconds: u32,
     pub(crate) search_seconds: Option<u32>,
@@ -273,6 +279,10 @@ fn ten_thousand() -> usize {
 
 fn one_thousand() -> usize {
     1_000
+}
+
+fn half_a_thousand() -> usize {
+    512
 }
 
 fn sixteen() -> usize {

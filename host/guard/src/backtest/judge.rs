@@ -175,7 +175,7 @@ impl Case<'_> {
     }
 
     fn ask(&mut self, entry: &PolicyEntry, evidence: &[Evidence]) -> Ruling {
-        let word = word::of(entry, word::ask(entry, self.access, self.facts, evidence));
+        let word = word::of(entry, word::ask(&*entry.policy, self.access, self.facts, evidence));
         if let Some(said) = self.judged.said.last_mut() {
             let asks_already = said.verdict == "challenge";
             if !asks_already {

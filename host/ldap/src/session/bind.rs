@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::claim::{bind_asked, is_named_by_directory, said};
 use super::end::End;
 use super::naming::Inquiry;
-use super::{Link, Next, Session};
+use super::{Link, Next, Session, request_size};
 use crate::decode::{self, Bind, BindError};
 use crate::encode::{Code, OwnAnswer};
 use crate::frame::{Frame, op};
@@ -196,7 +196,9 @@ impl<G: Gate> Session<'_, G> {
         self.outstanding.bind_answered();
         match answer {
             BindAnswer::Failure(failure)
-                if failure.code() == IN_PROGRESS && matches!(bind.method, BindMethod::Sasl(_)) =>
+                if failure.code() == IN_PROGRESS
+                    && matches!(bind.method, BindMethod::Sasl(_))
+                    && !failure.is_doubtful =>
             {
                 self.shared.metrics().bind(BindResult::InProgress);
                 self.sasl = Some(bind);
@@ -207,7 +209,14 @@ impl<G: Gate> Session<'_, G> {
                 self.shared.metrics().bind(BindResult::RefusedByDirectory);
                 self.explain(&failure);
                 let asked = bind_asked(&self.connection, &bind, said(&bind), Outcome::Failure, Some(failure.code()));
-                self.note(asked, "The directory refused the bind.".to_owned(), Refused::ByDirectory(failure));
+                let why = if failure.is_doubtful {
+                    // Whom it takes the connection for now, or will in a moment, nobody knows.
+                    self.give_up_directory();
+                    "The directory answered the bind, or an abandoned request with its message id, by an extended response."
+                } else {
+                    "The directory refused the bind."
+                };
+                self.note(asked, why.to_owned(), Refused::ByDirectory(failure));
             }
             BindAnswer::Success(held) => match held.into_challenge(&bind) {
                 Ok(challenge) => {
@@ -295,7 +304,7 @@ impl<G: Gate> Session<'_, G> {
                 StageEvent::Answered(Answer::Permitted(permitted) | Answer::Passed(permitted)),
             ) => {
                 self.shared.metrics().bind(BindResult::Accepted);
-                self.claim = claim;
+                self.take_for(claim);
                 // What was counted so far was neither his nor the application's yet.
                 self.identify();
                 self.forget_unanswered();
@@ -334,6 +343,11 @@ impl<G: Gate> Session<'_, G> {
         Ok(None)
     }
 
+    fn take_for(&mut self, claim: Claim) {
+        self.claim = claim;
+        self.client.limit_requests(request_size(&self.shared.listener().limits, &self.claim));
+    }
+
     /// What the directory had not answered before this bind, it has given up.
     fn forget_unanswered(&mut self) {
         if let (true, Link::Up(directory)) = (self.outstanding.forget_unanswered(), &mut self.directory) {
@@ -345,7 +359,7 @@ impl<G: Gate> Session<'_, G> {
     /// the next request is forwarded on a fresh, anonymous one.
     fn give_up_directory(&mut self) {
         self.sasl = None;
-        self.claim = Claim::Anonymous;
+        self.take_for(Claim::Anonymous);
         if !matches!(&self.directory, Link::Up(directory) if directory.identified) {
             return;
         }

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use portcullis_core::Outcome;
 use portcullis_core::gate::{Connection, Gate};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::bind::{Refused, Stage};
 use super::claim::{bind_asked, said};
-use super::{Link, Session};
+use super::{Link, Session, request_size};
 use crate::encode::{Code, OwnAnswer, OwnRequest};
 use crate::frame::{FrameError, op};
 use crate::lane::{ClientEnd, DirectoryEnd};
@@ -43,6 +43,8 @@ pub(super) enum End {
     Refused(Code, String),
     /// Nothing has come for too long.
     Idle,
+    /// A message has begun and is not whole in time.
+    Slow,
     /// The gateway ends.
     Shutdown,
 }
@@ -57,6 +59,7 @@ impl End {
             Self::Directory(_) => Some(OwnAnswer::notice(Code::Unavailable, "the directory is not available")),
             Self::Refused(code, why) => Some(OwnAnswer::notice(*code, why)),
             Self::Idle => Some(OwnAnswer::notice(Code::Unavailable, "the connection was idle for too long")),
+            Self::Slow => Some(OwnAnswer::notice(Code::Unavailable, "a message was not whole in time")),
             Self::Shutdown => Some(OwnAnswer::notice(Code::Unavailable, "the gateway is going down")),
         }
     }
@@ -146,7 +149,7 @@ impl<G: Gate> Session<'_, G> {
         if is_left && directory.unmarked().is_some_and(|lease| self.shared.upstreams().keeps(lease)) {
             return Some(directory);
         }
-        if matches!(end, End::Unbind | End::Idle | End::Shutdown) {
+        if matches!(end, End::Unbind | End::Idle | End::Slow | End::Shutdown) {
             directory.ask(OwnRequest::unbind(i32::MAX));
             directory.close_after_backlog();
             let _ = timeout(FAREWELL, directory.flush()).await;
@@ -158,7 +161,11 @@ impl<G: Gate> Session<'_, G> {
         let (client, listener) = (self.connection.client, &self.connection.listener);
         match end {
             End::Directory(why) => tracing::info!(%client, %listener, why, "the directory's connection has failed"),
-            End::Protocol(why) => tracing::info!(%client, %listener, why, "the client does not keep to the protocol"),
+            End::Protocol(why) => {
+                if let Some(left_out) = self.shared.lines().protocol.due(Instant::now()) {
+                    tracing::info!(%client, %listener, why, left_out, "the client does not keep to the protocol");
+                }
+            }
             End::ClientGone(why) => tracing::debug!(%client, %listener, why, "the client is gone"),
             other => tracing::debug!(%client, %listener, end = ?other, "a connection has ended"),
         }
@@ -182,7 +189,8 @@ impl<G: Gate> Session<'_, G> {
         match timeout(limits.handshake_timeout, handshake).await {
             Ok(Ok((stream, tls))) => {
                 self.connection.tls = Some(tls);
-                Some(Self { client: ClientEnd::new(stream, limits.request_size), ..self })
+                let client = ClientEnd::new(stream, request_size(limits, &self.claim));
+                Some(Self { client, ..self })
             }
             Ok(Err(error)) => {
                 metrics.failed_handshakes.one();

@@ -27,46 +27,69 @@ pub(super) struct Decided<G: Gate> {
 /// The undecided requests of a connection. They are decided in any order.
 pub(super) struct Held<'s, G: Gate> {
     deciding: FuturesUnordered<Abortable<BoxFuture<'s, Decided<G>>>>,
-    /// By message id, with the application number.
-    handles: HashMap<i32, (AbortHandle, u8)>,
+    /// By message id.
+    requests: HashMap<i32, Request>,
+    /// What they take together.
+    octets: usize,
+}
+
+struct Request {
+    abort: AbortHandle,
+    op: u8,
+    octets: usize,
 }
 
 impl<G: Gate> Default for Held<'_, G> {
     fn default() -> Self {
-        Self { deciding: FuturesUnordered::new(), handles: HashMap::new() }
+        Self { deciding: FuturesUnordered::new(), requests: HashMap::new(), octets: 0 }
     }
 }
 
 impl<'s, G: Gate> Held<'s, G> {
-    pub(super) fn hold(&mut self, id: i32, request: u8, deciding: BoxFuture<'s, Decided<G>>) {
-        let (handle, registration) = AbortHandle::new_pair();
-        self.handles.insert(id, (handle, request));
+    /// Holds a request of this many octets.
+    pub(super) fn hold(&mut self, id: i32, op: u8, octets: usize, deciding: BoxFuture<'s, Decided<G>>) {
+        let (abort, registration) = AbortHandle::new_pair();
+        self.requests.insert(id, Request { abort, op, octets });
+        self.octets += octets;
         self.deciding.push(Abortable::new(deciding, registration));
     }
 
     pub(super) fn contains(&self, id: i32) -> bool {
-        self.handles.contains_key(&id)
+        self.requests.contains_key(&id)
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.handles.is_empty()
+        self.requests.is_empty()
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.handles.len() >= MAX_HELD
+    /// No more may be undecided, of which `most` octets do not wait for one another.
+    pub(super) fn is_full(&self, most: usize) -> bool {
+        self.requests.len() >= MAX_HELD || self.octets >= most
+    }
+
+    /// Octets of all of them.
+    pub(super) fn octets(&self) -> usize {
+        self.octets
+    }
+
+    fn remove(&mut self, id: i32) -> Option<Request> {
+        let request = self.requests.remove(&id)?;
+        self.octets -= request.octets;
+        Some(request)
     }
 
     /// Gives up the request with this id, where there is one: its application number. The gate sees its future dropped.
     pub(super) fn abandon(&mut self, id: i32) -> Option<u8> {
-        let (handle, request) = self.handles.remove(&id)?;
-        handle.abort();
-        Some(request)
+        let request = self.remove(id)?;
+        request.abort.abort();
+        Some(request.op)
     }
 
     /// Gives up all of them: their ids and application numbers.
     pub(super) fn clear(&mut self) -> Vec<(i32, u8)> {
         self.deciding.clear();
-        self.handles.drain().map(|(id, (_, request))| (id, request)).collect()
+        self.octets = 0;
+        self.requests.drain().map(|(id, request)| (id, request.op)).collect()
     }
 
     /// The next that is decided. Safe to drop.
@@ -74,7 +97,7 @@ impl<'s, G: Gate> Held<'s, G> {
         loop {
             match self.deciding.next().await {
                 Some(Ok(decided)) => {
-                    self.handles.remove(&decided.id);
+                    self.remove(decided.id);
                     return decided;
                 }
                 // It was abandoned, and is gone with this.

@@ -3,6 +3,7 @@
 
 use portcullis_core::gate::{Claim, Gate};
 use portcullis_core::{BindMethod, Operation, Outcome};
+use tokio::time::Instant;
 
 use super::Session;
 use super::claim::{bind_asked, mechanism, said};
@@ -23,14 +24,18 @@ impl<G: Gate> Session<'_, G> {
         if self.relays_opaque() {
             return None;
         }
-        tracing::warn!(
-            listener = %self.connection.listener,
-            client = %self.connection.client,
-            mechanism = %mechanism(bind).escape_debug(),
-            layer = ?bind.step.layer,
-            "a SASL bind was refused that may hide everything behind it from the gateway; let the client do without signing \
-             and sealing and use TLS, or let such binds through unseen with relay-opaque-sasl = true on this listener",
-        );
+        if let Some(left_out) = self.shared.lines().layer.due(Instant::now()) {
+            tracing::warn!(
+                listener = %self.connection.listener,
+                client = %self.connection.client,
+                mechanism = %mechanism(bind).escape_debug(),
+                layer = ?bind.step.layer,
+                left_out,
+                "a SASL bind was refused that may hide everything behind it from the gateway; let the client do without \
+                 signing and sealing and use TLS, or let such binds through unseen with relay-opaque-sasl = true on this \
+                 listener",
+            );
+        }
         let why = match bind.step.layer {
             Layer::Wanted => "SASL signing and sealing are not supported here; use TLS instead",
             _ => "this SASL mechanism is not supported here",
@@ -52,13 +57,16 @@ impl<G: Gate> Session<'_, G> {
         if *claim != Claim::Unreadable || !matches!(bind.method, BindMethod::Sasl(_)) || self.relays_opaque() {
             return None;
         }
-        tracing::warn!(
-            listener = %self.connection.listener,
-            client = %self.connection.client,
-            mechanism = %mechanism(bind).escape_debug(),
-            "a SASL bind was refused because the directory does not say who that is; relay-opaque-sasl = true on this \
-             listener lets such binds through, as somebody whom no policy about accounts knows",
-        );
+        if let Some(left_out) = self.shared.lines().stranger.due(Instant::now()) {
+            tracing::warn!(
+                listener = %self.connection.listener,
+                client = %self.connection.client,
+                mechanism = %mechanism(bind).escape_debug(),
+                left_out,
+                "a SASL bind was refused because the directory does not say who that is; relay-opaque-sasl = true on \
+                 this listener lets such binds through, as somebody whom no policy about accounts knows",
+            );
+        }
         Some((Code::AuthMethodNotSupported, "who binds with this SASL mechanism cannot be told here"))
     }
 
@@ -77,11 +85,14 @@ impl<G: Gate> Session<'_, G> {
 
     /// Names what an administrator has to know of the directory's refusal.
     pub(super) fn explain(&self, failure: &BindFailure) {
-        if failure.code() == INVALID_CREDENTIALS && failure.diagnostic().is_some_and(|text| text.contains(BAD_BINDINGS))
+        if failure.code() == INVALID_CREDENTIALS
+            && failure.diagnostic().is_some_and(|text| text.contains(BAD_BINDINGS))
+            && let Some(left_out) = self.shared.lines().channel_binding.due(Instant::now())
         {
             tracing::warn!(
                 listener = %self.connection.listener,
                 client = %self.connection.client,
+                left_out,
                 "Active Directory refused a bind because its channel binding is missing, or of another certificate than \
                  the domain controller's own (80090346): give this listener the domain controller's certificate and \
                  key, as the administrator's guide says under \"Channel binding\"",

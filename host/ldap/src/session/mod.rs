@@ -29,12 +29,14 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::decode::Bind;
+use crate::encode::Code;
 use crate::frame::Frame;
 use crate::lane::{ClientEnd, DirectoryEnd, FromDirectory, HeldSuccess, Outstanding};
-use crate::listener::{Mode, Shared};
+use crate::listener::{Limits, Mode, Shared};
 use crate::metrics::Limit;
 use crate::pipe::{HIGH_WATER, Stream, Turn};
 use crate::proxy::Handed;
+use crate::room::Share;
 use crate::tls;
 use crate::upstream::UpstreamError;
 
@@ -145,6 +147,12 @@ struct Session<'s, G: Gate> {
     client_ended: bool,
     /// A first whole message has come.
     greeted: bool,
+    /// Since when the client's next message is here in part.
+    partial: Option<Instant>,
+    /// More waits than is kept, so nothing is read.
+    piled_up: bool,
+    /// Of the memory for large messages.
+    share: Share<'s>,
     since: Instant,
     active: Instant,
     /// When the connection ends even though something is still pending.
@@ -162,7 +170,8 @@ impl<'s, G: Gate> Session<'s, G> {
     ) -> Self {
         let now = Instant::now();
         Self {
-            client: ClientEnd::new(stream, shared.listener().limits.request_size),
+            client: ClientEnd::new(stream, request_size(&shared.listener().limits, &Claim::Anonymous)),
+            share: Share::new(shared.room()),
             shared,
             stop,
             connection,
@@ -178,6 +187,8 @@ impl<'s, G: Gate> Session<'s, G> {
             sasl: None,
             client_ended: false,
             greeted: false,
+            partial: None,
+            piled_up: false,
             since: now,
             active: now,
             limit: None,
@@ -266,6 +277,7 @@ impl<'s, G: Gate> Session<'s, G> {
             };
             let Some(frame) = frame else { break };
             self.greeted = true;
+            self.partial = None;
             if let Some(next) = self.take(frame)? {
                 return Ok(Some(next));
             }
@@ -278,7 +290,33 @@ impl<'s, G: Gate> Session<'s, G> {
             return Err(End::Shutdown);
         }
         self.note_first();
+        self.note_partial();
+        self.make_room()?;
         Ok(None)
+    }
+
+    /// What is left over where requests are taken is the beginning of one.
+    fn note_partial(&mut self) {
+        if self.client.unread() == 0 || !self.takes_requests() {
+            self.partial = None;
+        } else {
+            self.partial.get_or_insert_with(Instant::now);
+        }
+    }
+
+    /// Counts what is kept of messages among what all connections keep.
+    fn make_room(&mut self) -> Result<(), End> {
+        let directory = match &self.directory {
+            Link::Up(directory) => directory.unread() + directory.backlog(),
+            Link::None | Link::Connecting(_) => 0,
+        };
+        let waiting = self.waiting.as_ref().map_or(0, |frame| frame.bytes().len());
+        let octets = self.client.unread() + self.client.backlog() + self.held.octets() + waiting + directory;
+        if self.share.hold(octets, self.shared.listener().limits.large_messages) {
+            return Ok(());
+        }
+        self.shared.metrics().reach(Limit::LargeMessages);
+        Err(End::Refused(Code::Busy, "too many large messages are under way".to_owned()))
     }
 
     fn take_answers(&mut self) -> Result<(), End> {
@@ -301,15 +339,22 @@ impl<'s, G: Gate> Session<'s, G> {
             && !matches!(self.directory, Link::Connecting(_))
             && self.directory.backlog() < HIGH_WATER
             && self.client.backlog() < HIGH_WATER
-            && !self.held.is_full()
+            && !self.held.is_full(self.shared.listener().limits.waiting_octets)
             && !self.stopping
     }
 
     /// Something is read even while nothing is taken, so that a client that leaves is noticed.
-    fn reads_client(&self) -> bool {
-        !self.client_ended
-            && !self.stopping
-            && (self.takes_requests() || self.client.unread() < self.shared.listener().limits.waiting_octets)
+    fn reads_client(&mut self) -> bool {
+        if self.client_ended || self.stopping {
+            return false;
+        }
+        let was_piled_up = self.piled_up;
+        let is_much = self.client.unread() >= self.shared.listener().limits.waiting_octets;
+        self.piled_up = is_much && !self.takes_requests();
+        if self.piled_up && !was_piled_up {
+            self.shared.metrics().reach(Limit::Waiting);
+        }
+        !self.piled_up
     }
 
     fn reads_directory(&self) -> bool {
@@ -354,10 +399,11 @@ impl<'s, G: Gate> Session<'s, G> {
     fn deadline(&self) -> Option<Instant> {
         let limits = &self.shared.listener().limits;
         let first = (!self.greeted).then(|| self.since + limits.first_message_timeout);
+        let partial = self.partial.filter(|_| self.greeted).map(|since| since + limits.message_timeout);
         let idle = limits.idle_timeout.filter(|_| self.is_quiet()).map(|idle| self.active + idle);
         let summary = self.tally.due(limits.summary_period);
         let bind = self.bind_due.filter(|_| matches!(self.stage, Stage::Sent { .. }));
-        let due = [first, idle, self.stage.deadline(), self.limit, summary, bind, self.outstanding.due()];
+        let due = [first, partial, idle, self.stage.deadline(), self.limit, summary, bind, self.outstanding.due()];
         due.into_iter().flatten().min()
     }
 
@@ -388,9 +434,16 @@ impl<'s, G: Gate> Session<'s, G> {
             }
             return Err(End::ClientGone("it has closed".to_owned()));
         }
-        let first = !self.greeted && now >= self.since + self.shared.listener().limits.first_message_timeout;
-        self.shared.metrics().reach(if first { Limit::FirstMessage } else { Limit::Idle });
-        Err(End::Idle)
+        let limits = &self.shared.listener().limits;
+        let (limit, end) = if !self.greeted && now >= self.since + limits.first_message_timeout {
+            (Limit::FirstMessage, End::Idle)
+        } else if self.greeted && self.partial.is_some_and(|since| now >= since + limits.message_timeout) {
+            (Limit::Message, End::Slow)
+        } else {
+            (Limit::Idle, End::Idle)
+        };
+        self.shared.metrics().reach(limit);
+        Err(end)
     }
 
     /// Adds what has gone over the client's connection to what is counted.
@@ -398,6 +451,14 @@ impl<'s, G: Gate> Session<'s, G> {
         let passed = self.client.take_passed();
         self.shared.metrics().client_received.add(passed.received);
         self.shared.metrics().client_sent.add(passed.sent);
+    }
+}
+
+/// Octets that a message of somebody may have.
+fn request_size(limits: &Limits, claim: &Claim) -> usize {
+    match claim {
+        Claim::Anonymous => limits.anonymous_request_size.min(limits.request_size),
+        _ => limits.request_size,
     }
 }
 

@@ -34,8 +34,11 @@ impl<G: Gate> Session<'_, G> {
             return Ok(None);
         }
         if self.exposes_password(&frame) {
-            let (client, listener) = (self.connection.client, &self.connection.listener);
-            tracing::warn!(%client, %listener, "a password came in clear text and goes no further; it should be changed");
+            if let Some(left_out) = self.shared.lines().cleartext.due(Instant::now()) {
+                let (client, listener) = (self.connection.client, &self.connection.listener);
+                let what = "a password came in clear text and goes no further; it should be changed";
+                tracing::warn!(%client, %listener, left_out, what);
+            }
             self.refuse_cleartext(&frame, "this listener takes passwords only after StartTLS")?;
             return Ok(None);
         }
@@ -69,7 +72,7 @@ impl<G: Gate> Session<'_, G> {
 
     fn request(&mut self, frame: Frame) -> Result<(), End> {
         let (id, request) = (frame.id(), frame.op());
-        if self.held.contains(id) {
+        if self.held.contains(id) || self.outstanding.contains(id) {
             return Err(End::Protocol("a message id that is in use".to_owned()));
         }
         if self.outstanding.len() >= self.shared.listener().limits.outstanding {
@@ -93,7 +96,7 @@ impl<G: Gate> Session<'_, G> {
             }
             Err(frame) => {
                 self.shared.metrics().request(request, Handling::Held);
-                let frame = frame.detached();
+                let (frame, octets) = (frame.detached(), frame.bytes().len());
                 let asked = self.asked(&frame);
                 let mut deciding: BoxFuture<'_, Decided<G>> = Box::pin(async move {
                     Decided { id, op: request, kind, base, answer: gate.decide(asked, frame).await }
@@ -103,7 +106,7 @@ impl<G: Gate> Session<'_, G> {
                 match deciding.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
                     Poll::Ready(decided) => self.decided(decided),
                     Poll::Pending => {
-                        self.held.hold(id, request, deciding);
+                        self.held.hold(id, request, octets, deciding);
                         Ok(())
                     }
                 }
@@ -136,14 +139,9 @@ impl<G: Gate> Session<'_, G> {
             return self.refuse(id, request, Code::Busy, why);
         }
         self.shared.metrics().request(request, Handling::Forwarded);
-        // Two under one id are answered twice, and only one of them is waited for: which, nobody knows.
-        let is_alone = !self.outstanding.contains(id);
-        if !is_alone {
-            directory.mark();
-        }
         let time = self.shared.listener().limits.time_for(request);
         self.outstanding.insert(id, request, time.map(|time| Instant::now() + time));
-        if let Some(told) = permitted.take_told().filter(|_| is_alone) {
+        if let Some(told) = permitted.take_told() {
             self.outstanding.tell(id, told);
         }
         directory.forward(permitted);

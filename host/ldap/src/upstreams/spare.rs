@@ -9,10 +9,11 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead as _, ReadBuf};
+use tokio::runtime::{Handle, Id};
 use tokio::time::Instant;
 
 use super::server::Lease;
-use crate::pipe::Stream;
+use crate::pipe::{Stream, move_here};
 
 /// How long a connection may lie unused. Directories close connections on which nothing comes: Active Directory those
 /// without a first request after 120 s ([MS-ADTS] 3.1.1.3.4.6, `InitRecvTimeout`).
@@ -40,6 +41,8 @@ struct Idle {
     lease: Lease,
     kind: Kind,
     since: Instant,
+    /// The runtime that waits for its socket.
+    home: Id,
 }
 
 impl Idle {
@@ -69,18 +72,22 @@ impl Spare {
     pub(super) fn put(&self, stream: Stream, lease: Lease, kind: Kind) {
         let mut idle = self.lock();
         if idle.len() < self.most {
-            idle.push_back(Idle { stream, lease, kind, since: Instant::now() });
+            idle.push_back(Idle { stream, lease, kind, since: Instant::now(), home: Handle::current().id() });
         }
     }
 
-    /// The one that was put here last, so that those which are not needed grow old. A used one only for `begins_with_bind`.
+    /// The one that was put here last, so that those which are not needed grow old; of this runtime, where there is one. A
+    /// used one only for `begins_with_bind`.
     pub(super) fn take(&self, begins_with_bind: bool) -> Option<(Stream, Lease)> {
-        let now = Instant::now();
-        let mut idle = self.lock();
+        let (now, here) = (Instant::now(), Handle::current().id());
+        let fits = |idle: &Idle| begins_with_bind || idle.kind == Kind::Fresh;
         loop {
-            let place = idle.iter().rposition(|idle| begins_with_bind || idle.kind == Kind::Fresh)?;
+            let mut idle = self.lock();
+            let near = idle.iter().rposition(|idle| fits(idle) && idle.home == here);
+            let place = near.or_else(|| idle.iter().rposition(fits))?;
             let mut found = idle.remove(place)?;
-            if found.is_good(now) {
+            drop(idle);
+            if found.is_good(now) && (found.home == here || move_here(found.stream.socket_mut()).is_ok()) {
                 return Some((found.stream, found.lease));
             }
         }

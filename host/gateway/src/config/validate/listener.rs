@@ -18,7 +18,9 @@ fn settings(problems: &mut Vec<Problem>, position: &str, listener: &Listener) {
         ("connections", listener.connections),
         ("connections-per-address", listener.connections_per_address),
         ("request-mib", listener.request_mib),
+        ("anonymous-request-kib", listener.anonymous_request_kib),
         ("answer-mib", listener.answer_mib),
+        ("large-messages-mib", listener.large_messages_mib),
         ("outstanding-operations", listener.outstanding_operations),
         ("waiting-kib", listener.waiting_kib),
     ];
@@ -26,9 +28,11 @@ fn settings(problems: &mut Vec<Problem>, position: &str, listener: &Listener) {
         .iter()
         .filter(|(_, amount)| *amount == 0)
         .for_each(|(key, _)| at(key, "is 0, with which nothing would work"));
-    for (key, time) in
-        [("handshake-seconds", listener.handshake_seconds), ("first-message-seconds", listener.first_message_seconds)]
-    {
+    for (key, time) in [
+        ("handshake-seconds", listener.handshake_seconds),
+        ("first-message-seconds", listener.first_message_seconds),
+        ("message-seconds", listener.message_seconds),
+    ] {
         if time == 0 {
             at(key, "is 0, with which nobody could connect");
         }

@@ -21,6 +21,7 @@ use crate::frame::{DEFAULT_LIMIT, Frame, FrameReader};
 use crate::listener::{Listener, Mode, Shared, serve};
 use crate::upstream::{Security, Upstream};
 use crate::upstreams::Upstreams;
+use crate::workers::Workers;
 
 /// Longer than anything takes that is going to happen.
 pub(crate) const SOON: Duration = Duration::from_secs(5);
@@ -136,7 +137,12 @@ impl Bench {
         mode: Mode,
         change: impl FnOnce(&mut Listener),
     ) -> Self {
-        Self::set(directory, upstreams, watched, mode, change, true).await
+        Self::set(directory, upstreams, watched, mode, change, true, None).await
+    }
+
+    /// Where threads of their own serve the clients.
+    pub(crate) async fn on(workers: &Workers, directory: TcpListener, upstreams: Upstreams) -> Self {
+        Self::set(directory, upstreams, &[], Mode::Plain { starttls: None }, |_| {}, true, Some(workers)).await
     }
 
     /// Where no summaries are wanted.
@@ -144,7 +150,8 @@ impl Bench {
         let directory = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = directory.local_addr().unwrap().port();
         let upstream = Upstream::new("127.0.0.1", port, Security::Plain);
-        Self::set(directory, Upstreams::single(upstream), &[], Mode::Plain { starttls: None }, |_| {}, false).await
+        Self::set(directory, Upstreams::single(upstream), &[], Mode::Plain { starttls: None }, |_| {}, false, None)
+            .await
     }
 
     async fn set(
@@ -154,6 +161,7 @@ impl Bench {
         mode: Mode,
         change: impl FnOnce(&mut Listener),
         summed_up: bool,
+        workers: Option<&Workers>,
     ) -> Self {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
@@ -165,7 +173,11 @@ impl Bench {
         let (sum_up, summaries) = unbounded_channel();
         let summed_up = summed_up.then_some(sum_up);
         let gate = TestGate { watched: watched.to_vec(), questions: ask, notes: write, summaries: summed_up };
-        let shared = Arc::new(Shared::new(listener, upstreams, Arc::new(gate)));
+        let shared = Shared::new(listener, upstreams, Arc::new(gate));
+        let shared = Arc::new(match workers {
+            Some(workers) => shared.on(workers),
+            None => shared,
+        });
         let stop = CancellationToken::new();
         let serving = tokio::spawn(serve(socket, Arc::clone(&shared), stop.clone()));
         Self { directory, shared, stop, serving, address, questions, notes, summaries }
@@ -311,6 +323,10 @@ pub(crate) fn search(id: i32, base: &str) -> Vec<u8> {
         attrs: vec![],
     };
     encode(id, LdapOp::SearchRequest(request))
+}
+
+pub(crate) fn delete(id: i32) -> Vec<u8> {
+    encode(id, LdapOp::DelRequest("uid=x".to_owned()))
 }
 
 pub(crate) fn extended(id: i32, oid: &str) -> Vec<u8> {

@@ -137,9 +137,47 @@ async fn a_bind_that_is_refused_by_an_extended_response_is_over() {
     let (asked, _) = bench.note().await;
     assert_eq!((asked.outcome, asked.directory_result), (Outcome::Failure, Some(12)));
     assert_eq!(client.next().await, response(1, op::EXTENDED_RESPONSE, 12));
-    assert_eq!(directory.next().await, search(2, "dc=a"), "what waited behind it goes on");
-    directory.send(&response(2, op::SEARCH_DONE, 0)).await;
+    directory.closed().await;
+    let mut fresh = bench.accept().await;
+    assert_eq!(fresh.next().await, search(2, "dc=a"), "what waited behind it goes on");
+    fresh.send(&response(2, op::SEARCH_DONE, 0)).await;
     assert_eq!(client.next().await, response(2, op::SEARCH_DONE, 0));
+}
+
+/// Who has the password must not get past the gate with a request that is judged as nobody's and runs as somebody's.
+#[tokio::test]
+async fn the_answer_to_an_abandoned_request_does_not_let_what_follows_run_under_the_bind() {
+    let mut bench = Bench::new().await;
+    let mut client = bench.client().await;
+    let abandon = [0x30, 6, 2, 1, 6, 0x50, 1, 5];
+    let all = [&extended(5, "1.2.3"), &abandon[..], &bind(5, ALICE, "secret"), &delete(7)].concat();
+    client.send(&all).await;
+    let mut directory = bench.accept().await;
+    assert_eq!(directory.next().await, extended(5, "1.2.3"));
+    assert_eq!(directory.next().await, abandon);
+    assert_eq!(directory.next().await, bind(5, ALICE, "secret"));
+    let answers = [response(5, op::EXTENDED_RESPONSE, 2), response(5, op::BIND_RESPONSE, 0)];
+    directory.send(&answers.concat()).await;
+    let (_, why) = bench.note().await;
+    assert!(why.contains("an abandoned request"), "{why}");
+    assert_eq!(client.next().await, response(5, op::EXTENDED_RESPONSE, 2));
+    directory.closed().await;
+    assert_eq!(bench.accept().await.next().await, delete(7), "on a connection that is nobody's");
+}
+
+/// One of two answers under one id could be taken for that to a bind.
+#[tokio::test]
+async fn a_message_id_that_is_in_use_ends_the_connection() {
+    for second in [search(2, "dc=b"), extended(2, "1.2.3"), bind(2, ALICE, "secret")] {
+        let mut bench = Bench::new().await;
+        let (mut client, mut directory) = bench.bound(ALICE).await;
+        client.send(&search(2, "dc=a")).await;
+        assert_eq!(directory.next().await, search(2, "dc=a"));
+        client.send(&second).await;
+        assert_eq!(client.result().await, (0, op::EXTENDED_RESPONSE, 2));
+        client.closed().await;
+        directory.closed().await;
+    }
 }
 
 /// It cannot say that a password is right.

@@ -14,10 +14,6 @@ fn cancel(id: i32, operation: u8) -> Vec<u8> {
     bench::encode(id, LdapOp::ExtendedRequest(LdapExtendedRequest { name: CANCEL.to_owned(), value }))
 }
 
-fn delete(id: i32) -> Vec<u8> {
-    bench::encode(id, LdapOp::DelRequest("uid=x".to_owned()))
-}
-
 async fn holding_deletes() -> Bench {
     Bench::with(&[OperationKind::Delete], Mode::Plain { starttls: None }, |_| {}).await
 }

@@ -1,7 +1,10 @@
 //! Which of the directory's connections go from one client to the next, and which never do.
 
+use std::time::Duration;
+
 use portcullis_core::OperationKind;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
 use super::*;
 use crate::encode::OwnRequest;
@@ -9,12 +12,17 @@ use crate::frame::op;
 use crate::listener::Mode;
 use crate::upstream::{Security, Upstream};
 use crate::upstreams::{UpstreamOptions, Upstreams};
+use crate::workers::Workers;
 
-async fn keeping() -> Bench {
+async fn kept() -> (TcpListener, Upstreams) {
     let directory = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let upstream = Upstream::new("127.0.0.1", directory.local_addr().unwrap().port(), Security::Plain);
     let options = UpstreamOptions { warm: 0, health_interval: None, ..UpstreamOptions::default() };
-    let upstreams = Upstreams::new(vec![upstream], options);
+    (directory, Upstreams::new(vec![upstream], options))
+}
+
+async fn keeping() -> Bench {
+    let (directory, upstreams) = kept().await;
     Bench::before(directory, upstreams, &[OperationKind::Delete], Mode::Plain { starttls: None }, |_| {}).await
 }
 
@@ -107,15 +115,6 @@ async fn what_is_not_answered_yet_ends_a_connection() {
     directory.next().await;
     ended(client, &mut directory).await;
 
-    // Two under one id: one answer is still to come when the id is free again.
-    let (mut client, mut directory) = bench.bound("uid=alice").await;
-    client.send(&[search(2, "dc=a"), search(2, "dc=b")].concat()).await;
-    directory.next().await;
-    directory.next().await;
-    directory.send(&response(2, op::SEARCH_DONE, 0)).await;
-    client.next().await;
-    ended(client, &mut directory).await;
-
     // Half an answer has come.
     let (client, mut directory) = bench.bound("uid=alice").await;
     directory.send(&response(0, op::INTERMEDIATE, 0)[..9]).await;
@@ -162,6 +161,63 @@ async fn a_directory_that_takes_no_anonymous_binds_keeps_its_clients_apart() {
     directory.closed().await;
     let (client, mut directory) = bench.bound("uid=bob").await;
     ended(client, &mut directory).await;
+}
+
+#[tokio::test]
+async fn a_connection_goes_from_a_client_of_one_thread_to_one_of_another() {
+    let (directory, upstreams) = kept().await;
+    let workers = Workers::start(2).unwrap();
+    let mut bench = Bench::on(&workers, directory, upstreams).await;
+    // The first thread accepts as well, so the second has the first client.
+    let (client, mut directory) = bench.bound("uid=alice").await;
+    cleaned(client, &mut directory).await;
+    // A silent client keeps the second thread's place, so the next one comes to the first.
+    let silent = bench.client().await;
+    tokio::time::sleep(bench::A_WHILE).await;
+    let mut third = bench.client().await;
+    third.send(&bind(1, "uid=carol", "secret")).await;
+    assert_eq!(directory.next().await, bind(1, "uid=carol", "secret"));
+    directory.send(&response(1, op::BIND_RESPONSE, 0)).await;
+    bench.question().await.permit();
+    assert_eq!(third.next().await, response(1, op::BIND_RESPONSE, 0));
+    bench.stop.cancel();
+    assert_eq!(third.result().await, (0, op::EXTENDED_RESPONSE, 52));
+    timeout(bench::SOON, bench.serving).await.expect("the end comes").unwrap();
+    drop(silent);
+}
+
+/// Directories close connections on which nothing comes, and names lead elsewhere after a while.
+#[tokio::test]
+async fn an_old_spare_connection_is_not_used() {
+    let mut bench = keeping().await;
+    let (client, mut directory) = bench.bound("uid=alice").await;
+    cleaned(client, &mut directory).await;
+    pass_time(61).await;
+    let (mut client, mut directory) = bench.bound("uid=bob").await;
+    // Used all the time, but made ten minutes ago.
+    for _ in 0..11 {
+        cleaned(client, &mut directory).await;
+        pass_time(55).await;
+        client = bench.client().await;
+        client.send(&bind(1, "uid=bob", "secret")).await;
+        if timeout(bench::A_WHILE, directory.stream.readable()).await.is_err() {
+            break;
+        }
+        match directory.maybe().await {
+            Some(asked) => assert_eq!(asked, bind(1, "uid=bob", "secret")),
+            None => break,
+        }
+        directory.send(&response(1, op::BIND_RESPONSE, 0)).await;
+        bench.question().await.permit();
+        client.next().await;
+    }
+    assert_eq!(bench.accept().await.next().await, bind(1, "uid=bob", "secret"), "on a new connection");
+}
+
+async fn pass_time(seconds: u64) {
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(seconds)).await;
+    tokio::time::resume();
 }
 
 #[tokio::test]

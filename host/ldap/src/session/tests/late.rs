@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use ldap3_proto::proto::LdapOp;
 use proptest::prelude::*;
 
 use super::*;
@@ -15,10 +14,6 @@ const SHORT: Duration = Duration::from_millis(600);
 
 async fn with(change: impl FnOnce(&mut Limits)) -> Bench {
     Bench::with(&[], Mode::Plain { starttls: None }, |listener| change(&mut listener.limits)).await
-}
-
-fn delete(id: i32) -> Vec<u8> {
-    bench::encode(id, LdapOp::DelRequest("uid=x".to_owned()))
 }
 
 /// An abandon of the gateway's own, whose message id is random.

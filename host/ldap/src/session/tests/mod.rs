@@ -18,4 +18,4 @@ mod servers;
 mod summaries;
 mod tls;
 
-pub(super) use bench::{Bench, Peer, bind, extended, response, sasl_bind, search, unbind};
+pub(super) use bench::{Bench, Peer, bind, delete, extended, response, sasl_bind, search, unbind};

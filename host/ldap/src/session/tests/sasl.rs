@@ -1,5 +1,7 @@
 //! SASL: several steps, who it was, and streams that cannot be read.
 
+use std::time::Duration;
+
 use ldap3_proto::proto::{LdapExtendedResponse, LdapOp, LdapResult, LdapResultCode};
 use portcullis_core::gate::Claim;
 use portcullis_core::{BindMethod, Operation, Outcome};
@@ -10,6 +12,7 @@ use super::*;
 use crate::decode::WHO_AM_I;
 use crate::frame::{Frame, op};
 use crate::listener::{Mode, OpaqueSasl};
+use crate::metrics::Limit;
 
 /// Answers the gateway's "Who am I?".
 pub(super) async fn tell(directory: &mut Peer<TcpStream>, identity: &str) {
@@ -55,6 +58,20 @@ async fn steps_pass_and_the_end_is_decided_on_with_the_name_that_the_directory_g
     question.permit();
     assert_eq!(client.next().await, response(2, 1, 0));
     client.nothing().await;
+}
+
+/// Whatever else says so, a bind that takes another step is told of by a bind response.
+#[tokio::test]
+async fn an_extended_response_is_no_step_of_a_bind() {
+    let mut bench = Bench::new().await;
+    let mut client = bench.client().await;
+    client.send(&sasl_bind(1, "SCRAM-SHA-256", b"n,,n=alice,r=x")).await;
+    let mut directory = bench.accept().await;
+    directory.next().await;
+    directory.send(&response(1, op::EXTENDED_RESPONSE, 14)).await;
+    assert_eq!(bench.note().await.0.outcome, Outcome::Failure);
+    assert_eq!(client.next().await, response(1, op::EXTENDED_RESPONSE, 14));
+    directory.closed().await;
 }
 
 #[tokio::test]
@@ -157,6 +174,97 @@ async fn a_hidden_stream_is_relayed_only_after_the_gate_s_leave() {
     let line = log.wait_for("an opaque stream has ended").await;
     assert!(line.contains("octets_to_directory=10 ") && line.contains("octets_to_client=8 "), "{line}");
     assert!(line.contains("mechanism=\"GSSAPI\" "), "{line}");
+}
+
+/// A client and its directory connection, behind a layer: eight octets have gone each way.
+async fn hidden(change: impl FnOnce(&mut crate::Limits)) -> (Bench, Peer<TcpStream>, Peer<TcpStream>) {
+    let mut bench = Bench::with(&[], Mode::Plain { starttls: None }, |listener| {
+        relay(listener);
+        change(&mut listener.limits);
+    })
+    .await;
+    let (mut client, mut directory) = accepted(&mut bench).await;
+    client.send(b"\0\0\0\x04asks").await;
+    pass(&mut directory, b"\0\0\0\x04asks").await;
+    directory.send(b"\0\0\0\x04says").await;
+    pass(&mut client, b"\0\0\0\x04says").await;
+    (bench, client, directory)
+}
+
+/// A client whose bind may have put a layer on the stream.
+async fn accepted(bench: &mut Bench) -> (Peer<TcpStream>, Peer<TcpStream>) {
+    let mut client = bench.client().await;
+    client.send(&sasl_bind(1, "GSSAPI", b"token")).await;
+    let mut directory = bench.accept().await;
+    directory.next().await;
+    directory.send(&response(1, 1, 0)).await;
+    bench.question().await.permit();
+    assert_eq!(client.next().await, response(1, 1, 0));
+    (client, directory)
+}
+
+async fn pass(to: &mut Peer<TcpStream>, octets: &[u8]) {
+    use tokio::io::AsyncReadExt as _;
+    let mut got = vec![0; octets.len()];
+    tokio::time::timeout(bench::SOON, to.stream.read_exact(&mut got)).await.expect("it passes").unwrap();
+    assert_eq!(got, octets);
+}
+
+#[tokio::test]
+async fn a_hidden_stream_on_which_nothing_happens_ends() {
+    let idle = Duration::from_millis(100);
+    let (bench, mut client, mut directory) = hidden(|limits| limits.idle_timeout = Some(idle)).await;
+    client.closed().await;
+    directory.closed().await;
+    assert_eq!(bench.shared.metrics().reached(Limit::Idle), 1);
+}
+
+#[tokio::test]
+async fn a_hidden_stream_is_answered_before_the_gateway_ends() {
+    let (bench, mut client, mut directory) = hidden(|limits| limits.drain = bench::SOON).await;
+    client.send(b"\0\0\0\x04more").await;
+    pass(&mut directory, b"\0\0\0\x04more").await;
+    bench.stop.cancel();
+    tokio::time::sleep(2 * bench::A_WHILE).await;
+    directory.send(b"\0\0\0\x04last").await;
+    pass(&mut client, b"\0\0\0\x04last").await;
+    let answered = tokio::time::Instant::now();
+    client.closed().await;
+    assert!(answered.elapsed() < bench::SOON / 2, "nothing more is waited for");
+    assert_eq!(bench.shared.metrics().reached(Limit::Drain), 0);
+}
+
+#[tokio::test]
+async fn a_hidden_stream_that_is_not_answered_ends_with_the_drain() {
+    let (bench, mut client, mut directory) = hidden(|limits| limits.drain = bench::A_WHILE).await;
+    client.send(b"\0\0\0\x04more").await;
+    pass(&mut directory, b"\0\0\0\x04more").await;
+    bench.stop.cancel();
+    client.closed().await;
+    directory.closed().await;
+    assert_eq!(bench.shared.metrics().reached(Limit::Drain), 1);
+}
+
+#[tokio::test]
+async fn half_a_hidden_stream_does_not_stay() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let (_bench, mut client, mut directory) = hidden(|_| {}).await;
+    client.stream.shutdown().await.unwrap();
+    directory.closed().await;
+    // The directory's side stays open; what comes of it still passes.
+    directory.send(b"\0\0\0\x04last").await;
+    pass(&mut client, b"\0\0\0\x04last").await;
+    tokio::time::pause();
+    assert_eq!(client.stream.read(&mut [0; 8]).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_directory_that_leaves_before_the_client_has_said_anything_is_told_of() {
+    let mut bench = Bench::with(&[], Mode::Plain { starttls: None }, relay).await;
+    let (mut client, directory) = accepted(&mut bench).await;
+    drop(directory);
+    assert_eq!(client.result().await, (0, op::EXTENDED_RESPONSE, 52));
+    client.closed().await;
 }
 
 #[tokio::test]

@@ -1,12 +1,16 @@
 //! Several servers of one directory, and what a client sees when one of them is lost.
 
-use tokio::net::TcpListener;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::*;
-use crate::frame::op;
+use crate::frame::{Frame, op};
 use crate::listener::Mode;
 use crate::upstream::{Security, Upstream};
-use crate::upstreams::{Balance, UpstreamOptions, Upstreams};
+use crate::upstreams::{Balance, ServerStatus, UpstreamOptions, Upstreams};
 
 fn plain() -> Mode {
     Mode::Plain { starttls: None }
@@ -14,12 +18,173 @@ fn plain() -> Mode {
 
 /// A gateway in front of `first`, which the test plays by itself, and of the bench's own directory.
 async fn behind(first: &TcpListener, balance: Balance, connections: Option<usize>) -> Bench {
+    with(first, UpstreamOptions { balance, connections, spare: 0, warm: 0, health_interval: None }).await
+}
+
+async fn with(first: &TcpListener, options: UpstreamOptions) -> Bench {
     let second = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let server =
-        |listener: &TcpListener| Upstream::new("127.0.0.1", listener.local_addr().unwrap().port(), Security::Plain);
-    let options = UpstreamOptions { balance, connections, spare: 0, warm: 0, health_interval: None };
+    let server = |listener: &TcpListener| {
+        let port = listener.local_addr().unwrap().port();
+        Upstream { connect_timeout: 2 * bench::A_WHILE, ..Upstream::new("127.0.0.1", port, Security::Plain) }
+    };
     let upstreams = Upstreams::new(vec![server(first), server(&second)], options);
     Bench::before(second, upstreams, &[], plain(), |_| {}).await
+}
+
+/// The next connection to this server.
+async fn accept(server: &TcpListener) -> Peer<TcpStream> {
+    Peer::new(timeout(bench::SOON, server.accept()).await.expect("somebody connects").unwrap().0)
+}
+
+/// Looks after the servers as long as this lives.
+struct LookedAfter(JoinHandle<()>);
+
+impl LookedAfter {
+    fn new(bench: &Bench) -> Self {
+        let upstreams = bench.shared.upstreams().clone();
+        Self(tokio::spawn(async move { upstreams.look_after().await }))
+    }
+}
+
+impl Drop for LookedAfter {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The gateway's question whether the server is there, answered with this result.
+async fn asked_after(server: &mut Peer<TcpStream>, code: u8) {
+    let question = Frame::new(server.next().await.into()).unwrap();
+    assert!(crate::decode::is_root_dse(&question));
+    let id = u8::try_from(question.id()).unwrap();
+    server.send(&response(id, op::SEARCH_DONE, code)).await;
+}
+
+/// Waits until this is told of the first server, and of the second.
+async fn until<T: PartialEq>(bench: &Bench, of: impl Fn(&ServerStatus) -> T, wanted: [T; 2]) {
+    let told = async {
+        while !bench.shared.upstreams().status().iter().map(&of).zip(&wanted).all(|(one, other)| one == *other) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(bench::SOON, told).await.expect("that is noticed");
+}
+
+fn checking(spare: usize, warm: usize) -> UpstreamOptions {
+    let health_interval = Some(Duration::from_millis(50));
+    UpstreamOptions { spare, warm, health_interval, ..UpstreamOptions::default() }
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_or_cannot_work_is_lost_until_it_answers() {
+    let first = first().await;
+    let bench = with(&first, checking(0, 0)).await;
+    let _care = LookedAfter::new(&bench);
+    let mut second = bench.accept().await;
+    let answering = tokio::spawn(async move {
+        loop {
+            asked_after(&mut second, 0).await;
+        }
+    });
+    // It does not let anybody read its root DSE, but it is there.
+    let mut one = accept(&first).await;
+    asked_after(&mut one, 50).await;
+    asked_after(&mut one, 0).await;
+    assert!(bench.shared.upstreams().status()[0].up);
+    // Its connection is closed, for its age perhaps; a new one does.
+    drop(one);
+    let mut one = accept(&first).await;
+    asked_after(&mut one, 0).await;
+    assert!(bench.shared.upstreams().status()[0].up);
+    // It accepts connections and says nothing.
+    let silent = [one, accept(&first).await];
+    until(&bench, |status| status.up, [false, true]).await;
+    let mut client = bench.client().await;
+    client.send(&search(1, "dc=a")).await;
+    assert_eq!(bench.accept().await.next().await, search(1, "dc=a"));
+    drop(silent);
+    let mut one = loop {
+        let mut one = accept(&first).await;
+        // Those that were given up meanwhile wait in the queue, too.
+        if let Ok(Some(question)) = timeout(bench::A_WHILE, one.maybe()).await {
+            let id = u8::try_from(Frame::new(question.into()).unwrap().id()).unwrap();
+            one.send(&response(id, op::SEARCH_DONE, 0)).await;
+            break one;
+        }
+    };
+    until(&bench, |status| status.up, [true, true]).await;
+    // It says that it is busy; asked again, on another connection, as well.
+    asked_after(&mut one, 51).await;
+    asked_after(&mut accept(&first).await, 52).await;
+    until(&bench, |status| status.up, [false, true]).await;
+    answering.abort();
+}
+
+#[tokio::test]
+async fn spare_connections_are_those_of_the_server_whose_turn_it_is() {
+    let first = first().await;
+    let options = UpstreamOptions { warm: 1, health_interval: None, ..UpstreamOptions::default() };
+    let bench = with(&first, options).await;
+    let _care = LookedAfter::new(&bench);
+    let mut ready = accept(&first).await;
+    bench.no_connection().await;
+    let mut client = bench.client().await;
+    client.send(&search(1, "dc=a")).await;
+    assert_eq!(ready.next().await, search(1, "dc=a"));
+    // When the first is lost, so is what was kept of it, and one of the second is made ready.
+    let kept = accept(&first).await;
+    drop((ready, kept, first));
+    let mut client = bench.client().await;
+    client.send(&search(1, "dc=b")).await;
+    let [mut one, mut other] = [bench.accept().await, bench.accept().await];
+    tokio::select! {
+        got = one.next() => assert_eq!(got, search(1, "dc=b")),
+        got = other.next() => assert_eq!(got, search(1, "dc=b")),
+    }
+    until(&bench, |status| (status.up, status.spare), [(false, 0), (true, 1)]).await;
+}
+
+#[tokio::test]
+async fn the_server_with_the_fewest_clients_gives_its_spare_connection() {
+    let first = first().await;
+    let options = UpstreamOptions {
+        balance: Balance::LeastConnections,
+        warm: 1,
+        health_interval: None,
+        ..UpstreamOptions::default()
+    };
+    let bench = with(&first, options).await;
+    let _care = LookedAfter::new(&bench);
+    let (mut one, mut other) = (accept(&first).await, bench.accept().await);
+    until(&bench, |status| status.spare, [1, 1]).await;
+    let mut clients = [bench.client().await, bench.client().await];
+    clients[0].send(&search(1, "dc=a")).await;
+    assert_eq!(one.next().await, search(1, "dc=a"));
+    until(&bench, |status| status.spare, [1, 1]).await;
+    clients[1].send(&search(1, "dc=b")).await;
+    assert_eq!(other.next().await, search(1, "dc=b"));
+}
+
+/// A connection that waits for somebody does not keep the last seat from a client that is here.
+#[tokio::test]
+async fn at_the_limit_a_spare_connection_makes_room() {
+    let only = first().await;
+    let upstream = Upstream::new("127.0.0.1", only.local_addr().unwrap().port(), Security::Plain);
+    let options =
+        UpstreamOptions { connections: Some(1), warm: 0, health_interval: None, ..UpstreamOptions::default() };
+    let mut bench = Bench::before(only, Upstreams::new(vec![upstream], options), &[], plain(), |_| {}).await;
+    let (mut client, mut directory) = bench.bound("uid=alice").await;
+    client.send(&unbind(2)).await;
+    directory.next().await;
+    directory.send(&response(1, op::BIND_RESPONSE, 0)).await;
+    client.closed().await;
+    tokio::time::sleep(bench::A_WHILE).await;
+    assert_eq!(bench.shared.upstreams().status()[0].spare, 1);
+    // A search cannot go on with what somebody has used.
+    let mut client = bench.client().await;
+    client.send(&search(1, "dc=a")).await;
+    directory.closed().await;
+    assert_eq!(bench.accept().await.next().await, search(1, "dc=a"));
 }
 
 async fn first() -> TcpListener {
@@ -32,7 +197,7 @@ async fn the_next_server_is_taken_when_the_first_is_not_there() {
     let bench = behind(&first, Balance::InOrder, None).await;
     let mut client = bench.client().await;
     client.send(&search(1, "dc=a")).await;
-    let (accepted, _) = tokio::time::timeout(bench::SOON, first.accept()).await.unwrap().unwrap();
+    let (accepted, _) = timeout(bench::SOON, first.accept()).await.unwrap().unwrap();
     assert_eq!(Peer::new(accepted).next().await, search(1, "dc=a"));
     bench.no_connection().await;
     drop(first);
@@ -76,10 +241,10 @@ async fn clients_are_spread_where_that_is_wanted() {
         let mut client = bench.client().await;
         client.send(&search(1, "dc=a")).await;
         clients.push(client);
-        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+        tokio::time::sleep(Duration::from_millis(30)).await;
     }
     for _ in 0..3 {
-        tokio::time::timeout(bench::SOON, first.accept()).await.expect("half of them").unwrap();
+        timeout(bench::SOON, first.accept()).await.expect("half of them").unwrap();
         bench.accept().await;
     }
     bench.no_connection().await;

@@ -54,6 +54,14 @@ fn order() -> Vec<Case> {
                 "which answer belonged to which of the two could not be told; RFC 4511, section 4.1.1.1, forbids it",
                 &[answer(1, 0x61, 0, ""), notice(2, "a bind whose message id is in use")],
             ),
+        begin("timing: a request under the id of what runs")
+            .send(slow())
+            .octets(who_am_i().message(2))
+            .frames(2)
+            .by_design(
+                "which answer belonged to which of the two could not be told; RFC 4511, section 4.1.1.1, forbids it",
+                &[answer(1, 0x61, 0, ""), notice(2, "a message id that is in use")],
+            ),
         begin("timing: two connections at the same time")
             .send(slow())
             .on(1)

@@ -81,7 +81,7 @@ fn lengths() -> Vec<Case> {
         not_ldap(
             "wire: a message of 4 GB is announced",
             vec![0x30, 0x84, 0xff, 0xff, 0xff, 0xff, 2, 1, 1],
-            "a message of 4294967301 octets, where at most 16777216 are taken",
+            "a message of 4294967301 octets, where at most 262144 are taken",
         ),
         not_ldap(
             "wire: an operation that is longer than its message",
