@@ -4,6 +4,7 @@
 //! where the gate wants to know) → [`lane`] (the two ends of a connection, which take nothing that was not decided on).
 //! The gateway's own answers come from [`encode`]. [`lookup`] is a client of its own beside all that.
 
+pub mod accept;
 mod appended;
 mod ber;
 pub mod decode;
@@ -23,6 +24,7 @@ mod residue;
 mod returned;
 mod room;
 pub mod sasl;
+mod seats;
 mod seldom;
 mod session;
 pub mod tls;
@@ -30,7 +32,8 @@ pub mod upstream;
 pub mod upstreams;
 mod workers;
 
-pub use listener::{BindRules, Limits, Listener, Mode, OpaqueSasl, Shared, serve};
+pub use accept::{Shared, serve};
+pub use listener::{BindRules, Limits, Listener, Mode, OpaqueSasl};
 pub use lookup::{CheckError, DomainNames, Lookup, LookupOptions, Members, Schema};
 pub use metrics::Metrics;
 pub use referral::Referrals;

@@ -28,11 +28,12 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::accept::Shared;
 use crate::decode::Bind;
 use crate::encode::Code;
 use crate::frame::Frame;
 use crate::lane::{ClientEnd, DirectoryEnd, FromDirectory, HeldSuccess, Outstanding};
-use crate::listener::{Limits, Mode, Shared};
+use crate::listener::{Limits, Mode};
 use crate::metrics::Limit;
 use crate::pipe::{HIGH_WATER, Stream, Turn};
 use crate::proxy::Handed;

@@ -17,8 +17,9 @@ use tokio::time::timeout;
 use tokio_util::codec::Encoder as _;
 use tokio_util::sync::CancellationToken;
 
+use crate::accept::{Shared, serve};
 use crate::frame::{DEFAULT_LIMIT, Frame, FrameReader};
-use crate::listener::{Listener, Mode, Shared, serve};
+use crate::listener::{Listener, Mode};
 use crate::upstream::{Security, Upstream};
 use crate::upstreams::Upstreams;
 use crate::workers::Workers;
