@@ -63,6 +63,22 @@ pub struct ListedLimits {
     pub concurrent_calls: Option<usize>,
 }
 
+impl ListedLimits {
+    /// What would let nothing work, or be no limit: its name in the configuration file, and what is wrong with it. Connectors have
+    /// the same limits.
+    #[must_use]
+    pub fn problems(&self) -> Vec<(&'static str, String)> {
+        const BOUNDS: [(&str, u64); 3] = [("memory-mib", 4_096), ("call-ms", 600_000), ("concurrent-calls", 1_024)];
+        let wide = |limit: Option<usize>| limit.map(|limit| u64::try_from(limit).unwrap_or(u64::MAX));
+        BOUNDS
+            .into_iter()
+            .zip([wide(self.memory_mib), self.call_ms, wide(self.concurrent_calls)])
+            .filter_map(|((name, most), limit)| Some((name, most, limit.filter(|limit| !(1..=most).contains(limit))?)))
+            .map(|(name, most, limit)| (name, format!("is {limit}: give a number from 1 to {most}, or leave it out")))
+            .collect()
+    }
+}
+
 impl fmt::Display for ListedLimits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts: Vec<String> = [

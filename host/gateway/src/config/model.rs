@@ -12,6 +12,7 @@ use serde::de::{self, Deserializer, Visitor};
 
 use portcullis_behavior::detections::{Detections, Exclusion};
 use portcullis_core::policy::{FailMode, Mode};
+use portcullis_core::revision::ListedLimits;
 use portcullis_core::summary::Audit;
 
 use super::address::ListenAddress;
@@ -415,6 +416,12 @@ pub(crate) struct Limits {
     pub(crate) memory_mib: Option<usize>,
     pub(crate) call_ms: Option<u64>,
     pub(crate) concurrent_calls: Option<usize>,
+}
+
+impl From<Limits> for ListedLimits {
+    fn from(Limits { memory_mib, call_ms, concurrent_calls }: Limits) -> Self {
+        Self { memory_mib, call_ms, concurrent_calls }
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -308,6 +308,18 @@ fn a_domain_that_is_not_understood_is_answered_with_the_right_one() {
 }
 
 #[test]
+fn limits_of_components_let_something_work_and_are_limits() {
+    let token = "token = { file = \"secrets/okta-token\" }";
+    for (limit, most) in [("memory-mib", 4_096_u64), ("call-ms", 600_000), ("concurrent-calls", 1_024)] {
+        for wrong in [0, most + 1] {
+            let text = complaint(token, &format!("{token}\nlimits = {{ {limit} = {wrong} }}"));
+            assert!(text.contains(&format!("is {wrong}: give a number from 1 to {most}")), "{text}");
+            assert!(text.contains(&format!("limits.{limit}")), "{text}");
+        }
+    }
+}
+
+#[test]
 fn a_connector_has_a_token_or_a_service_app() {
     let token = "token = { file = \"secrets/okta-token\" }";
     let app = |key: &str, scopes: &str| {

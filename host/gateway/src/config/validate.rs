@@ -7,7 +7,7 @@ use std::path::Path;
 
 use portcullis_behavior::detections::{CATALOGUE, Group, bulk_extraction};
 use portcullis_core::dn;
-use portcullis_core::revision::list_problems;
+use portcullis_core::revision::{ListedLimits, list_problems};
 use portcullis_core::summary::Audit;
 
 use super::model::{Config, Connector, Demotion, Directory, Schema, Web};
@@ -24,11 +24,10 @@ pub(super) fn validate(config: &Config) -> Vec<Problem> {
     names(&mut problems, "connector", config.connectors.iter().map(|c| c.name.as_str()));
     names(&mut problems, "channel", config.channels.iter().map(|c| c.name.as_str()));
     match policies::listed(&config.policies) {
-        Ok(list) => problems.extend(
-            list_problems(&list)
-                .into_iter()
-                .map(|problem| Problem::new(["policy", &problem.place.to_string(), problem.field], problem.message)),
-        ),
+        Ok(list) => problems.extend(list_problems(&list).into_iter().map(|problem| {
+            let field = problem.field.split('/').map(str::to_owned);
+            Problem::below(&["policy".to_owned(), problem.place.to_string()], field, problem.message)
+        })),
         Err(problem) => problems.push(problem),
     }
     directory(&mut problems, &config.directory);
@@ -294,6 +293,9 @@ fn connector(problems: &mut Vec<Problem>, position: &str, connector: &Connector)
     }
     if let Some(path) = &connector.ca_file {
         file(problems, &["connector", position, "ca-file"], path);
+    }
+    for (limit, message) in ListedLimits::from(connector.limits).problems() {
+        problems.push(Problem::new(["connector", position, "limits", limit], message));
     }
     match connector.token.source() {
         Ok(source) => secret_source(problems, &["connector", position, "token"], &source),

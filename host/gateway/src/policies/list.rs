@@ -38,7 +38,6 @@ pub(crate) fn listed(policies: &[config::Policy]) -> Result<Vec<ListedPolicy>, P
     let one = |(place, policy): (usize, &config::Policy)| {
         let settings = settings_as_json(&policy.settings)
             .map_err(|text| Problem::new(["policy", &place.to_string(), "settings"], text))?;
-        let config::Limits { memory_mib, call_ms, concurrent_calls } = policy.limits;
         Ok(ListedPolicy {
             name: PolicyName::new(&policy.name),
             plugin: policy.plugin.clone(),
@@ -46,7 +45,7 @@ pub(crate) fn listed(policies: &[config::Policy]) -> Result<Vec<ListedPolicy>, P
             mode: policy.mode,
             fail: policy.fail,
             canary_of: policy.canary_of.as_ref().map(PolicyName::new),
-            limits: ListedLimits { memory_mib, call_ms, concurrent_calls },
+            limits: policy.limits.into(),
             settings,
         })
     };
@@ -74,7 +73,7 @@ pub(crate) fn load(list: Vec<ListedPolicy>, config: &Config, engine: &Engine) ->
         let problem =
             |field: String, message: String| PolicyProblem { place, policy: policy.name.clone(), field, message };
         for own in of_list.iter().filter(|own| own.place == place) {
-            loaded.problems.push(problem(own.field.to_owned(), own.message.clone()));
+            loaded.problems.push(problem(own.field.clone(), own.message.clone()));
         }
         let component: Arc<dyn Policy> = match load_one(policy, engine) {
             Ok(component) => {

@@ -105,6 +105,11 @@ async fn limits_are_typed_as_numbers() {
     set(&mut form, "concurrent-calls-0", "-1");
     let (status, page) = send(&seat, &form).await;
     assert_eq!((status, page.contains("<code>concurrent-calls</code>: is no number")), (422, true), "{page}");
+    // None at all would refuse everybody.
+    set(&mut form, "concurrent-calls-0", "0");
+    assert_eq!(send(&seat, &form).await.0, 303);
+    let page = seat.browser.text("/policy/edit").await;
+    assert!(page.contains("<code>limits/concurrent-calls</code>: is 0"), "{page}");
 }
 
 #[tokio::test]

@@ -114,7 +114,7 @@ impl Inner {
         let of_list = list_problems(&draft.policies).into_iter().map(|problem| PolicyProblem {
             place: problem.place,
             policy: draft.policies[problem.place].name.clone(),
-            field: problem.field.to_owned(),
+            field: problem.field,
             message: problem.message,
         });
         // What a component would say of its settings.
