@@ -7,9 +7,9 @@ use sqlx::SqliteConnection;
 
 use crate::fault::Fault;
 
-/// How many events are behind that one at most, when a transaction begins. Looking through them takes a few hundred
-/// microseconds.
-const MOST_UNSETTLED: u64 = 2048;
+/// How many events are behind that one at most, when a transaction begins. Who is asked about for the first time has them looked
+/// through.
+const MOST_UNSETTLED: u64 = 512;
 
 /// Whether it is time for [`SETTLE`], where the log ends with the event `sequence` and is settled through another one.
 pub(crate) fn is_time_to_settle(sequence: u64, settled: u64) -> bool {

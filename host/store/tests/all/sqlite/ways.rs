@@ -140,9 +140,9 @@ async fn a_settled_id_is_refused_by_both_ways() {
     store.append(record(1)).await.unwrap();
     let mut intruder = folder.intruder().await;
     let settled: i64 = sqlx::query_scalar("SELECT through FROM settled").fetch_one(&mut intruder).await.unwrap();
-    assert!(settled >= 2_048, "{settled}");
+    assert!(settled >= 1_000, "{settled}");
     let incidents = || vec![raise(1, "a", Severity::Low, "t")];
-    for number in [1, 7 << 64, 2_000 << 64] {
+    for number in [1, 7 << 64, 1_000 << 64, 2_000 << 64] {
         store.append(record(number)).await.unwrap_err();
         store.append(with_incidents(number, incidents())).await.unwrap_err();
     }
